@@ -1,0 +1,233 @@
+package op
+
+import (
+	"fmt"
+
+	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/num"
+	"github.com/edgerun/edgerun/internal/tensor"
+)
+
+// Op is everything that the runtime knows about one operator.
+type Op struct {
+	// Infer is the shape rule. It checks the inputs and attributes as far as they are known and fills the types and
+	// shapes of c.Out (see Call.Set). Inputs may have unknown ranks and extents and, mostly, no data.
+	Infer func(c *Call) error
+	// Prepare checks the rest, computes everything that does not depend on the data and returns the work of one
+	// inference. All input shapes are known, and the output shapes are as Infer left them.
+	Prepare func(c *Call) (Run, error)
+	Traits  Traits
+}
+
+// Run does the work of one inference: it reads c.In[i].Data and writes c.Out[i].Data, which may point elsewhere in
+// each call, so it takes no slices from Prepare. It allocates nothing where all shapes are known when Prepare runs.
+// An error means that an input's values are wrong (an index out of range, say).
+type Run func() error
+
+// Traits tell passes and planner what they may do with an operator.
+type Traits uint16
+
+const (
+	// Pointwise: one output, of input 0's shape; element i depends on element i of input 0 alone (other inputs are
+	// constants of one element).
+	Pointwise Traits = 1 << iota
+	// Broadcasts: one output; the inputs are broadcast against each other as in NumPy and combined element by element.
+	Broadcasts
+	// View: output 0 is input 0's data under another shape; Run does nothing, the planner shares the buffer.
+	View
+	// InPlace: output 0 may be the same buffer as input 0 when types and shapes are equal.
+	InPlace
+	// Impure: the result differs from run to run (random numbers); never folded or merged.
+	Impure
+	// QuantMoves: moves or selects elements without computing on them, so it works on quantised values as they are;
+	// data inputs and outputs share one Quant.
+	QuantMoves
+	// QuantKernel: Prepare handles quantised inputs and outputs (Tensor.Quant set). All other operators are given
+	// float32: the runtime puts Dequantize and Quantize around them.
+	QuantKernel
+)
+
+// Par runs work on the session's threads.
+type Par interface {
+	// For calls body on disjoint ranges that cover [0,n), each of at least grain indices (but the last), and returns
+	// when all are done. Bodies are made in Prepare, so that For allocates nothing.
+	For(n, grain int, body func(lo, hi int))
+	// Threads is the largest number of bodies that run at once.
+	Threads() int
+}
+
+// Call is one node, as its operator sees it.
+type Call struct {
+	Name, Op string
+	Attrs    attr.Attrs
+	// In holds nil for absent inputs. A tensor without data has a value that is not known yet.
+	In []*tensor.Tensor
+	// Out holds nil for outputs that nobody wants.
+	Out []*tensor.Tensor
+	Num num.Numerics
+	Par Par
+	// Alloc gives output i its type, shape and zeroed buffer during Run, where Infer had to leave the shape open.
+	// It fails when the memory limit is passed.
+	Alloc func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error)
+}
+
+// Errorf makes an error that names the node, as in "conv_12 (Conv): dilation 3 unsupported".
+func (c *Call) Errorf(format string, args ...any) error {
+	return fmt.Errorf("%s (%s): %w", c.Name, c.Op, fmt.Errorf(format, args...))
+}
+
+// Input returns input i, nil where it is absent.
+func (c *Call) Input(i int) *tensor.Tensor {
+	if i < len(c.In) {
+		return c.In[i]
+	}
+	return nil
+}
+
+// Output returns output i, nil where nobody wants it.
+func (c *Call) Output(i int) *tensor.Tensor {
+	if i < len(c.Out) {
+		return c.Out[i]
+	}
+	return nil
+}
+
+// Need fails unless inputs 0 to n-1 are present.
+func (c *Call) Need(n int) error {
+	for i := range n {
+		if c.Input(i) == nil {
+			return c.Errorf("input %d is missing", i)
+		}
+	}
+	return nil
+}
+
+// Want fails unless input i is absent or has one of the types.
+func (c *Call) Want(i int, types ...tensor.DType) error {
+	t := c.Input(i)
+	if t == nil {
+		return nil
+	}
+	for _, d := range types {
+		if t.DType == d {
+			return nil
+		}
+	}
+	return c.Errorf("input %d has type %v, want one of %v", i, t.DType, types)
+}
+
+// Set fills output i's type and shape, if somebody wants it. An output whose Quant is set keeps its declared type.
+func (c *Call) Set(i int, d tensor.DType, shape tensor.Shape) {
+	t := c.Output(i)
+	if t == nil {
+		return
+	}
+	if t.Quant == nil {
+		t.DType = d
+	}
+	t.Shape = shape.Clone()
+}
+
+// Axis reads an axis attribute or value and counts it from the front.
+func (c *Call) Axis(axis, rank int) (int, error) {
+	if axis < -rank || axis >= rank {
+		return 0, c.Errorf("axis %d out of range for rank %d", axis, rank)
+	}
+	if axis < 0 {
+		axis += rank
+	}
+	return axis, nil
+}
+
+// Broadcast is the shape of inputs that are broadcast against each other; nil where a rank is unknown.
+func (c *Call) Broadcast(shapes ...tensor.Shape) (tensor.Shape, error) {
+	rank := 0
+	for _, s := range shapes {
+		if s == nil {
+			return nil, nil
+		}
+		rank = max(rank, len(s))
+	}
+	out := make(tensor.Shape, rank)
+	for i := range out {
+		out[i] = 1
+	}
+	for _, s := range shapes {
+		off := rank - len(s)
+		for i, d := range s {
+			o := &out[off+i]
+			switch {
+			case d == *o || d == 1:
+			case *o == 1:
+				*o = d
+			case d == -1: // the other extent is above 1, so this one is 1 or equal
+			case *o == -1:
+				*o = d
+			default:
+				return nil, c.Errorf("shapes %v do not broadcast", shapes)
+			}
+		}
+	}
+	return out, nil
+}
+
+// Serial is a Par that uses the caller's goroutine alone.
+type Serial struct{}
+
+// For calls body once.
+func (Serial) For(n, _ int, body func(lo, hi int)) {
+	if n > 0 {
+		body(0, n)
+	}
+}
+
+// Threads is 1.
+func (Serial) Threads() int { return 1 }
+
+// Eval runs an operator once on known inputs and returns its outputs: the way of constant folding, of tests and of
+// nodes whose shapes depend on data. out holds the outputs' headers, nil where not wanted, with Quant and DType set
+// where these are declared; limit bounds the bytes of each output (0: no bound).
+func Eval(o Op, c *Call, limit int) error {
+	if c.Par == nil {
+		c.Par = Serial{}
+	}
+	if err := o.Infer(c); err != nil {
+		return err
+	}
+	alloc := func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {
+		n, err := shape.Size()
+		if err != nil {
+			return nil, c.Errorf("output %d: %w", i, err)
+		}
+		if b := tensor.ByteSize(d, n); limit > 0 && b > limit {
+			return nil, c.Errorf("output %d %v: %d bytes: %w", i, shape, b, tensor.ErrTooLarge)
+		}
+		t := c.Output(i)
+		if t == nil {
+			return tensor.New(d, shape), nil
+		}
+		q := t.Quant
+		*t = *tensor.New(d, shape)
+		t.Quant = q
+		return t, nil
+	}
+	if c.Alloc == nil {
+		c.Alloc = alloc
+	}
+	for i, t := range c.Out {
+		if t == nil || !t.Shape.Known() || t.DType == tensor.Sequence {
+			continue
+		}
+		if t.DType == tensor.Invalid {
+			return c.Errorf("BUG: shape rule leaves the type of output %d open", i)
+		}
+		if _, err := c.Alloc(i, t.DType, t.Shape); err != nil {
+			return err
+		}
+	}
+	run, err := o.Prepare(c)
+	if err != nil {
+		return err
+	}
+	return run()
+}
