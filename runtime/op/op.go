@@ -45,6 +45,9 @@ const (
 	// QuantKernel: Prepare handles quantised inputs and outputs (Tensor.Quant set). All other operators are given
 	// float32: the runtime puts Dequantize and Quantize around them.
 	QuantKernel
+	// ShapeOnly: the outputs depend on the inputs' types and shapes, never on their data, so that they are known as
+	// soon as the shapes are.
+	ShapeOnly
 )
 
 // Par runs work on the session's threads.
@@ -54,6 +57,12 @@ type Par interface {
 	For(n, grain int, body func(lo, hi int))
 	// Threads is the largest number of bodies that run at once.
 	Threads() int
+}
+
+// Store shares what Prepare computes from constants (packed weights, say) among all sessions and shapes of a model.
+type Store interface {
+	// Get returns the value that was made for this tensor and kind, calling make the first time.
+	Get(t *tensor.Tensor, kind string, make func() any) any
 }
 
 // Call is one node, as its operator sees it.
@@ -66,9 +75,20 @@ type Call struct {
 	Out []*tensor.Tensor
 	Num num.Numerics
 	Par Par
+	// Store keeps what is computed from constants; nil keeps nothing. Use Packed.
+	Store Store
 	// Alloc gives output i its type, shape and zeroed buffer during Run, where Infer had to leave the shape open.
 	// It fails when the memory limit is passed.
 	Alloc func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error)
+}
+
+// Packed returns make's result, which must depend on nothing but the data of the constant t and on kind. It is made
+// once per model where the caller keeps such things.
+func Packed[T any](c *Call, t *tensor.Tensor, kind string, make func() T) T {
+	if c.Store == nil {
+		return make()
+	}
+	return c.Store.Get(t, kind, func() any { return make() }).(T)
 }
 
 // Errorf makes an error that names the node, as in "conv_12 (Conv): dilation 3 unsupported".
