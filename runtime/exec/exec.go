@@ -1,0 +1,302 @@
+// Package exec runs plans.
+//
+// An Instance is a plan with an arena: the state of one inference at a time. Importers: runtime.
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/plan"
+)
+
+// ErrShape is wrapped by errors about inputs or outputs of the wrong type or shape.
+var ErrShape = errors.New("wrong type or shape")
+
+// Observer sees each step after it ran. The tensors are valid only during the call.
+type Observer func(s *plan.Step, in, out []*tensor.Tensor, took time.Duration)
+
+// Options say how to make an Instance.
+type Options struct {
+	Par   op.Par
+	Store op.Store
+	// MaxMemory bounds the bytes of all tensors at any time; 0 means no bound.
+	MaxMemory int
+}
+
+// Instance runs one plan. It belongs to one goroutine at a time.
+type Instance struct {
+	Plan     *plan.Plan
+	Observe  Observer
+	opts     Options
+	slots    []tensor.Tensor
+	arena    []byte
+	steps    []step
+	heap     []int // heap slots, released after each run
+	heapSize int   // bytes of heap slots in use
+	outs     []tensor.Tensor
+}
+
+// step is a plan's step with what this instance needs to run it.
+type step struct {
+	*plan.Step
+	in, out []*tensor.Tensor
+	run     op.Run   // Static operators
+	bodies  [][]step // control flow
+	carry   [2][]tensor.Tensor
+}
+
+// New prepares every step whose shapes are known.
+func New(p *plan.Plan, o Options) (*Instance, error) {
+	if o.Par == nil {
+		o.Par = op.Serial{}
+	}
+	x := &Instance{Plan: p, opts: o, slots: make([]tensor.Tensor, len(p.Slots))}
+	for i := range p.Slots {
+		s := &p.Slots[i]
+		x.slots[i] = tensor.Tensor{DType: s.DType, Shape: s.Shape, Quant: s.Quant}
+		switch s.Kind {
+		case plan.Const:
+			if s.Const != nil {
+				x.slots[i] = *s.Const
+			}
+		case plan.Heap:
+			x.heap = append(x.heap, i)
+		}
+	}
+	var err error
+	if x.steps, err = x.prepare(p.Steps); err != nil {
+		return nil, err
+	}
+	// Only now do the slots get their data: an operator must not take what lies there for a known value.
+	x.arena = tensor.AlignedBytes(p.ArenaSize)
+	for i := range p.Slots {
+		if s := &p.Slots[i]; s.Kind == plan.Arena {
+			x.slots[i].Data = x.arena[s.Offset : s.Offset+s.Size : s.Offset+s.Size]
+		}
+	}
+	for i := range p.Slots {
+		if p.Slots[i].Kind == plan.Alias {
+			x.slots[i].Data = x.slots[p.Slots[i].Of].Data
+		}
+	}
+	x.outs = make([]tensor.Tensor, len(p.Outputs))
+	return x, nil
+}
+
+func (x *Instance) prepare(steps []plan.Step) ([]step, error) {
+	list := make([]step, len(steps))
+	for i := range steps {
+		s := &list[i]
+		s.Step = &steps[i]
+		s.in, s.out = x.tensors(s.In), x.tensors(s.Out)
+		for _, b := range s.Bodies {
+			inner, err := x.prepare(b.Steps)
+			if err != nil {
+				return nil, err
+			}
+			s.bodies = append(s.bodies, inner)
+		}
+		if s.Flow != plan.None || s.View || !s.Static {
+			continue
+		}
+		run, err := s.Kernel.Prepare(x.call(s, s.out))
+		if err != nil {
+			return nil, err
+		}
+		s.run = run
+	}
+	return list, nil
+}
+
+func (x *Instance) tensors(slots []int) []*tensor.Tensor {
+	list := make([]*tensor.Tensor, len(slots))
+	for i, slot := range slots {
+		if slot >= 0 {
+			list[i] = &x.slots[slot]
+		}
+	}
+	return list
+}
+
+func (x *Instance) call(s *step, out []*tensor.Tensor) *op.Call {
+	return &op.Call{Name: s.Name, Op: s.Op, Attrs: s.Attrs, Num: s.Num, In: s.in, Out: out, Par: x.opts.Par, Store: x.opts.Store}
+}
+
+// Run computes the outputs of in. An out tensor with data receives its output there and must fit it; one without gets
+// new data. Both have one entry per input or output of the plan.
+func (x *Instance) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	p := x.Plan
+	if len(in) != len(p.Inputs) || len(out) != len(p.Outputs) {
+		return fmt.Errorf("%d inputs and %d outputs given, want %d and %d: %w", len(in), len(out), len(p.Inputs), len(p.Outputs), ErrShape)
+	}
+	for i, slot := range p.Inputs {
+		s, t := &p.Slots[slot], in[i]
+		if t == nil || t.DType != s.DType || s.DType != tensor.Sequence && !t.Shape.Equal(s.Shape) || !t.HasData() {
+			return fmt.Errorf("input %s: got %v, want %v%v: %w", s.Name, t, s.DType, s.Shape, ErrShape)
+		}
+		x.bind(slot, t)
+	}
+	err := x.runSteps(ctx, x.steps)
+	if err == nil {
+		err = x.collect(out)
+	}
+	for _, i := range x.heap {
+		t := &x.slots[i]
+		t.Data, t.Str, t.Elems = nil, nil, nil
+	}
+	x.heapSize = 0
+	return err
+}
+
+// bind points a slot at t's data.
+func (x *Instance) bind(slot int, t *tensor.Tensor) {
+	s := &x.slots[slot]
+	s.Shape, s.Data, s.Str, s.Elems = t.Shape, t.Data, t.Str, t.Elems
+}
+
+func (x *Instance) collect(out []*tensor.Tensor) error {
+	for i, slot := range x.Plan.Outputs {
+		t, o := &x.slots[slot], out[i]
+		if x.Plan.Slots[slot].Kind == plan.Alias {
+			t.Data = x.slots[x.Plan.Slots[slot].Of].Data
+		}
+		name := x.Plan.Slots[slot].Name
+		if o == nil {
+			return fmt.Errorf("output %s: no tensor given: %w", name, ErrShape)
+		}
+		if !t.HasData() {
+			return fmt.Errorf("output %s: the model leaves it empty", name)
+		}
+		if !o.HasData() {
+			*o = *t.Clone()
+			continue
+		}
+		if o.DType != t.DType || !o.Shape.Equal(t.Shape) {
+			return fmt.Errorf("output %s: got room for %v, want %v: %w", name, o, t, ErrShape)
+		}
+		copy(o.Data, t.Data)
+		copy(o.Str, t.Str)
+		if t.DType == tensor.Sequence {
+			o.Elems = t.Elems
+		}
+	}
+	return nil
+}
+
+func (x *Instance) runSteps(ctx context.Context, steps []step) error {
+	done := ctx.Done()
+	for i := range steps {
+		s := &steps[i]
+		if done != nil {
+			select {
+			case <-done:
+				return ctx.Err()
+			default:
+			}
+		}
+		var start time.Time
+		if x.Observe != nil {
+			start = time.Now()
+		}
+		if err := x.runStep(ctx, s); err != nil {
+			return err
+		}
+		if x.Observe != nil {
+			x.Observe(s.Step, s.in, s.out, time.Since(start))
+		}
+	}
+	return nil
+}
+
+func (x *Instance) runStep(ctx context.Context, s *step) error {
+	// An alias of what is bound, or of what an earlier step allocated, moves with it.
+	for _, slot := range s.In {
+		x.follow(slot)
+	}
+	if s.run != nil {
+		for _, slot := range s.Out {
+			x.follow(slot)
+		}
+		return s.run()
+	}
+	switch s.Flow {
+	case plan.If:
+		return x.runIf(ctx, s)
+	case plan.Loop:
+		return x.runLoop(ctx, s)
+	case plan.Scan:
+		return x.runScan(ctx, s)
+	}
+	if s.View {
+		x.follow(s.Out[0])
+		return nil
+	}
+	return x.runDynamic(s)
+}
+
+// follow refreshes an alias.
+func (x *Instance) follow(slot int) {
+	if slot < 0 || x.Plan.Slots[slot].Kind != plan.Alias {
+		return
+	}
+	of := x.Plan.Slots[slot].Of
+	x.follow(of)
+	x.slots[slot].Data = x.slots[of].Data
+}
+
+// runDynamic runs an operator whose shapes are known only now.
+func (x *Instance) runDynamic(s *step) error {
+	out := make([]*tensor.Tensor, len(s.Out))
+	for i, slot := range s.Out {
+		if slot < 0 {
+			continue
+		}
+		out[i] = &tensor.Tensor{Quant: x.slots[slot].Quant}
+		if out[i].Quant != nil {
+			out[i].DType = x.slots[slot].DType
+		}
+	}
+	limit := 0
+	if x.opts.MaxMemory > 0 {
+		limit = max(1, x.opts.MaxMemory-x.Plan.ArenaSize-x.heapSize)
+	}
+	if err := op.Eval(s.Kernel, x.call(s, out), limit); err != nil {
+		return err
+	}
+	for i, slot := range s.Out {
+		if slot < 0 {
+			continue
+		}
+		if err := x.put(s, slot, out[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put makes t, which nobody else keeps, the value of a slot.
+func (x *Instance) put(s *step, slot int, t *tensor.Tensor) error {
+	dst := &x.slots[slot]
+	if t.DType != dst.DType {
+		return fmt.Errorf("%s (%s): output is %v, was planned as %v", s.Name, s.Op, t.DType, dst.DType)
+	}
+	if x.Plan.Slots[slot].Kind != plan.Heap {
+		x.follow(slot)
+		if !t.Shape.Equal(dst.Shape) {
+			return fmt.Errorf("%s (%s): output has shape %v, was planned as %v", s.Name, s.Op, t.Shape, dst.Shape)
+		}
+		copy(dst.Data, t.Data)
+		return nil
+	}
+	x.heapSize += len(t.Data) - len(dst.Data)
+	if x.opts.MaxMemory > 0 && x.heapSize+x.Plan.ArenaSize > x.opts.MaxMemory {
+		return fmt.Errorf("%s (%s): tensors need more than %d bytes: %w", s.Name, s.Op, x.opts.MaxMemory, tensor.ErrTooLarge)
+	}
+	dst.Shape, dst.Data, dst.Str, dst.Elems = t.Shape, t.Data, t.Str, t.Elems
+	return nil
+}

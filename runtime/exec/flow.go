@@ -1,0 +1,298 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/plan"
+)
+
+// maxIterations bounds a Loop that carries no trip count of its own, so that no model runs for ever.
+const maxIterations = 1 << 31
+
+func (x *Instance) runIf(ctx context.Context, s *step) error {
+	cond := s.in[0]
+	if cond.DType != tensor.Bool || len(cond.Data) != 1 {
+		return fmt.Errorf("%s (If): condition is %v, want one bool", s.Name, cond)
+	}
+	branch := 1
+	if cond.Data[0] != 0 {
+		branch = 0
+	}
+	if err := x.runSteps(ctx, s.bodies[branch]); err != nil {
+		return err
+	}
+	return x.copyOut(s, s.Out, s.Bodies[branch].Outputs)
+}
+
+// copyOut gives the slots dst the values of the slots src.
+func (x *Instance) copyOut(s *step, dst, src []int) error {
+	for i, d := range dst {
+		if d < 0 {
+			continue
+		}
+		x.follow(src[i])
+		if err := x.copyTo(s, d, &x.slots[src[i]]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyTo gives the slot dst a copy of t.
+func (x *Instance) copyTo(s *step, dst int, t *tensor.Tensor) error {
+	if x.Plan.Slots[dst].Kind == plan.Heap {
+		t = t.Clone()
+	}
+	return x.put(s, dst, t)
+}
+
+// assign copies t into dst, using dst's memory again where it suffices.
+func assign(dst, t *tensor.Tensor) {
+	data := dst.Data
+	if cap(data) < len(t.Data) {
+		data = tensor.AlignedBytes(len(t.Data))
+	}
+	data = data[:len(t.Data)]
+	copy(data, t.Data)
+	shape := append(dst.Shape[:0], t.Shape...)
+	*dst = tensor.Tensor{DType: t.DType, Shape: shape, Data: data, Str: t.Str, Elems: t.Elems, Quant: t.Quant}
+	if dst.Shape == nil {
+		dst.Shape = tensor.Shape{}
+	}
+	if t.Data == nil {
+		dst.Data = nil
+	}
+}
+
+// carried makes room for n values that go from one iteration to the next: two sets, because a body may hand its
+// inputs on in another order.
+func (s *step) carried(n int) {
+	if len(s.carry[0]) != n {
+		s.carry = [2][]tensor.Tensor{make([]tensor.Tensor, n), make([]tensor.Tensor, n)}
+	}
+}
+
+// iterate runs the body once with the set of carried values and fills the other one from the slots outs.
+func (x *Instance) iterate(ctx context.Context, s *step, set int, ins, outs []int) error {
+	for i, slot := range ins {
+		x.bind(slot, &s.carry[set][i])
+	}
+	if err := x.runSteps(ctx, s.bodies[0]); err != nil {
+		return err
+	}
+	for i, slot := range outs {
+		x.follow(slot)
+		assign(&s.carry[1-set][i], &x.slots[slot])
+	}
+	return nil
+}
+
+func (x *Instance) runLoop(ctx context.Context, s *step) error {
+	body := s.Bodies[0]
+	trips := int64(maxIterations)
+	if m := s.in[0]; m != nil {
+		v, err := m.Ints()
+		if err != nil || len(v) != 1 {
+			return fmt.Errorf("%s (Loop): trip count is %v, want one integer", s.Name, m)
+		}
+		trips = v[0]
+	}
+	cond := true
+	if c := s.in[1]; c != nil {
+		if c.DType != tensor.Bool || len(c.Data) != 1 {
+			return fmt.Errorf("%s (Loop): condition is %v, want one bool", s.Name, c)
+		}
+		cond = c.Data[0] != 0
+	}
+	n := len(s.In) - 2
+	s.carried(n)
+	for i := range n {
+		assign(&s.carry[0][i], s.in[i+2])
+	}
+	iter, keep := tensor.Scalar(int64(0)), tensor.Scalar(true)
+	iter.Shape, keep.Shape = x.slots[body.Inputs[0]].Shape, x.slots[body.Inputs[1]].Shape
+	x.bind(body.Inputs[0], iter)
+	x.bind(body.Inputs[1], keep)
+	scans := make([]stack, len(s.Out)-n)
+	set := 0
+	for i := int64(0); i < trips && cond; i++ {
+		if i == maxIterations-1 {
+			return fmt.Errorf("%s (Loop): no end after %d iterations", s.Name, i)
+		}
+		tensor.Of[int64](iter)[0] = i
+		if err := x.iterate(ctx, s, set, body.Inputs[2:], body.Outputs[1:n+1]); err != nil {
+			return err
+		}
+		set = 1 - set
+		for k := range scans {
+			slot := body.Outputs[n+1+k]
+			x.follow(slot)
+			if err := scans[k].push(x, s, &x.slots[slot]); err != nil {
+				return err
+			}
+		}
+		x.follow(body.Outputs[0])
+		c := &x.slots[body.Outputs[0]]
+		if len(c.Data) != 1 {
+			return fmt.Errorf("%s (Loop): the body's condition is %v, want one bool", s.Name, c)
+		}
+		cond = c.Data[0] != 0
+	}
+	for i, slot := range s.Out {
+		if slot < 0 {
+			continue
+		}
+		var err error
+		if i < n {
+			err = x.copyTo(s, slot, &s.carry[set][i])
+		} else {
+			err = x.put(s, slot, scans[i-n].join(0, false, &x.slots[body.Outputs[i+1]]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *Instance) runScan(ctx context.Context, s *step) error {
+	body := s.Bodies[0]
+	scanned := s.Attrs.Int("num_scan_inputs", 0)
+	states := len(s.In) - scanned
+	inAxes, outAxes := s.Attrs.Ints("scan_input_axes"), s.Attrs.Ints("scan_output_axes")
+	inDirs, outDirs := s.Attrs.Ints("scan_input_directions"), s.Attrs.Ints("scan_output_directions")
+	at := func(list []int, i int) int {
+		if i < len(list) {
+			return list[i]
+		}
+		return 0
+	}
+	s.carried(states)
+	for i := range states {
+		assign(&s.carry[0][i], s.in[i])
+	}
+	trips := -1
+	axes := make([]int, scanned)
+	slices := make([]tensor.Tensor, scanned)
+	for k := range scanned {
+		t := s.in[states+k]
+		a := at(inAxes, k)
+		if a < 0 {
+			a += len(t.Shape)
+		}
+		if a < 0 || a >= len(t.Shape) || t.Data == nil || t.DType.Bits() < 8 {
+			return fmt.Errorf("%s (Scan): scan input %d is %v, cannot be cut along axis %d", s.Name, k, t, at(inAxes, k))
+		}
+		if trips >= 0 && t.Shape[a] != trips {
+			return fmt.Errorf("%s (Scan): scan inputs of lengths %d and %d", s.Name, trips, t.Shape[a])
+		}
+		axes[k], trips = a, t.Shape[a]
+		shape := t.Shape.Clone()
+		shape = append(shape[:a], shape[a+1:]...)
+		slices[k] = *tensor.New(t.DType, shape)
+	}
+	scans := make([]stack, len(s.Out)-states)
+	set := 0
+	for i := range trips {
+		for k := range slices {
+			j := i
+			if at(inDirs, k) == 1 {
+				j = trips - 1 - i
+			}
+			cut(&slices[k], s.in[states+k], axes[k], j)
+			x.bind(body.Inputs[states+k], &slices[k])
+		}
+		if err := x.iterate(ctx, s, set, body.Inputs[:states], body.Outputs[:states]); err != nil {
+			return err
+		}
+		set = 1 - set
+		for k := range scans {
+			slot := body.Outputs[states+k]
+			x.follow(slot)
+			if err := scans[k].push(x, s, &x.slots[slot]); err != nil {
+				return err
+			}
+		}
+	}
+	for i, slot := range s.Out {
+		if slot < 0 {
+			continue
+		}
+		var err error
+		if i < states {
+			err = x.copyTo(s, slot, &s.carry[set][i])
+		} else {
+			k := i - states
+			err = x.put(s, slot, scans[k].join(at(outAxes, k), at(outDirs, k) == 1, &x.slots[body.Outputs[i]]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut copies slice i of t along axis into dst.
+func cut(dst, t *tensor.Tensor, axis, i int) {
+	outer, n := tensor.Shape(t.Shape[:axis]).Len(), t.Shape[axis]
+	inner := tensor.ByteSize(t.DType, tensor.Shape(t.Shape[axis+1:]).Len())
+	for o := range outer {
+		copy(dst.Data[o*inner:(o+1)*inner], t.Data[(o*n+i)*inner:])
+	}
+}
+
+// stack collects one value per iteration.
+type stack struct{ list []*tensor.Tensor }
+
+func (k *stack) push(x *Instance, s *step, t *tensor.Tensor) error {
+	if len(k.list) > 0 && !k.list[0].Shape.Equal(t.Shape) {
+		return fmt.Errorf("%s (%s): iterations yield shapes %v and %v", s.Name, s.Op, k.list[0].Shape, t.Shape)
+	}
+	x.heapSize += len(t.Data)
+	if x.opts.MaxMemory > 0 && x.heapSize+x.Plan.ArenaSize > x.opts.MaxMemory {
+		return fmt.Errorf("%s (%s): tensors need more than %d bytes: %w", s.Name, s.Op, x.opts.MaxMemory, tensor.ErrTooLarge)
+	}
+	k.list = append(k.list, t.Clone())
+	return nil
+}
+
+// join stacks the values along a new axis. like describes them where there are none.
+func (k *stack) join(axis int, backwards bool, like *tensor.Tensor) *tensor.Tensor {
+	n := len(k.list)
+	elem := like.Shape
+	if n > 0 {
+		elem = k.list[0].Shape
+	}
+	if axis < 0 {
+		axis += len(elem) + 1
+	}
+	axis = min(max(axis, 0), len(elem))
+	shape := make(tensor.Shape, 0, len(elem)+1)
+	shape = append(append(append(shape, elem[:axis]...), n), elem[axis:]...)
+	for i, d := range shape {
+		if d < 0 {
+			shape[i] = 0
+		}
+	}
+	r := tensor.New(like.DType, shape)
+	outer := tensor.Shape(elem[:axis]).Len()
+	for i, t := range k.list {
+		if backwards {
+			i = n - 1 - i
+		}
+		if t.DType == tensor.String {
+			inner := len(t.Str) / max(1, outer)
+			for o := range outer {
+				copy(r.Str[(o*n+i)*inner:], t.Str[o*inner:(o+1)*inner])
+			}
+			continue
+		}
+		inner := len(t.Data) / max(1, outer)
+		for o := range outer {
+			copy(r.Data[(o*n+i)*inner:], t.Data[o*inner:(o+1)*inner])
+		}
+	}
+	return r
+}
