@@ -1,0 +1,470 @@
+package opt
+
+import (
+	"math"
+
+	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/model"
+)
+
+// foldAffine moves per-channel scales and shifts into the weights and bias before them.
+func foldAffine(c *Context, g *model.Graph) error {
+	x := newIndex(g)
+	dead := map[*model.Node]bool{}
+	for _, n := range g.Nodes {
+		for foldsInto := true; foldsInto && (n.Op == "Conv" || n.Op == "ConvTranspose"); {
+			next := x.only(n.Out[0])
+			if next == nil || dead[next] {
+				break
+			}
+			scale, shift := affine(n, next)
+			if scale == nil && shift == nil || !c.scaleConv(n, scale, shift) {
+				break
+			}
+			n.Out[0] = next.Out[0]
+			dead[next] = true
+		}
+		if n.Op == "MatMul" && len(n.In) == 2 && n.In[0] != nil && n.In[1] != nil && len(n.In[0].Shape) == 2 && isConst(n.In[1]) != nil && len(n.In[1].Shape) == 2 && n.In[0].DType == tensor.F32 {
+			// MatMul of matrices, then Add of a constant row: a Gemm.
+			next := x.only(n.Out[0])
+			if next == nil || next.Op != "Add" || len(next.Out) != 1 {
+				continue
+			}
+			bias := next.In[1]
+			if bias == n.Out[0] {
+				bias = next.In[0]
+			}
+			if t := isConst(bias); t != nil && t.DType == tensor.F32 && t.Quant == nil && t.Len() == n.In[1].Shape[1] &&
+				len(t.Shape) >= 1 && len(t.Shape) <= 2 && t.Shape[len(t.Shape)-1] == t.Len() {
+				n.Op = "Gemm"
+				n.In = append(n.In, model.NewConst(c.name(bias.Name, "row"), t.View(tensor.Shape{t.Len()})))
+				n.Out[0] = next.Out[0]
+				dead[next] = true
+			}
+		}
+	}
+	remove(g, dead)
+	return nil
+}
+
+// affine reads node next as y = x*scale + shift per channel of conv's output. Either may be nil for 1 or 0.
+func affine(conv, next *model.Node) (scale, shift []float32) {
+	out := conv.Out[0]
+	w := isConst(conv.Input(1))
+	if w == nil || len(w.Shape) < 3 || len(next.Out) != 1 {
+		return nil, nil
+	}
+	rank := len(w.Shape)
+	channels := w.Shape[0]
+	chanAxis := 1
+	if conv.Attrs.Str("layout", "NCHW") == "NHWC" {
+		chanAxis = rank - 1
+	}
+	if conv.Op == "ConvTranspose" {
+		channels = w.Shape[1] * conv.Attrs.Int("group", 1)
+		if chanAxis != 1 {
+			channels = w.Shape[rank-1] * conv.Attrs.Int("group", 1)
+		}
+	}
+	switch next.Op {
+	case "BatchNormalization":
+		if next.Attrs.Bool("training_mode", false) || next.Attrs.Int("axis", 1) != chanAxis || len(next.In) < 5 {
+			return nil, nil
+		}
+		var p [4][]float32
+		for i := range p {
+			f, ok := constFloats(next.In[i+1])
+			if !ok || len(f) != channels {
+				return nil, nil
+			}
+			p[i] = f
+		}
+		eps := next.Attrs.Float("epsilon", 1e-5)
+		scale, shift = make([]float32, channels), make([]float32, channels)
+		for i := range channels {
+			s := float64(p[0][i]) / math.Sqrt(float64(p[3][i])+float64(eps))
+			scale[i] = float32(s)
+			shift[i] = float32(float64(p[1][i]) - float64(p[2][i])*s)
+		}
+		return scale, shift
+	case "Mul", "Add", "Sub":
+		other := next.In[1]
+		if other == out {
+			if other = next.In[0]; next.Op == "Sub" {
+				return nil, nil
+			}
+		}
+		if next.Attrs.Has("act_min") || next.Attrs.Has("act_max") {
+			return nil, nil
+		}
+		f, ok := constFloats(other)
+		if !ok || len(other.Shape) > rank || next.In[0] == next.In[1] {
+			return nil, nil
+		}
+		// All extents are 1 but the channel's.
+		for i, d := range other.Shape {
+			if d != 1 && i+rank-len(other.Shape) != chanAxis {
+				return nil, nil
+			}
+		}
+		if len(f) != 1 && len(f) != channels {
+			return nil, nil
+		}
+		v := make([]float32, channels)
+		for i := range v {
+			v[i] = f[min(i, len(f)-1)]
+			if next.Op == "Sub" {
+				v[i] = -v[i]
+			}
+		}
+		if next.Op == "Mul" {
+			return v, nil
+		}
+		return nil, v
+	}
+	return nil, nil
+}
+
+// scaleConv changes weights and bias of a convolution to yield y*scale + shift.
+func (c *Context) scaleConv(n *model.Node, scale, shift []float32) bool {
+	w, ok := constFloats(n.Input(1))
+	if !ok || n.Attrs.Has("act_min") || n.Attrs.Has("act_max") {
+		return false
+	}
+	var bias []float32
+	if b := n.Input(2); b != nil {
+		if bias, ok = constFloats(b); !ok {
+			return false
+		}
+	}
+	shape := n.In[1].Shape
+	channels := max(len(scale), len(shift))
+	if bias != nil && len(bias) != channels {
+		return false
+	}
+	if scale != nil {
+		t := tensor.New(tensor.F32, shape)
+		dst := tensor.Of[float32](t)
+		channel := func(i int) int { return i / (len(w) / channels) }
+		if n.Op == "ConvTranspose" {
+			group := n.Attrs.Int("group", 1)
+			in, per := shape[0]/group, channels/group
+			inner := len(w) / shape[0]
+			if n.Attrs.Str("layout", "NCHW") == "NHWC" {
+				channel = func(i int) int { return i/inner/in*per + i%per }
+			} else {
+				channel = func(i int) int { return i/inner/in*per + i%inner/(inner/per) }
+			}
+		}
+		for i := range w {
+			dst[i] = w[i] * scale[channel(i)]
+		}
+		n.In[1] = model.NewConst(c.name(n.In[1].Name, "scaled"), t)
+	}
+	b := make([]float32, channels)
+	for i := range b {
+		v := float64(0)
+		if bias != nil {
+			v = float64(bias[i])
+		}
+		if scale != nil {
+			v *= float64(scale[i])
+		}
+		if shift != nil {
+			v += float64(shift[i])
+		}
+		b[i] = float32(v)
+	}
+	value := model.NewConst(c.name(n.Name, "bias"), tensor.From(b))
+	if len(n.In) > 2 {
+		n.In[2] = value
+	} else {
+		n.In = append(n.In, value)
+	}
+	return true
+}
+
+// clamps are the operators whose epilogue takes act_min and act_max.
+var clamps = map[string]bool{
+	"Conv": true, "ConvTranspose": true, "Gemm": true, "MatMul": true, "Add": true, "Sub": true, "Mul": true, "Div": true,
+	"AveragePool": true, "MaxPool": true,
+}
+
+// fuseClamp moves Relu, Relu6 and Clip into the operator before them.
+func fuseClamp(c *Context, g *model.Graph) error {
+	x := newIndex(g)
+	dead := map[*model.Node]bool{}
+	for _, n := range g.Nodes {
+		if dead[n] || !clamps[n.Op] || len(n.Out) != 1 {
+			continue
+		}
+		for {
+			next := x.only(n.Out[0])
+			if next == nil || dead[next] || next.In[0] != n.Out[0] || len(next.Out) != 1 {
+				break
+			}
+			a, b := n.Out[0], next.Out[0]
+			if a.Quant != nil && !(a.DType == b.DType && a.Quant.Equal(b.Quant)) || a.Quant == nil && (a.DType != tensor.F32 || b.Quant != nil) {
+				break
+			}
+			lo, hi, ok := bounds(next)
+			if !ok {
+				break
+			}
+			// A later bound applies to what the earlier ones left.
+			if n.Attrs.Has("act_min") {
+				old := n.Attrs.Float("act_min", 0)
+				lo = min(max(old, lo), hi)
+			}
+			if n.Attrs.Has("act_max") {
+				old := n.Attrs.Float("act_max", 0)
+				hi = max(min(old, hi), lo)
+			}
+			if !math.IsInf(float64(lo), -1) {
+				n.Attrs["act_min"] = lo
+			}
+			if !math.IsInf(float64(hi), 1) {
+				n.Attrs["act_max"] = hi
+			}
+			n.Out[0] = b
+			dead[next] = true
+		}
+	}
+	remove(g, dead)
+	return nil
+}
+
+// bounds reads a node as a clamp.
+func bounds(n *model.Node) (lo, hi float32, ok bool) {
+	lo, hi = float32(math.Inf(-1)), float32(math.Inf(1))
+	switch n.Op {
+	case "Relu":
+		return 0, hi, true
+	case "Relu6":
+		return 0, 6, true
+	case "Clip":
+		for i, p := range []*float32{1: &lo, 2: &hi} {
+			if i == 0 || n.Input(i) == nil {
+				continue
+			}
+			f, ok := constScalar(n.In[i])
+			if !ok || f != f {
+				return 0, 0, false
+			}
+			*p = f
+		}
+		return lo, hi, lo <= hi
+	}
+	return 0, 0, false
+}
+
+// fusePatterns finds activations and normalisations that exporters spell out.
+func fusePatterns(c *Context, g *model.Graph) error {
+	for _, f := range []func(*Context, *index, *model.Node) *model.Node{swish, hardSwish, gelu, layerNorm} {
+		x := newIndex(g)
+		for i, n := range g.Nodes {
+			if r := f(c, x, n); r != nil {
+				r.Name, r.Out = n.Name, n.Out
+				g.Nodes[i] = r
+			}
+		}
+		removeDead(c, g)
+	}
+	return nil
+}
+
+func node(op string, a attr.Attrs, in ...*model.Value) *model.Node {
+	return &model.Node{Op: op, In: in, Attrs: a}
+}
+
+// operands returns n's inputs in both orders.
+func operands(n *model.Node) [2][2]*model.Value {
+	return [2][2]*model.Value{{n.In[0], n.In[1]}, {n.In[1], n.In[0]}}
+}
+
+func floatNode(n *model.Node, op string) bool {
+	return n.Op == op && n.Out[0] != nil && n.Out[0].DType == tensor.F32 && !n.Attrs.Has("act_min") && !n.Attrs.Has("act_max")
+}
+
+// swish is x * sigmoid(x).
+func swish(c *Context, x *index, n *model.Node) *model.Node {
+	if !floatNode(n, "Mul") {
+		return nil
+	}
+	for _, o := range operands(n) {
+		if s := x.made(o[1], "Sigmoid"); s != nil && s.In[0] == o[0] && x.only(o[1]) == n {
+			return node("Swish", attr.Attrs{"alpha": float32(1)}, o[0])
+		}
+	}
+	return nil
+}
+
+// hardSwish is x * hardsigmoid(x), or x * clip(x+3, 0, 6) / 6.
+func hardSwish(c *Context, x *index, n *model.Node) *model.Node {
+	if floatNode(n, "Mul") {
+		for _, o := range operands(n) {
+			if s := x.made(o[1], "HardSigmoid"); s != nil && s.In[0] == o[0] && x.only(o[1]) == n &&
+				s.Attrs.Float("beta", .5) == .5 && math.Abs(float64(s.Attrs.Float("alpha", .2))-1./6) < 1e-6 {
+				return node("HardSwish", attr.Attrs{}, o[0])
+			}
+		}
+	}
+	// The factor 1/6 comes last: Div by 6, or Mul by a sixth.
+	var inner *model.Value
+	if floatNode(n, "Div") {
+		if f, ok := constScalar(n.In[1]); ok && f == 6 && rankLE(n.In[1], n.In[0]) {
+			inner = n.In[0]
+		}
+	} else if floatNode(n, "Mul") {
+		for _, o := range operands(n) {
+			if f, ok := constScalar(o[1]); ok && math.Abs(float64(f)-1./6) < 1e-7 && rankLE(o[1], o[0]) {
+				inner = o[0]
+			}
+		}
+	}
+	m := x.made(inner, "Mul")
+	if m == nil || x.only(inner) != n {
+		return nil
+	}
+	for _, o := range operands(m) {
+		clip := x.made(o[1], "Clip", "Relu6")
+		if clip == nil || x.only(o[1]) != m {
+			continue
+		}
+		if lo, hi, ok := bounds(clip); !ok || lo != 0 || hi != 6 {
+			continue
+		}
+		add := x.made(clip.In[0], "Add")
+		if add == nil || x.only(clip.In[0]) != clip {
+			continue
+		}
+		for _, p := range operands(add) {
+			if f, ok := constScalar(p[1]); ok && f == 3 && p[0] == o[0] && rankLE(p[1], p[0]) {
+				return node("HardSwish", attr.Attrs{}, o[0])
+			}
+		}
+	}
+	return nil
+}
+
+// rankLE reports whether broadcasting a against b keeps b's shape (a has one element).
+func rankLE(a, b *model.Value) bool { return b.Shape != nil && len(a.Shape) <= len(b.Shape) }
+
+// gelu is x * (erf(x/sqrt(2)) + 1) * 0.5, with its factors in any order.
+func gelu(c *Context, x *index, n *model.Node) *model.Node {
+	if !floatNode(n, "Mul") {
+		return nil
+	}
+	// Collect the factors of the product that ends here.
+	var factors []*model.Value
+	scale := float32(1)
+	var visit func(v *model.Value, root bool)
+	visit = func(v *model.Value, root bool) {
+		m := x.made(v, "Mul")
+		if m == nil || !root && (x.only(v) == nil || len(factors) > 4) {
+			if f, ok := constScalar(v); ok {
+				scale *= f
+			} else {
+				factors = append(factors, v)
+			}
+			return
+		}
+		visit(m.In[0], false)
+		visit(m.In[1], false)
+	}
+	visit(n.Out[0], true)
+	if len(factors) != 2 || scale != .5 {
+		return nil
+	}
+	for k, v := range factors {
+		other := factors[1-k]
+		add := x.made(v, "Add")
+		if add == nil || x.only(v) == nil {
+			continue
+		}
+		for _, o := range operands(add) {
+			one, ok := constScalar(o[1])
+			erf := x.made(o[0], "Erf")
+			if !ok || one != 1 || erf == nil || x.only(o[0]) != add {
+				continue
+			}
+			arg := erf.In[0]
+			if d := x.made(arg, "Div"); d != nil && d.In[0] == other {
+				if f, ok := constScalar(d.In[1]); ok && math.Abs(float64(f)-math.Sqrt2) < 1e-5 && rankLE(d.In[1], other) {
+					return node("Gelu", attr.Attrs{"approximate": "none"}, other)
+				}
+			}
+			if m := x.made(arg, "Mul"); m != nil {
+				for _, p := range operands(m) {
+					if f, ok := constScalar(p[1]); ok && p[0] == other && math.Abs(float64(f)-math.Sqrt2/2) < 1e-5 && rankLE(p[1], other) {
+						return node("Gelu", attr.Attrs{"approximate": "none"}, other)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// layerNorm is (x-mean)/sqrt(mean((x-mean)^2)+eps)*gamma+beta over the last axis.
+func layerNorm(c *Context, x *index, n *model.Node) *model.Node {
+	if !floatNode(n, "Add") {
+		return nil
+	}
+	for _, o := range operands(n) {
+		beta, scaled := o[1], x.made(o[0], "Mul")
+		if isConst(beta) == nil || scaled == nil || x.only(o[0]) != n {
+			continue
+		}
+		for _, p := range operands(scaled) {
+			gamma, normed := p[1], x.made(p[0], "Div")
+			if isConst(gamma) == nil || normed == nil || x.only(p[0]) != scaled || len(gamma.Shape) != 1 || !gamma.Shape.Equal(beta.Shape) {
+				continue
+			}
+			centred, root := x.made(normed.In[0], "Sub"), x.made(normed.In[1], "Sqrt")
+			if centred == nil || root == nil {
+				continue
+			}
+			mean := x.made(centred.In[1], "ReduceMean")
+			add := x.made(root.In[0], "Add")
+			if mean == nil || add == nil || mean.In[0] != centred.In[0] || !lastAxis(mean) {
+				continue
+			}
+			for _, q := range operands(add) {
+				eps, ok := constScalar(q[1])
+				variance := x.made(q[0], "ReduceMean")
+				if !ok || variance == nil || !lastAxis(variance) || !squares(x, variance.In[0], normed.In[0]) {
+					continue
+				}
+				in := centred.In[0]
+				if len(in.Shape) == 0 || in.Shape[len(in.Shape)-1] != gamma.Shape[0] {
+					continue
+				}
+				a := attr.Attrs{"epsilon": eps, "axis": int64(-1)}
+				return node("LayerNormalization", a, in, gamma, beta)
+			}
+		}
+	}
+	return nil
+}
+
+// lastAxis reports whether a reduction is over the last axis alone and keeps it.
+func lastAxis(n *model.Node) bool {
+	t := isConst(n.Input(1))
+	if t == nil || !n.Attrs.Bool("keepdims", true) || n.In[0].Shape == nil {
+		return false
+	}
+	axes, err := t.Ints()
+	return err == nil && len(axes) == 1 && (axes[0] == -1 || axes[0] == int64(len(n.In[0].Shape)-1))
+}
+
+// squares reports whether v is d squared.
+func squares(x *index, v, d *model.Value) bool {
+	if p := x.made(v, "Pow"); p != nil && p.In[0] == d {
+		f, ok := constScalar(p.In[1])
+		return ok && f == 2
+	}
+	m := x.made(v, "Mul")
+	return m != nil && m.In[0] == d && m.In[1] == d
+}

@@ -1,0 +1,145 @@
+package opt
+
+import (
+	"fmt"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/model"
+	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/plan"
+)
+
+// Infer fills the types and shapes of all values as far as they are known without input shapes. An operator that the
+// runtime does not have is an error.
+func Infer(c *Context, g *model.Graph) error {
+	for _, n := range g.Nodes {
+		if err := c.inferNode(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Context) inferNode(n *model.Node) error {
+	switch n.Op {
+	case "If", "Loop", "Scan":
+		return c.inferFlow(n)
+	}
+	o, ok := c.Ops(n.Op)
+	if !ok {
+		return fmt.Errorf("%s (%s): %w", n.Name, n.Op, plan.ErrUnsupported)
+	}
+	call := &op.Call{Name: n.Name, Op: n.Op, Attrs: n.Attrs, Num: n.Num}
+	for _, v := range n.In {
+		call.In = append(call.In, header(v))
+	}
+	for _, v := range n.Out {
+		if v == nil {
+			call.Out = append(call.Out, nil)
+			continue
+		}
+		t := &tensor.Tensor{Quant: v.Quant}
+		if v.Quant != nil {
+			t.DType = v.DType
+		}
+		call.Out = append(call.Out, t)
+	}
+	if err := o.Infer(call); err != nil {
+		return err
+	}
+	for i, v := range n.Out {
+		if v == nil {
+			continue
+		}
+		t := call.Out[i]
+		if t.DType != tensor.Invalid {
+			v.DType = t.DType
+		}
+		v.Shape = merge(v.Shape, t.Shape)
+	}
+	return nil
+}
+
+// merge prefers what the rule says and keeps what the file said where the rule is silent.
+func merge(file, rule tensor.Shape) tensor.Shape {
+	if rule == nil {
+		return file
+	}
+	r := rule.Clone()
+	if len(file) == len(rule) {
+		for i := range r {
+			if r[i] < 0 {
+				r[i] = file[i]
+			}
+		}
+	}
+	return r
+}
+
+// header is a value as a shape rule sees it.
+func header(v *model.Value) *tensor.Tensor {
+	if v == nil {
+		return nil
+	}
+	if v.Const != nil {
+		if v.Const.Quant == v.Quant {
+			return v.Const
+		}
+		t := *v.Const
+		t.Quant = v.Quant
+		return &t
+	}
+	return &tensor.Tensor{DType: v.DType, Shape: v.Shape, Quant: v.Quant}
+}
+
+// inferFlow infers subgraphs. What a loop carries may change its shape from one iteration to the next, so the body's
+// inputs keep only their types.
+func (c *Context) inferFlow(n *model.Node) error {
+	if body := n.Graphs["body"]; body != nil {
+		for i, v := range body.Inputs {
+			if n.Op == "Loop" && i < 2 {
+				v.DType = []tensor.DType{tensor.I64, tensor.Bool}[i]
+				continue
+			}
+			if in := n.Input(i); in != nil {
+				v.DType, v.Quant = in.DType, in.Quant
+				v.Shape, v.Dims = nil, nil
+			}
+		}
+	}
+	for _, name := range n.GraphNames() {
+		if err := Infer(c, n.Graphs[name]); err != nil {
+			return fmt.Errorf("%s (%s): %w", n.Name, n.Op, err)
+		}
+	}
+	switch n.Op {
+	case "If":
+		then, els := n.Graphs["then_branch"], n.Graphs["else_branch"]
+		if then == nil || els == nil || len(then.Outputs) < len(n.Out) || len(els.Outputs) < len(n.Out) {
+			return fmt.Errorf("%s (If): needs two branches with %d outputs", n.Name, len(n.Out))
+		}
+		for i, v := range n.Out {
+			if v != nil {
+				a, b := then.Outputs[i], els.Outputs[i]
+				v.DType, v.Quant, v.Shape = a.DType, a.Quant, nil
+				if a.Shape.Known() && a.Shape.Equal(b.Shape) {
+					v.Shape = a.Shape.Clone()
+				}
+			}
+		}
+	case "Loop", "Scan":
+		body, first := n.Graphs["body"], 0
+		if n.Op == "Loop" {
+			first = 1
+		}
+		if body == nil || len(body.Outputs) < len(n.Out)+first {
+			return fmt.Errorf("%s (%s): needs a body with %d outputs", n.Name, n.Op, len(n.Out)+first)
+		}
+		for i, v := range n.Out {
+			if v != nil {
+				v.DType, v.Quant = body.Outputs[i+first].DType, body.Outputs[i+first].Quant
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+// Package opt rewrites graphs before they are planned.
+//
+// Passes is the one ordered list of everything that happens to a graph; each pass keeps the graph's meaning and its
+// numerics, and is tested on the text form, before and after. A pass sees what is known without input shapes; what
+// depends on these is folded by package plan. Importers: runtime, and tools that show or quantise graphs.
+package opt
+
+import (
+	"fmt"
+
+	"github.com/edgerun/edgerun/model"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+// Pass is one rewriting of a graph. Run is called once for the graph and once for every subgraph, inner first.
+type Pass struct {
+	Name string
+	Doc  string
+	Run  func(c *Context, g *model.Graph) error
+}
+
+// Passes in the order in which they run. Types and shapes are inferred anew before each.
+var Passes = []Pass{
+	{"lift-quant", "QuantizeLinear and DequantizeLinear with constant parameters become Quantize and Dequantize on values that carry them", liftQuant},
+	{"fold", "nodes with constant inputs become constants", fold},
+	{"simplify", "Identity, Dropout, no-op casts, reshapes and transposes disappear; chains of Transpose and Reshape become one", simplify},
+	{"fold-affine", "BatchNormalization, and Mul and Add by a constant per channel, move into the weights and bias before them", foldAffine},
+	{"fuse-patterns", "spelled-out GELU, SiLU, HardSwish and LayerNormalization become one node", fusePatterns},
+	{"fuse-clamp", "Relu and Clip become bounds of the operator before them", fuseClamp},
+	{"fuse-quant", "Dequantize, operator, Quantize becomes the operator on quantised values", fuseQuant},
+	{"layout", "spatial operators work on NHWC; transposes move down until they cancel", layout},
+	{"legalise-quant", "operators without an integer form get tables, or Dequantize and Quantize around them", legaliseQuant},
+	{"fold-again", "what the passes above made constant is folded", fold},
+	{"simplify-again", "what the passes above made superfluous disappears", simplify},
+	{"share", "nodes that compute the same become one", share},
+}
+
+// Context is what passes need beside the graph.
+type Context struct {
+	// Ops finds an operator.
+	Ops func(name string) (op.Op, bool)
+	// MaxConst bounds the bytes of a constant that folding makes.
+	MaxConst int
+	// Skip names passes to leave out.
+	Skip map[string]bool
+	// After, if set, sees the graph after each pass.
+	After func(pass string, g *model.Graph)
+
+	names int
+}
+
+// Run applies all passes to g, which it changes.
+func Run(c *Context, g *model.Graph) error {
+	if c.MaxConst == 0 {
+		c.MaxConst = 256 << 20
+	}
+	for _, p := range Passes {
+		if c.Skip[p.Name] {
+			continue
+		}
+		if err := Infer(c, g); err != nil {
+			return err
+		}
+		if err := c.each(g, p); err != nil {
+			return fmt.Errorf("pass %s: %w", p.Name, err)
+		}
+		removeDead(c, g)
+		if c.After != nil {
+			c.After(p.Name, g)
+		}
+	}
+	return Infer(c, g)
+}
+
+func (c *Context) each(g *model.Graph, p Pass) error {
+	for _, n := range g.Nodes {
+		for _, name := range n.GraphNames() {
+			if err := c.each(n.Graphs[name], p); err != nil {
+				return err
+			}
+		}
+	}
+	return p.Run(c, g)
+}
+
+// traits returns an operator's traits; none for control flow and unknown operators.
+func (c *Context) traits(n *model.Node) op.Traits {
+	o, ok := c.Ops(n.Op)
+	if !ok || len(n.Graphs) > 0 {
+		return 0
+	}
+	return o.Traits
+}
+
+// name makes a new name for a node or value that derives from another.
+func (c *Context) name(from, what string) string {
+	c.names++
+	return fmt.Sprintf("%s.%s%d", from, what, c.names)
+}
