@@ -127,6 +127,16 @@ func (x *Instance) call(s *step, out []*tensor.Tensor) *op.Call {
 	return &op.Call{Name: s.Name, Op: s.Op, Attrs: s.Attrs, Num: s.Num, In: s.in, Out: out, Par: x.opts.Par, Store: x.opts.Store}
 }
 
+// Fits reports whether the plan was made for these input shapes.
+func (x *Instance) Fits(shapes []tensor.Shape) bool {
+	for i, slot := range x.Plan.Inputs {
+		if s := &x.Plan.Slots[slot]; s.DType != tensor.Sequence && !s.Shape.Equal(shapes[i]) {
+			return false
+		}
+	}
+	return len(shapes) == len(x.Plan.Inputs)
+}
+
 // Run computes the outputs of in. An out tensor with data receives its output there and must fit it; one without gets
 // new data. Both have one entry per input or output of the plan.
 func (x *Instance) Run(ctx context.Context, in, out []*tensor.Tensor) error {

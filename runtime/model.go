@@ -1,0 +1,242 @@
+package runtime
+
+import (
+	"container/list"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/model"
+	"github.com/edgerun/edgerun/runtime/exec"
+	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/ops"
+	"github.com/edgerun/edgerun/runtime/opt"
+	"github.com/edgerun/edgerun/runtime/plan"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrShape: an input or output tensor has the wrong type or shape.
+	ErrShape = exec.ErrShape
+	// ErrUnsupported: the model uses an operator that the runtime does not have.
+	ErrUnsupported = plan.ErrUnsupported
+	// ErrTooLarge: a limit on memory would be passed.
+	ErrTooLarge = tensor.ErrTooLarge
+	// ErrClosed: the session was closed.
+	ErrClosed = errors.New("session is closed")
+)
+
+// DefaultMaxMemory bounds the tensors of one session unless Options say otherwise, in bytes.
+const DefaultMaxMemory = 4 << 30
+
+// DefaultPlans is the number of plans, one per set of input shapes, that a model keeps unless Options say otherwise.
+const DefaultPlans = 16
+
+// Options say how to load a model. The zero value is good.
+type Options struct {
+	// MaxMemory bounds the bytes of a session's tensors, weights not counted. 0 means DefaultMaxMemory.
+	MaxMemory int
+	// Plans bounds the plans that are kept. 0 means DefaultPlans.
+	Plans int
+	// SkipPasses names passes of package opt to leave out, for debugging.
+	SkipPasses []string
+	// AfterPass, if set, sees the graph after each pass.
+	AfterPass func(pass string, g *model.Graph)
+}
+
+// Info describes one input or output of a model.
+type Info struct {
+	Name  string
+	DType tensor.DType
+	// Shape has -1 where an extent is free, and is nil where the rank is. Dims names free extents that have a name.
+	Shape tensor.Shape
+	Dims  []string
+	Quant *tensor.QParams
+}
+
+// Model is a network that is ready to be planned. It is immutable and safe for use by many goroutines.
+type Model struct {
+	graph           *model.Graph
+	meta            map[string]string
+	inputs, outputs []Info
+	opts            Options
+	store           store
+
+	mu    sync.Mutex
+	plans map[string]*list.Element // of *planned, most recently used first in order
+	order list.List
+}
+
+type planned struct {
+	key  string
+	once sync.Once
+	plan *plan.Plan
+	err  error
+}
+
+// New makes a model of a graph, which it does not change.
+func New(g *model.Graph, o Options) (*Model, error) {
+	if err := model.Verify(g); err != nil {
+		return nil, err
+	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
+	}
+	if o.Plans == 0 {
+		o.Plans = DefaultPlans
+	}
+	m := &Model{graph: g.Clone(), meta: g.Meta, opts: o, plans: map[string]*list.Element{}}
+	c := &opt.Context{Ops: ops.Lookup, Skip: map[string]bool{}, After: o.AfterPass, MaxConst: min(o.MaxMemory, 256<<20)}
+	for _, name := range o.SkipPasses {
+		c.Skip[name] = true
+	}
+	m.inputs = infos(m.graph.Inputs)
+	names := infos(m.graph.Outputs)
+	if err := opt.Run(c, m.graph); err != nil {
+		return nil, err
+	}
+	if err := model.Verify(m.graph); err != nil {
+		return nil, fmt.Errorf("BUG: after optimisation: %w", err)
+	}
+	m.outputs = infos(m.graph.Outputs)
+	for i := range m.outputs {
+		m.outputs[i].Name, m.outputs[i].Dims = names[i].Name, names[i].Dims
+	}
+	return m, nil
+}
+
+func infos(values []*model.Value) []Info {
+	list := make([]Info, len(values))
+	for i, v := range values {
+		list[i] = Info{Name: v.Name, DType: v.DType, Shape: v.Shape.Clone(), Dims: v.Dims, Quant: v.Quant}
+	}
+	return list
+}
+
+// Inputs describes the inputs, in the model's order. The result must not be changed.
+func (m *Model) Inputs() []Info { return m.inputs }
+
+// Outputs describes the outputs, in the model's order. The result must not be changed.
+func (m *Model) Outputs() []Info { return m.outputs }
+
+// Meta holds the source's own metadata. It must not be changed.
+func (m *Model) Meta() map[string]string { return m.meta }
+
+// Graph is the graph after all passes. It must not be changed.
+func (m *Model) Graph() *model.Graph { return m.graph }
+
+// Plan returns the plan for the given input shapes, made on first use. The plans used last are kept.
+func (m *Model) Plan(shapes []tensor.Shape) (*plan.Plan, error) {
+	if len(shapes) != len(m.inputs) {
+		return nil, fmt.Errorf("%d shapes given for %d inputs: %w", len(shapes), len(m.inputs), ErrShape)
+	}
+	var key strings.Builder
+	for i, s := range shapes {
+		if err := m.inputs[i].fits(s); err != nil {
+			return nil, err
+		}
+		key.WriteString(s.String())
+	}
+	m.mu.Lock()
+	e, ok := m.plans[key.String()]
+	if ok {
+		m.order.MoveToFront(e)
+	} else {
+		e = m.order.PushFront(&planned{key: key.String()})
+		m.plans[key.String()] = e
+		if m.order.Len() > m.opts.Plans {
+			last := m.order.Back()
+			delete(m.plans, m.order.Remove(last).(*planned).key)
+		}
+	}
+	p := e.Value.(*planned)
+	m.mu.Unlock()
+	p.once.Do(func() {
+		p.plan, p.err = plan.Build(m.graph, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory})
+	})
+	return p.plan, p.err
+}
+
+// fits checks an input's shape against what the model declares.
+func (f *Info) fits(s tensor.Shape) error {
+	if f.DType == tensor.Sequence {
+		return nil
+	}
+	if s == nil {
+		return fmt.Errorf("input %s: no shape given: %w", f.Name, ErrShape)
+	}
+	ok := f.Shape == nil || len(f.Shape) == len(s)
+	if ok && f.Shape != nil {
+		for i, d := range f.Shape {
+			ok = ok && (d < 0 || d == s[i])
+		}
+	}
+	if !ok {
+		return fmt.Errorf("input %s: got shape %v, the model takes %v: %w", f.Name, s, f.Describe(), ErrShape)
+	}
+	return nil
+}
+
+// Describe prints type and shape with the names of free extents, as in "f32[batch,3,224,224]".
+func (f *Info) Describe() string {
+	if f.DType == tensor.Sequence {
+		return "sequence"
+	}
+	s := f.Shape.String()
+	if f.Shape != nil {
+		parts := make([]string, len(f.Shape))
+		for i, d := range f.Shape {
+			switch {
+			case d >= 0:
+				parts[i] = fmt.Sprint(d)
+			case i < len(f.Dims) && f.Dims[i] != "":
+				parts[i] = f.Dims[i]
+			default:
+				parts[i] = "?"
+			}
+		}
+		s = "[" + strings.Join(parts, ",") + "]"
+	}
+	return f.DType.String() + s
+}
+
+// store keeps packed weights for all sessions of a model.
+type store struct {
+	mu   sync.Mutex
+	made map[storeKey]*stored
+}
+
+type storeKey struct {
+	data *byte
+	size int
+	kind string
+}
+
+type stored struct {
+	once  sync.Once
+	value any
+}
+
+// Get implements op.Store.
+func (s *store) Get(t *tensor.Tensor, kind string, make func() any) any {
+	if len(t.Data) == 0 {
+		return make()
+	}
+	key := storeKey{&t.Data[0], len(t.Data), kind}
+	s.mu.Lock()
+	if s.made == nil {
+		s.made = map[storeKey]*stored{}
+	}
+	e := s.made[key]
+	if e == nil {
+		e = &stored{}
+		s.made[key] = e
+	}
+	s.mu.Unlock()
+	e.once.Do(func() { e.value = make() })
+	return e.value
+}
+
+var _ op.Store = (*store)(nil)
