@@ -60,6 +60,7 @@ var layers = []struct {
 	{"agent", 15, true},
 	{"fleet", 16, true},
 	{"boards", 16, true},
+	{"internal/golden", 12, false},
 	{"internal/demo", 16, false},
 	{"internal/acceptance", 17, false},
 	{"cmd", 18, true},

@@ -466,7 +466,8 @@ func kernelTakes(n *model.Node) bool {
 	return quantInputs[n.Op] > 0
 }
 
-// table replaces a pointwise operator on 8-bit values by its values for all 256 inputs; nil where it cannot.
+// table replaces a pointwise operator on 8-bit values by its values for all 256 inputs; nil where it cannot. The
+// operator's name, attributes and further inputs stay with the table, for those who want to know what it stands for.
 func (c *Context) table(n *model.Node) (*model.Node, error) {
 	in, out := n.In[0], n.Out[0]
 	if in == nil || out == nil || in.Quant == nil || out.Quant == nil || in.DType.Bits() != 8 || out.DType.Bits() != 8 ||
@@ -513,6 +514,8 @@ func (c *Context) table(n *model.Node) (*model.Node, error) {
 	}
 	t := *quantize.Out[0]
 	t.Quant = nil
-	return &model.Node{Name: n.Name, Op: "Table", In: []*model.Value{in, model.NewConst(c.name(n.Name, "table"), &t)}, Out: n.Out,
-		Attrs: attr.Attrs{"of": n.Op}, Num: n.Num}, nil
+	a := n.Attrs.Clone()
+	a["of"] = n.Op
+	return &model.Node{Name: n.Name, Op: "Table", In: append([]*model.Value{in, model.NewConst(c.name(n.Name, "table"), &t)}, n.In[1:]...), Out: n.Out,
+		Attrs: a, Num: n.Num}, nil
 }

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime"
+)
+
+// benchResult is what `bench --json` prints.
+type benchResult struct {
+	Schema      string   `json:"schema"`
+	Model       string   `json:"model"`
+	Precision   string   `json:"precision"`
+	Threads     int      `json:"threads"`
+	PlanID      string   `json:"plan_id"`
+	MedianMS    float64  `json:"median_ms"`
+	MinMS       float64  `json:"min_ms"`
+	P90MS       float64  `json:"p90_ms"`
+	P99MS       float64  `json:"p99_ms"`
+	Runs        int      `json:"runs"`
+	LoadMS      float64  `json:"load_ms"` // reading, planning and the first inference
+	AddedRSSMiB *float64 `json:"added_rss_mib,omitempty"`
+	ArenaMiB    float64  `json:"arena_mib"`
+	MACs        int64    `json:"macs"`
+	GMACs       float64  `json:"gmac_per_s"`
+}
+
+func benchCommand() *cobra.Command {
+	var m modelFlags
+	var shapes []string
+	var seconds float64
+	var runs, warmup int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "bench MODEL",
+		Short: "measure the latency of a model on random inputs",
+		Long: `Runs a model back to back on random inputs and prints the latency of one inference. All outputs are computed in
+every run, with the same plan that 'edgerun check' uses.`,
+		Example: `  edgerun bench model.onnx --threads 2 --seconds 3
+  edgerun bench model.onnx --shape input=1,3,224,224 --runs 100 --warmup 10 --json`,
+		Args: exactArgs(1, "one MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if runs < 0 || warmup < 0 || !(seconds > 0) {
+				return usagef("--runs and --warmup must not be negative, and --seconds must be positive")
+			}
+			base, haveRSS := peakRSS()
+			start := time.Now()
+			l, err := m.open(args[0])
+			if err != nil {
+				return err
+			}
+			in, err := randomInputs(l.Model, shapes)
+			if err != nil {
+				return err
+			}
+			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			out := newOutputs(l.Model)
+			if err := s.Run(cmd.Context(), in, out); err != nil {
+				return err
+			}
+			load := time.Since(start)
+			times, err := measure(cmd.Context(), s, in, out, seconds, runs, warmup)
+			if err != nil {
+				return err
+			}
+			p, err := s.Plan(shapesOf(in))
+			if err != nil {
+				return err
+			}
+			r := benchResult{Schema: "edgerun.bench/1", Model: args[0], Precision: l.Precision.String(), Threads: s.Threads(), PlanID: p.ID,
+				MedianMS: quantile(times, .5), MinMS: ms(times[0]), P90MS: quantile(times, .9), P99MS: quantile(times, .99), Runs: len(times),
+				LoadMS: ms(load), ArenaMiB: float64(p.ArenaSize) / (1 << 20), MACs: p.MACs()}
+			r.GMACs = float64(r.MACs) / r.MedianMS / 1e6
+			if now, ok := peakRSS(); ok && haveRSS {
+				added := float64(now-base) / (1 << 20)
+				r.AddedRSSMiB = &added
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), r)
+			}
+			w := cmd.OutOrStdout()
+			fmt.Fprintf(w, "%s  %s, %d threads, plan %s\n", args[0], r.Precision, r.Threads, r.PlanID)
+			fmt.Fprintf(w, "latency   median %.3f ms   min %.3f   p90 %.3f   p99 %.3f   (%d runs)\n", r.MedianMS, r.MinMS, r.P90MS, r.P99MS, r.Runs)
+			fmt.Fprintf(w, "work      %.1f million MAC, %.2f GMAC/s\n", float64(r.MACs)/1e6, r.GMACs)
+			fmt.Fprintf(w, "memory    arena %.2f MiB", r.ArenaMiB)
+			if r.AddedRSSMiB != nil {
+				fmt.Fprintf(w, ", loading and running added %.1f MiB", *r.AddedRSSMiB)
+			}
+			_, err = fmt.Fprintf(w, "\nload      %.1f ms to the first result\n", r.LoadMS)
+			return err
+		},
+	}
+	m.register(cmd)
+	f := cmd.Flags()
+	f.StringArrayVar(&shapes, "shape", nil, "NAME=1,3,224,224: the shape of an input with free extents (repeatable)")
+	f.Float64Var(&seconds, "seconds", 1, "how long to measure")
+	f.IntVar(&runs, "runs", 0, "measure this many inferences instead of --seconds")
+	f.IntVar(&warmup, "warmup", 3, "inferences before measuring")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// measure runs the session back to back and returns the sorted times.
+func measure(ctx context.Context, s *runtime.Session, in, out []*tensor.Tensor, seconds float64, runs, warmup int) ([]time.Duration, error) {
+	for range warmup {
+		if err := s.Run(ctx, in, out); err != nil {
+			return nil, err
+		}
+	}
+	least := 5 // even where one inference takes longer than the time asked for
+	if runs > 0 {
+		least, seconds = runs, 0
+	}
+	times := make([]time.Duration, 0, max(least, 1024))
+	end := time.Now().Add(time.Duration(seconds * float64(time.Second)))
+	for len(times) < least || seconds > 0 && time.Now().Before(end) {
+		start := time.Now()
+		if err := s.Run(ctx, in, out); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(start))
+	}
+	slices.Sort(times)
+	return times, nil
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// quantile of sorted times in ms, by the nearest rank.
+func quantile(times []time.Duration, q float64) float64 {
+	i := int(math.Ceil(q*float64(len(times)))) - 1
+	return ms(times[min(max(i, 0), len(times)-1)])
+}

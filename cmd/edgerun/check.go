@@ -1,0 +1,191 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgerun/edgerun/internal/golden"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime"
+)
+
+// checkRow is the result of one output of one case.
+type checkRow struct {
+	Case   string  `json:"case"`
+	Output string  `json:"output"`
+	MaxAbs float64 `json:"max_abs"`
+	MaxRel float64 `json:"max_rel"`
+	Cosine float64 `json:"cosine"`
+	Equal  float64 `json:"equal"`
+	Top1   bool    `json:"top1"`
+	Fail   string  `json:"fail,omitempty"`
+}
+
+func checkCommand() *cobra.Command {
+	var m modelFlags
+	var dir string
+	var asJSON, locate bool
+	var rtol, atol, cosine, equal float64
+	var top1 bool
+	cmd := &cobra.Command{
+		Use:   "check MODEL --golden DIR",
+		Short: "compare a model's outputs with recorded ones",
+		Long: `Runs a model on recorded inputs and compares its outputs with the recorded ones. Each subfolder of DIR is one case
+with in.NAME.npy and out.NAME.npy ('/' and ':' in names as '_'). DIR/tolerance.json says how close the outputs must be
+(rtol, atol, cosine, top1, equal); flags replace it. Without either all elements must be equal.
+
+--locate runs layer by layer and names the first one whose output differs from the FP32 reference arithmetic, given
+the same inputs.`,
+		Example: `  edgerun check model.onnx --golden goldens/model
+  edgerun check model.edge --golden goldens/model --cosine 0.9999 --top1`,
+		Args: exactArgs(1, "one MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if dir == "" {
+				return usagef("check needs --golden DIR")
+			}
+			tol, err := golden.ReadTolerance(dir)
+			if err != nil {
+				return err
+			}
+			flags := golden.Tolerance{}
+			for name, set := range map[string]func(){
+				"rtol": func() { flags.RTol = &rtol }, "atol": func() { flags.ATol = &atol },
+				"cosine": func() { flags.Cosine = &cosine }, "equal": func() { flags.Equal = &equal }, "top1": func() { flags.Top1 = &top1 },
+			} {
+				if cmd.Flags().Changed(name) {
+					set()
+				}
+			}
+			if !flags.Strict() {
+				tol = flags
+			}
+			l, err := m.open(args[0])
+			if err != nil {
+				return err
+			}
+			cases, err := golden.Cases(dir)
+			if err != nil {
+				return err
+			}
+			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			var rows []checkRow
+			plans := map[string]bool{}
+			planID := ""
+			failed := 0
+			var loc *locator
+			if locate {
+				loc = newLocator(s)
+			}
+			for _, c := range cases {
+				in, err := golden.Load(c, "in", names(l.Model.Inputs()))
+				if err != nil {
+					return err
+				}
+				want, err := golden.Load(c, "out", names(l.Model.Outputs()))
+				if err != nil {
+					return err
+				}
+				out := newOutputs(l.Model)
+				if err := s.Run(cmd.Context(), in, out); err != nil {
+					return fmt.Errorf("case %s: %w", filepath.Base(c), err)
+				}
+				p, err := s.Plan(shapesOf(in))
+				if err != nil {
+					return err
+				}
+				planID = p.ID
+				plans[p.ID] = true
+				for i, o := range l.Model.Outputs() {
+					d, err := golden.Compare(out[i], want[i], o.Quant, tol)
+					r := checkRow{Case: filepath.Base(c), Output: o.Name, MaxAbs: d.MaxAbs, MaxRel: d.MaxRel, Cosine: d.Cosine, Equal: d.Equal, Top1: d.Top1}
+					if err != nil {
+						r.Fail = err.Error()
+					} else {
+						r.Fail = d.Check(tol)
+					}
+					if r.Fail != "" {
+						failed++
+					}
+					rows = append(rows, r)
+				}
+			}
+			w := cmd.OutOrStdout()
+			if asJSON {
+				report := map[string]any{"schema": "edgerun.check/1", "model": args[0], "precision": l.Precision.String(), "plan_id": planID,
+					"tolerance": tol, "outputs": rows, "failed": failed}
+				if loc != nil {
+					report["locate"] = loc.report()
+				}
+				if err := printJSON(w, report); err != nil {
+					return err
+				}
+			} else {
+				fmt.Fprintf(w, "%s  %s, plan_id %s", args[0], l.Precision, planID)
+				if len(plans) > 1 {
+					fmt.Fprintf(w, " (the last of %d)", len(plans))
+				}
+				fmt.Fprintln(w)
+				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(t, "case\toutput\tmax abs\tmax rel\tcosine\tequal\ttop-1\t")
+				for _, r := range rows {
+					verdict, same := "ok", "same"
+					if r.Fail != "" {
+						verdict = "FAIL: " + r.Fail
+					}
+					if !r.Top1 {
+						same = "differs"
+					}
+					fmt.Fprintf(t, "%s\t%s\t%.3g\t%.3g\t%.6f\t%.2f %%\t%s\t%s\n", r.Case, r.Output, r.MaxAbs, r.MaxRel, r.Cosine, 100*r.Equal, same, verdict)
+				}
+				if err := t.Flush(); err != nil {
+					return err
+				}
+				if loc != nil {
+					loc.print(w)
+				}
+			}
+			if failed > 0 {
+				return fmt.Errorf("%d of %d outputs are beyond the tolerance", failed, len(rows))
+			}
+			if loc != nil && loc.err != nil {
+				return errors.Join(errors.New("--locate"), loc.err)
+			}
+			return nil
+		},
+	}
+	m.register(cmd)
+	f := cmd.Flags()
+	f.StringVar(&dir, "golden", "", "folder of recorded inputs and outputs")
+	f.BoolVar(&locate, "locate", false, "name the first layer that differs from the FP32 reference arithmetic")
+	f.Float64Var(&rtol, "rtol", 0, "relative tolerance per element")
+	f.Float64Var(&atol, "atol", 0, "absolute tolerance per element")
+	f.Float64Var(&cosine, "cosine", 0, "smallest cosine between an output and its golden")
+	f.Float64Var(&equal, "equal", 0, "smallest share of equal elements")
+	f.BoolVar(&top1, "top1", false, "the largest element must be the same")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func names(list []runtime.Info) []string {
+	n := make([]string, len(list))
+	for i, f := range list {
+		n[i] = f.Name
+	}
+	return n
+}
+
+func shapesOf(list []*tensor.Tensor) []tensor.Shape {
+	s := make([]tensor.Shape, len(list))
+	for i, t := range list {
+		s[i] = t.Shape
+	}
+	return s
+}

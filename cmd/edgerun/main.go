@@ -1,0 +1,114 @@
+// Command edgerun imports, inspects, checks, measures, signs and runs neural networks.
+//
+// Results go to standard output, everything else to standard error. The exit status is 0, 1 (failed) or 2 (wrong
+// usage). Each subcommand stands in a file of its own.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker; without it the build information tells.
+var version = ""
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// usageError marks errors in how the command was called.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run executes one command line and returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "edgerun: %v\n", err)
+	var usage usageError
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+		fmt.Fprintf(stderr, "see '%s --help'\n", cmd.CommandPath())
+		return 2
+	}
+	return 1
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "edgerun",
+		Short: "run neural networks on small boards, exactly and fast",
+		Long: `edgerun runs neural networks on ARM boards and x86 machines, in mixed precision.
+
+A MODEL is an .edge, .onnx or .tflite file. 'edgerun import' turns the latter two into one signed .edge file;
+every other command takes all three. Try 'edgerun demo' first.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run and look:"}, &cobra.Group{ID: "check", Title: "Check and measure:"},
+		&cobra.Group{ID: "file", Title: "Files and keys:"}, &cobra.Group{ID: "about", Title: "About this program:"})
+	root.SetHelpCommandGroupID("about")
+	for group, list := range map[string][]*cobra.Command{
+		"run":   {runCommand(), inspectCommand(), demoCommand()},
+		"check": {checkCommand(), benchCommand(), profileCommand(), conformanceCommand(), kernelsCommand()},
+		"file":  {importCommand(), keysCommand(), signCommand(), verifyCommand()},
+		"about": {knobsCommand(), versionCommand()},
+	} {
+		for _, c := range list {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	return root
+}
+
+// exactArgs is cobra.ExactArgs with our exit status.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("%s takes %s, %d arguments given", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// minArgs is cobra.MinimumNArgs with our exit status.
+func minArgs(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usagef("%s takes %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+// printJSON writes v, one line where the output is for machines to read line by line.
+func printJSON(w io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s\n", b)
+	return err
+}

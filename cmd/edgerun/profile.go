@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgerun/edgerun/runtime"
+	"github.com/edgerun/edgerun/runtime/prof"
+)
+
+func profileCommand() *cobra.Command {
+	var m modelFlags
+	var shapes []string
+	var runs, top int
+	var asJSON, sorted bool
+	var trace string
+	cmd := &cobra.Command{
+		Use:   "profile MODEL",
+		Short: "show where the time of an inference goes, layer by layer",
+		Example: `  edgerun profile model.onnx --sort --top 20
+  edgerun profile model.onnx --trace trace.json    # open it in ui.perfetto.dev`,
+		Args: exactArgs(1, "one MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if runs < 1 {
+				return usagef("--runs must be positive")
+			}
+			l, err := m.open(args[0])
+			if err != nil {
+				return err
+			}
+			in, err := randomInputs(l.Model, shapes)
+			if err != nil {
+				return err
+			}
+			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			out := newOutputs(l.Model)
+			if err := s.Run(cmd.Context(), in, out); err != nil { // warm up
+				return err
+			}
+			p := prof.New()
+			s.Observe(p.Observe)
+			for range runs {
+				if err := s.Run(cmd.Context(), in, out); err != nil {
+					return err
+				}
+				p.Next()
+			}
+			if trace != "" {
+				f, err := os.Create(trace)
+				if err != nil {
+					return err
+				}
+				if err := p.Trace(f); err != nil {
+					f.Close()
+					return err
+				}
+				if err := f.Close(); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "wrote %s\n", trace)
+			}
+			pl, err := s.Plan(shapesOf(in))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"schema": "edgerun.profile/1", "model": args[0], "precision": l.Precision.String(),
+					"threads": s.Threads(), "plan_id": pl.ID, "runs": runs, "steps": p.Steps()})
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s  %s, %d threads, plan %s, median of %d runs\n\n", args[0], l.Precision, s.Threads(), pl.ID, runs)
+			return p.Table(cmd.OutOrStdout(), sorted, top)
+		},
+	}
+	m.register(cmd)
+	f := cmd.Flags()
+	f.StringArrayVar(&shapes, "shape", nil, "NAME=1,3,224,224: the shape of an input with free extents (repeatable)")
+	f.IntVar(&runs, "runs", 10, "inferences to observe")
+	f.IntVar(&top, "top", 0, "show only this many layers")
+	f.BoolVar(&sorted, "sort", false, "show the slowest layers first")
+	f.StringVar(&trace, "trace", "", "write a trace for Perfetto to this file")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
