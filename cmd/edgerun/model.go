@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgerun/edgerun/internal/knob"
+	"github.com/edgerun/edgerun/runtime"
+)
+
+// modelFlags are the flags of every command that loads a model.
+type modelFlags struct {
+	precision     string
+	threads       int
+	maxMemory     string
+	allowUnsigned bool
+	keys          []string
+	skip          []string
+}
+
+func (m *modelFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&m.precision, "precision", "", "fp32, fp16, bf16 or int8 (default: what is stored)")
+	f.IntVar(&m.threads, "threads", 0, "number of threads; 0 is what this machine can use")
+	f.StringVar(&m.maxMemory, "max-memory", "4GiB", "limit on the memory of tensors")
+	f.BoolVar(&m.allowUnsigned, "allow-unsigned", false, "load .edge files without checking signatures")
+	f.StringArrayVar(&m.keys, "key", nil, "PEM file of a public key to trust (repeatable; default: $EDGERUN_KEYS/*.pub.pem)")
+	f.StringSliceVar(&m.skip, "skip-pass", nil, "leave out a graph pass, for debugging")
+}
+
+// loaded is a model with what its file says about it.
+type loaded struct {
+	*runtime.Source
+	Model *runtime.Model
+}
+
+// read reads the file.
+func (m *modelFlags) read(path string) (*runtime.Source, error) {
+	limit, err := parseSize(m.maxMemory)
+	if err != nil {
+		return nil, usagef("--max-memory: %w", err)
+	}
+	return runtime.Read(path, runtime.ReadOptions{Precision: m.precision, AllowUnsigned: m.allowUnsigned, Keys: m.keys,
+		KeyDir: knob.Keys.Value(), MaxMemory: limit})
+}
+
+// prepare makes what was read ready to run.
+func (m *modelFlags) prepare(src *runtime.Source) (*loaded, error) {
+	limit, err := parseSize(m.maxMemory)
+	if err != nil {
+		return nil, usagef("--max-memory: %w", err)
+	}
+	model, err := runtime.New(src.Graph, runtime.Options{MaxMemory: limit, SkipPasses: m.skip})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", src.Path, err)
+	}
+	return &loaded{src, model}, nil
+}
+
+// open is read and prepare.
+func (m *modelFlags) open(path string) (*loaded, error) {
+	src, err := m.read(path)
+	if err != nil {
+		return nil, err
+	}
+	return m.prepare(src)
+}
+
+// parseSize reads a number of bytes as in 512MiB, 4GiB or 1000000.
+func parseSize(s string) (int, error) {
+	unit := 1
+	num := strings.TrimSpace(s)
+	for _, u := range []struct {
+		suffix string
+		size   int
+	}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}} {
+		if strings.HasSuffix(num, u.suffix) {
+			num, unit = strings.TrimSpace(strings.TrimSuffix(num, u.suffix)), u.size
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(num, 64)
+	if err != nil || !(v > 0) || v*float64(unit) > 1<<60 {
+		return 0, fmt.Errorf("%q is no size; write 512MiB or 4GiB", s)
+	}
+	return int(v * float64(unit)), nil
+}
