@@ -1,0 +1,192 @@
+// Command acceptance measures every figure that the project promises and writes them, with date and machine, into a
+// Markdown file. It builds the binary, calls it as other programs do, and says of each figure what is wanted, what was
+// seen and whether that is enough. It needs the shared test data (EDGERUN_TESTDATA) and the tools of make tools.
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/klauspost/cpuid/v2"
+
+	"github.com/edgerun/edgerun/internal/knob"
+)
+
+// item is one promised figure.
+type item struct {
+	section, name, want string
+	// measure returns what was seen and whether it is enough.
+	measure func(ctx context.Context, e *env) (seen string, ok bool, err error)
+}
+
+// env is what the items share.
+type env struct {
+	data    string            // shared test data
+	tmp     string            // scratch
+	bin     string            // the binary for this machine
+	cross   map[string]string // binaries by os/arch
+	fuzz    time.Duration
+	fuzzers int
+}
+
+type result struct {
+	item
+	seen string
+	ok   bool
+	took time.Duration
+}
+
+func main() {
+	out := flag.String("out", "docs/acceptance.md", "file to write")
+	only := flag.String("only", "", "regular expression of the items to measure; the file is not written")
+	fuzz := flag.Duration("fuzz", 10*time.Minute, "time per fuzz target")
+	fuzzers := flag.Int("fuzzers", runtime.NumCPU(), "fuzz targets at the same time")
+	flag.Parse()
+	if err := run(*out, *only, *fuzz, *fuzzers); err != nil {
+		fmt.Fprintln(os.Stderr, "acceptance:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out, only string, fuzz time.Duration, fuzzers int) error {
+	filter, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp("", "edgerun-acceptance-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	data, err := filepath.Abs(knob.Data.Value())
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(data, "models")); err != nil {
+		return fmt.Errorf("the shared test data are needed: %w", err)
+	}
+	ctx := context.Background()
+	e := &env{data: data, tmp: tmp, cross: map[string]string{}, fuzz: fuzz, fuzzers: fuzzers}
+	if e.bin, err = e.build(ctx, runtime.GOOS, runtime.GOARCH); err != nil {
+		return err
+	}
+	var results []result
+	failed := 0
+	for _, it := range items() {
+		if !filter.MatchString(it.name) {
+			continue
+		}
+		start := time.Now()
+		seen, ok, err := it.measure(ctx, e)
+		if err != nil {
+			ok = false
+			if seen != "" {
+				seen += "; "
+			}
+			seen += "error: " + firstLine(err.Error())
+		}
+		r := result{it, seen, ok, time.Since(start)}
+		results = append(results, r)
+		verdict := "ok  "
+		if !ok {
+			verdict = "FAIL"
+			failed++
+		}
+		fmt.Printf("%s  %s: %s (%.0f s)\n", verdict, it.name, seen, r.took.Seconds())
+	}
+	if only == "" {
+		if err := os.WriteFile(out, report(results), 0o666); err != nil {
+			return err
+		}
+		fmt.Println("wrote", out)
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d figures fall short", failed, len(results))
+	}
+	return nil
+}
+
+func firstLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	return s
+}
+
+func report(results []result) []byte {
+	var b bytes.Buffer
+	met := 0
+	for _, r := range results {
+		if r.ok {
+			met++
+		}
+	}
+	fmt.Fprintf(&b, "# Acceptance\n\nMeasured by `make acceptance` on %s, at revision %s.\n\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"), revision())
+	fmt.Fprintf(&b, "Machine: %s, %d cores, %s/%s, %s. ARM figures are from qemu-user, not from a board.\n\n%d of %d figures are met.\n",
+		strings.TrimSpace(cpuid.CPU.BrandName), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), met, len(results))
+	section := ""
+	for _, r := range results {
+		if r.section != section {
+			section = r.section
+			fmt.Fprintf(&b, "\n## %s\n\n| figure | wanted | seen | met | s |\n|---|---|---|---|---|\n", section)
+		}
+		met := "yes"
+		if !r.ok {
+			met = "**no**"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %.0f |\n", r.name, r.want, strings.ReplaceAll(r.seen, "|", "\\|"), met, r.took.Seconds())
+	}
+	return b.Bytes()
+}
+
+func revision() string {
+	out, err := exec.Command("git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// build makes the stripped, static binary for a system.
+func (e *env) build(ctx context.Context, goos, goarch string) (string, error) {
+	key := goos + "/" + goarch
+	if path := e.cross[key]; path != "" {
+		return path, nil
+	}
+	path := filepath.Join(e.tmp, "edgerun-"+goos+"-"+goarch)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./cmd/edgerun")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOARM=7")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build for %s: %w: %s", key, err, out)
+	}
+	e.cross[key] = path
+	return path, nil
+}
+
+// edgerun calls the binary and returns its standard output.
+func (e *env) edgerun(ctx context.Context, args ...string) ([]byte, error) {
+	return output(exec.CommandContext(ctx, e.bin, args...))
+}
+
+// output runs a command; its error tells what it wrote to standard error.
+func output(cmd *exec.Cmd) ([]byte, error) {
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return out, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, lastLine(stderr.String()))
+	}
+	return out, nil
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
