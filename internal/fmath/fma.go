@@ -16,11 +16,13 @@ func FMA(x, y, z float32) float32 {
 	if u&0x1fffffff != 0x10000000 && u&^(1<<63) >= 0x3810000000000000 || s == 0 {
 		return float32(s)
 	}
-	return fmaSlow(p, float64(z), s)
+	return AddRounded(p, float64(z))
 }
 
-// fmaSlow rounds p+z to odd in float64, which float32's rounding then cannot mistake for a tie. s is p+z rounded.
-func fmaSlow(p, z, s float64) float32 {
+// AddRounded returns p+z rounded once to float32. It rounds the sum to odd in float64, which float32's rounding then
+// cannot mistake for a tie.
+func AddRounded(p, z float64) float32 {
+	s := p + z
 	if math.IsInf(s, 0) || math.IsNaN(s) {
 		return float32(s)
 	}

@@ -1,0 +1,245 @@
+// Package nn holds convolution, matrix products, pooling and quantisation. Heavy loops drive rows of package kernels.
+package nn
+
+import (
+	"math"
+
+	"github.com/edgerun/edgerun/internal/half"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+// Ops is the table of this family.
+var Ops = join(convOps, matmulOps, poolOps, quantOps, einsumOps, contribOps)
+
+func join(tables ...map[string]op.Op) map[string]op.Op {
+	all := map[string]op.Op{}
+	for _, t := range tables {
+		for k, v := range t {
+			all[k] = v
+		}
+	}
+	return all
+}
+
+// activation reads the bounds that passes put on an operator's result.
+func activation(c *op.Call) (lo, hi float32) {
+	return c.Attrs.Float("act_min", float32(math.Inf(-1))), c.Attrs.Float("act_max", float32(math.Inf(1)))
+}
+
+func clamp(x, lo, hi float32) float32 {
+	if x < lo {
+		return lo
+	}
+	if x > hi {
+		return hi
+	}
+	return x
+}
+
+// floats gives f32 access to an input or output of type f32, f16, bf16 or f64. get is called in Run and fills the
+// buffer where the type is another one; put rounds the buffer back.
+type floats struct {
+	t   *tensor.Tensor
+	buf []float32
+}
+
+func newFloats(t *tensor.Tensor) *floats {
+	if t == nil {
+		return nil
+	}
+	f := &floats{t: t}
+	if t.DType != tensor.F32 {
+		f.buf = make([]float32, t.Len())
+	}
+	return f
+}
+
+func (f *floats) get() []float32 {
+	if f == nil {
+		return nil
+	}
+	switch f.t.DType {
+	case tensor.F32:
+		return tensor.Of[float32](f.t)
+	case tensor.F16:
+		half.WidenF16(f.buf, tensor.Of[uint16](f.t))
+	case tensor.BF16:
+		half.WidenBF16(f.buf, tensor.Of[uint16](f.t))
+	case tensor.F64:
+		for i, x := range tensor.Of[float64](f.t) {
+			f.buf[i] = float32(x)
+		}
+	}
+	return f.buf
+}
+
+// room is where results go before put.
+func (f *floats) room() []float32 {
+	if f.buf == nil {
+		return tensor.Of[float32](f.t)
+	}
+	return f.buf
+}
+
+func (f *floats) put() {
+	switch f.t.DType {
+	case tensor.F16:
+		half.ToF16(tensor.Of[uint16](f.t), f.buf)
+	case tensor.BF16:
+		half.ToBF16(tensor.Of[uint16](f.t), f.buf)
+	case tensor.F64:
+		d := tensor.Of[float64](f.t)
+		for i, x := range f.buf {
+			d[i] = float64(x)
+		}
+	}
+}
+
+// anyFloat lists the float types that these operators take.
+var anyFloat = []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.F64}
+
+// quantTypes lists the types of quantised activations and weights.
+var quantTypes = []tensor.DType{tensor.I8, tensor.U8, tensor.I16, tensor.U16, tensor.I4, tensor.U4, tensor.I32}
+
+// widenInts reads integers of up to 32 bits into dst.
+func widenInts[T int16 | int32](dst []T, t *tensor.Tensor) {
+	switch t.DType {
+	case tensor.I8:
+		for i, x := range tensor.Of[int8](t) {
+			dst[i] = T(x)
+		}
+	case tensor.U8:
+		for i, x := range tensor.Of[uint8](t) {
+			dst[i] = T(x)
+		}
+	case tensor.I16:
+		for i, x := range tensor.Of[int16](t) {
+			dst[i] = T(x)
+		}
+	case tensor.U16:
+		for i, x := range tensor.Of[uint16](t) {
+			dst[i] = T(x)
+		}
+	case tensor.I32:
+		for i, x := range tensor.Of[int32](t) {
+			dst[i] = T(x)
+		}
+	case tensor.I4, tensor.U4, tensor.I2, tensor.U2:
+		for i := range dst {
+			dst[i] = T(packed(t, i))
+		}
+	default:
+		panic("BUG: integers of type " + t.DType.String())
+	}
+}
+
+// packed reads element i of a tensor of 4- or 2-bit integers.
+func packed(t *tensor.Tensor, i int) int32 {
+	b := t.DType.Bits()
+	per := 8 / b
+	v := int32(t.Data[i/per]) >> (i % per * b) & (1<<b - 1)
+	if t.DType.IsSigned() && v >= 1<<(b-1) {
+		v -= 1 << b
+	}
+	return v
+}
+
+// setPacked writes it.
+func setPacked(t *tensor.Tensor, i int, v int32) {
+	b := t.DType.Bits()
+	per := 8 / b
+	shift := i % per * b
+	mask := byte(1<<b-1) << shift
+	t.Data[i/per] = t.Data[i/per]&^mask | byte(v)<<shift&mask
+}
+
+// dequantisedWeights returns a constant's reals as f32.
+func dequantisedWeights(t *tensor.Tensor) []float32 {
+	n := t.Len()
+	ints := make([]int32, n)
+	widenInts(ints, t)
+	f := make([]float32, n)
+	q := t.Quant
+	inner, channels := 1, len(q.Scale)
+	if channels > 1 {
+		inner = tensor.Shape(t.Shape[q.Axis+1:]).Len()
+	}
+	for i, v := range ints {
+		ch := 0
+		if channels > 1 {
+			ch = i / inner % channels
+		}
+		f[i] = float32(v-q.ZeroAt(ch)) * q.Scale[ch]
+	}
+	return f
+}
+
+// round rounds half to even.
+func round(x float32) float64 { return math.RoundToEven(float64(x)) }
+
+// requant turns accumulators into quantised elements.
+type requant struct {
+	scale  []float32 // per channel, or one
+	zero   int32
+	lo, hi int32
+}
+
+// newRequant prepares the epilogue of an integer product: m = sx*sw/sy per channel, bounds from the output's type and
+// the fused activation.
+func newRequant(c *op.Call, x, w, y *tensor.QParams, d tensor.DType) requant {
+	r := requant{zero: y.ZeroAt(0)}
+	sw := []float32{1}
+	if w != nil {
+		sw = w.Scale
+	}
+	for _, s := range sw {
+		r.scale = append(r.scale, float32(float64(x.Scale[0])*float64(s)/float64(y.Scale[0])))
+	}
+	lo, hi := d.IntRange()
+	r.lo, r.hi = int32(lo), int32(hi)
+	amin, amax := activation(c)
+	bound := func(v float32) int32 {
+		q := math.RoundToEven(float64(v)/float64(y.Scale[0])) + float64(r.zero)
+		return int32(min(max(q, float64(lo)), float64(hi)))
+	}
+	if !math.IsInf(float64(amin), -1) {
+		r.lo = bound(amin)
+	}
+	if !math.IsInf(float64(amax), 1) {
+		r.hi = bound(amax)
+	}
+	return r
+}
+
+// of requantises one accumulator of channel ch.
+func (r *requant) of(acc int64, ch int) int32 {
+	if len(r.scale) == 1 {
+		ch = 0
+	}
+	f := float32(acc) * r.scale[ch]
+	q := math.RoundToEven(float64(f)) + float64(r.zero)
+	if !(q > float64(r.lo)) {
+		return r.lo
+	}
+	if q > float64(r.hi) {
+		return r.hi
+	}
+	return int32(q)
+}
+
+// storeInt writes v as element i of a tensor of integers.
+func storeInt(t *tensor.Tensor, i int, v int32) {
+	switch t.DType {
+	case tensor.I8, tensor.U8:
+		t.Data[i] = byte(v)
+	case tensor.I16:
+		tensor.Of[int16](t)[i] = int16(v)
+	case tensor.U16:
+		tensor.Of[uint16](t)[i] = uint16(v)
+	case tensor.I32:
+		tensor.Of[int32](t)[i] = v
+	default:
+		setPacked(t, i, v)
+	}
+}

@@ -1,0 +1,356 @@
+package nn
+
+import (
+	"math"
+
+	"github.com/edgerun/edgerun/internal/half"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+var quantOps = map[string]op.Op{
+	"Quantize":              {Infer: inferQuantize, Prepare: prepareQuantize, Traits: op.QuantKernel},
+	"Dequantize":            {Infer: inferDequantize, Prepare: prepareDequantize, Traits: op.QuantKernel},
+	"QuantizeLinear":        {Infer: inferQuantizeLinear, Prepare: prepareQuantizeLinear},
+	"DequantizeLinear":      {Infer: inferDequantizeLinear, Prepare: prepareDequantizeLinear},
+	"DynamicQuantizeLinear": {Infer: inferDynamicQuantizeLinear, Prepare: prepareDynamicQuantizeLinear},
+}
+
+func inferQuantize(c *op.Call) error {
+	if err := c.Need(1); err != nil {
+		return err
+	}
+	y := c.Output(0)
+	if y == nil || y.Quant == nil {
+		return c.Errorf("the output has no quantisation")
+	}
+	c.Set(0, y.DType, c.In[0].Shape)
+	return nil
+}
+
+// channelOf returns the function from flat index to channel along an axis.
+func channelOf(shape tensor.Shape, q *tensor.QParams) func(i int) int {
+	n := len(q.Scale)
+	if n == 1 {
+		return func(int) int { return 0 }
+	}
+	inner := tensor.Shape(shape[q.Axis+1:]).Len()
+	return func(i int) int { return i / inner % n }
+}
+
+// prepareQuantize rounds reals, or quantised values with other parameters, to the output's.
+func prepareQuantize(c *op.Call) (op.Run, error) {
+	x, y := c.In[0], c.Out[0]
+	if !y.DType.IsInt() || y.DType.Bits() > 32 {
+		return nil, c.Errorf("output of type %v", y.DType)
+	}
+	n := x.Len()
+	lo, hi := y.DType.IntRange()
+	ch := channelOf(y.Shape, y.Quant)
+	q := y.Quant
+	round := func(i int, f float64) {
+		v := math.RoundToEven(f) + float64(q.ZeroAt(ch(i)))
+		if !(v > float64(lo)) { // NaN becomes the lowest
+			v = float64(lo)
+		}
+		storeInt(y, i, int32(int64(min(v, float64(hi)))))
+	}
+	if x.Quant != nil {
+		in := make([]int32, n)
+		xc := channelOf(x.Shape, x.Quant)
+		same := x.Quant.PerTensor() && q.PerTensor()
+		m := float32(float64(x.Quant.Scale[0]) / float64(q.Scale[0]))
+		zx := x.Quant.ZeroAt(0)
+		body := func(from, to int) {
+			for i := from; i < to; i++ {
+				if same {
+					round(i, float64(float32(in[i]-zx)*m))
+				} else {
+					k := xc(i)
+					round(i, float64(float32(in[i]-x.Quant.ZeroAt(k))*float32(float64(x.Quant.Scale[k])/float64(q.Scale[ch(i)]))))
+				}
+			}
+		}
+		return func() error {
+			widenInts(in, x)
+			c.Par.For(n, 1<<14, body)
+			return nil
+		}, nil
+	}
+	f := newFloats(x)
+	var in []float32
+	body := func(from, to int) {
+		for i := from; i < to; i++ {
+			round(i, float64(in[i]/q.Scale[ch(i)]))
+		}
+	}
+	return func() error {
+		in = f.get()
+		c.Par.For(n, 1<<14, body)
+		return nil
+	}, nil
+}
+
+func inferDequantize(c *op.Call) error {
+	if err := c.Need(1); err != nil {
+		return err
+	}
+	if c.In[0].Quant == nil {
+		return c.Errorf("the input has no quantisation")
+	}
+	c.Set(0, tensor.F32, c.In[0].Shape)
+	return nil
+}
+
+func prepareDequantize(c *op.Call) (op.Run, error) {
+	x, y := c.In[0], c.Out[0]
+	if !x.DType.IsInt() || x.DType.Bits() > 32 {
+		return nil, c.Errorf("input of type %v", x.DType)
+	}
+	n := x.Len()
+	in := make([]int32, n)
+	ch := channelOf(x.Shape, x.Quant)
+	q := x.Quant
+	body := func(from, to int) {
+		out := tensor.Of[float32](y)
+		if q.PerTensor() {
+			z, s := q.ZeroAt(0), q.Scale[0]
+			for i := from; i < to; i++ {
+				out[i] = float32(in[i]-z) * s
+			}
+			return
+		}
+		for i := from; i < to; i++ {
+			k := ch(i)
+			out[i] = float32(in[i]-q.ZeroAt(k)) * q.Scale[k]
+		}
+	}
+	return func() error {
+		widenInts(in, x)
+		c.Par.For(n, 1<<14, body)
+		return nil
+	}, nil
+}
+
+// blockOf returns the function from flat index to the index of the scale: per tensor, per axis or blocked.
+func blockOf(c *op.Call, x, scale tensor.Shape) (func(i int) int, error) {
+	if scale.Len() == 1 && len(scale) <= 1 {
+		return func(int) int { return 0 }, nil
+	}
+	axis, err := c.Axis(c.Attrs.Int("axis", 1), len(x))
+	if err != nil {
+		return nil, err
+	}
+	inner := tensor.Shape(x[axis+1:]).Len()
+	if len(scale) == 1 {
+		n := scale[0]
+		if n != x[axis] {
+			return nil, c.Errorf("%d scales for extent %d", n, x[axis])
+		}
+		return func(i int) int { return i / inner % n }, nil
+	}
+	block := c.Attrs.Int("block_size", 0)
+	if block <= 0 && len(scale) == len(x) && scale[axis] > 0 {
+		block = (x[axis] + scale[axis] - 1) / scale[axis]
+	}
+	if len(scale) != len(x) || block <= 0 || scale[axis] != (x[axis]+block-1)/block {
+		return nil, c.Errorf("scales %v do not fit input %v in blocks of %d", scale, x, block)
+	}
+	for i := range x {
+		if i != axis && x[i] != scale[i] {
+			return nil, c.Errorf("scales %v do not fit input %v", scale, x)
+		}
+	}
+	n := x[axis]
+	return func(i int) int {
+		o, a, k := i/inner/n, i/inner%n, i%inner
+		return (o*scale[axis]+a/block)*inner + k
+	}, nil
+}
+
+// onnxTypes maps the numbers of ONNX's element types that quantisation can yield.
+var onnxTypes = map[int]tensor.DType{1: tensor.F32, 2: tensor.U8, 3: tensor.I8, 4: tensor.U16, 5: tensor.I16, 6: tensor.I32, 10: tensor.F16,
+	11: tensor.F64, 16: tensor.BF16, 17: tensor.F8E4M3FN, 18: tensor.F8E4M3FNUZ, 19: tensor.F8E5M2, 20: tensor.F8E5M2FNUZ, 21: tensor.U4,
+	22: tensor.I4, 23: tensor.F4E2M1, 24: tensor.F8E8M0, 25: tensor.U2, 26: tensor.I2}
+
+func inferQuantizeLinear(c *op.Call) error {
+	if err := c.Need(2); err != nil {
+		return err
+	}
+	d := tensor.U8
+	if t := c.Attrs.Int("output_dtype", 0); t != 0 {
+		d = onnxTypes[t]
+	}
+	if z := c.Input(2); z != nil {
+		d = z.DType
+	}
+	if d == tensor.Invalid {
+		return c.Errorf("output_dtype %d unsupported", c.Attrs.Int("output_dtype", 0))
+	}
+	c.Set(0, d, c.In[0].Shape)
+	return nil
+}
+
+func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
+	x, s, y := c.In[0], c.In[1], c.Out[0]
+	at, err := blockOf(c, x.Shape, s.Shape)
+	if err != nil {
+		return nil, err
+	}
+	scale := scaleAt(s)
+	n := x.Len()
+	in := make([]float64, n)
+	read, err := numbersOf(c, x, in)
+	if err != nil {
+		return nil, err
+	}
+	// The quotient is that of the type in which the division is made.
+	round := func(f float64) float64 { return float64(float32(f)) }
+	if x.DType == tensor.F16 && s.DType == tensor.F16 && c.Attrs.Int("precision", 0) != 1 {
+		round = func(f float64) float64 { return float64(half.FromF16(half.F16(float32(f)))) }
+	}
+	if narrow := narrowFloat(y.DType, c.Attrs.Bool("saturate", true)); narrow != nil {
+		return func() error {
+			read()
+			for i, v := range in {
+				narrow(y, i, float32(round(v/float64(scale(at(i))))))
+			}
+			return nil
+		}, nil
+	}
+	if !y.DType.IsInt() || y.DType.Bits() > 32 {
+		return nil, c.Errorf("output of type %v", y.DType)
+	}
+	zero := zeroAt(c.Input(2))
+	if c.Input(2) == nil {
+		zero = func(int) int32 { return 0 }
+	}
+	lo, hi := y.DType.IntRange()
+	return func() error {
+		read()
+		for i, v := range in {
+			k := at(i)
+			q := math.RoundToEven(round(v/float64(scale(k)))) + float64(zero(k))
+			if !(q > float64(lo)) {
+				q = float64(lo)
+			}
+			storeInt(y, i, int32(int64(min(q, float64(hi)))))
+		}
+		return nil
+	}, nil
+}
+
+// numbersOf returns the function that reads x as float64.
+func numbersOf(c *op.Call, x *tensor.Tensor, dst []float64) (func(), error) {
+	switch x.DType {
+	case tensor.F32, tensor.F16, tensor.BF16:
+		f := newFloats(x)
+		return func() {
+			for i, v := range f.get() {
+				dst[i] = float64(v)
+			}
+		}, nil
+	case tensor.F64:
+		return func() { copy(dst, tensor.Of[float64](x)) }, nil
+	case tensor.I32, tensor.I16, tensor.U16, tensor.I8, tensor.U8, tensor.I4, tensor.U4, tensor.I2, tensor.U2:
+		ints := make([]int32, x.Len())
+		return func() {
+			widenInts(ints, x)
+			for i, v := range ints {
+				dst[i] = float64(v)
+			}
+		}, nil
+	}
+	if f := widenFloat(x.DType); f != nil {
+		return func() {
+			for i := range dst {
+				dst[i] = float64(f(x, i))
+			}
+		}, nil
+	}
+	return nil, c.Errorf("input of type %v", x.DType)
+}
+
+func inferDequantizeLinear(c *op.Call) error {
+	if err := c.Need(2); err != nil {
+		return err
+	}
+	d := c.In[1].DType
+	if t := c.Attrs.Int("output_dtype", 0); t != 0 {
+		d = onnxTypes[t]
+	}
+	c.Set(0, d, c.In[0].Shape)
+	return nil
+}
+
+func prepareDequantizeLinear(c *op.Call) (op.Run, error) {
+	x, s, y := c.In[0], c.In[1], c.Out[0]
+	at, err := blockOf(c, x.Shape, s.Shape)
+	if err != nil {
+		return nil, err
+	}
+	scale := scaleAt(s)
+	in := make([]float64, x.Len())
+	read, err := numbersOf(c, x, in)
+	if err != nil {
+		return nil, err
+	}
+	zero := func(int) float64 { return 0 }
+	if z := c.Input(2); z != nil && z.DType.IsInt() {
+		f := zeroAt(z)
+		zero = func(k int) float64 { return float64(f(k)) }
+	}
+	out := newFloats(y)
+	return func() error {
+		read()
+		v := out.room()
+		for i := range v {
+			k := at(i)
+			v[i] = float32(in[i]-zero(k)) * scale(k)
+		}
+		out.put()
+		return nil
+	}, nil
+}
+
+func inferDynamicQuantizeLinear(c *op.Call) error {
+	if err := c.Need(1); err != nil {
+		return err
+	}
+	c.Set(0, tensor.U8, c.In[0].Shape)
+	c.Set(1, tensor.F32, tensor.Shape{})
+	c.Set(2, tensor.U8, tensor.Shape{})
+	return nil
+}
+
+func prepareDynamicQuantizeLinear(c *op.Call) (op.Run, error) {
+	if err := c.Want(0, tensor.F32); err != nil {
+		return nil, err
+	}
+	return func() error {
+		x := tensor.Of[float32](c.In[0])
+		lo, hi := float32(0), float32(0)
+		for _, v := range x {
+			lo, hi = min(lo, v), max(hi, v)
+		}
+		scale := (hi - lo) / 255
+		zero := float64(0)
+		if scale > 0 {
+			zero = min(max(math.RoundToEven(float64(-lo/scale)), 0), 255)
+		} else {
+			scale = 1
+		}
+		if y := c.Output(0); y != nil {
+			for i, v := range x {
+				y.Data[i] = uint8(min(max(math.RoundToEven(float64(v/scale))+zero, 0), 255))
+			}
+		}
+		if s := c.Output(1); s != nil {
+			tensor.Of[float32](s)[0] = scale
+		}
+		if z := c.Output(2); z != nil {
+			z.Data[0] = uint8(zero)
+		}
+		return nil
+	}, nil
+}
