@@ -24,7 +24,9 @@ type Mel struct {
 	Offset float64 `json:"offset,omitempty"`  // added under the logarithm before the floor
 	Centre bool    `json:"centre,omitempty"`  // windows centred on i*Hop, the sound mirrored at its ends
 	Preemp float64 `json:"preemph,omitempty"` // y[n] = x[n] - Preemp*x[n-1]
-	DCT    int     `json:"dct,omitempty"`     // keep this many orthonormal DCT-II coefficients instead of the bands
+	Interp string  `json:"interp,omitempty"`  // triangles are linear in hz (default) or mel
+	DCT    int     `json:"dct,omitempty"`     // keep this many DCT-II coefficients instead of the bands
+	DCTAll bool    `json:"dct_all,omitempty"` // scale the first coefficient as the others, not orthonormally
 }
 
 // Width is the number of features per window.
@@ -77,6 +79,7 @@ func (m *Mel) Validate() error {
 		oneOf("shape", m.Shape, "hann", "hann-symmetric", "hamming", "rect"),
 		oneOf("scale", m.Scale, "htk", "slaney"),
 		oneOf("norm", m.Norm, "none", "slaney"),
+		oneOf("interp", m.Interp, "hz", "mel"),
 		oneOf("log", m.Log, "ln", "log10", "db", "none", "whisper"),
 	} {
 		if err != nil {
@@ -166,14 +169,14 @@ func (m *Mel) Features(s *Sound, lim Limits) ([]float32, int, error) {
 			continue
 		}
 		for c := range row {
-			// sqrt(2/B) * sum of v[b]*cos(pi*c*(b+0.5)/B); the first coefficient has sqrt(1/B).
+			// sqrt(2/B) * sum of v[b]*cos(pi*c*(b+0.5)/B); the first coefficient has sqrt(1/B) unless DCTAll.
 			var sum float64
 			for b, v := range bands {
 				a := float64(c) * (float64(b) + 0.5) / float64(m.Bands)
 				sum += float64(v * trig.SinPi(a+0.5))
 			}
 			scale := 2.0
-			if c == 0 {
+			if c == 0 && !m.DCTAll {
 				scale = 1
 			}
 			row[c] = float32(sum * math.Sqrt(scale/float64(m.Bands)))
@@ -254,27 +257,34 @@ type band struct {
 }
 
 // bank builds triangles: with edges e[0..Bands+1] equally spaced on the mel scale from FMin to FMax, band b rises from
-// e[b] to e[b+1] and falls to e[b+2]; linear in Hz, sampled at the transform's frequencies k*rate/FFT.
+// e[b] to e[b+1] and falls to e[b+2], linear in Hz or mel, sampled at the transform's frequencies k*rate/FFT.
 func (m *Mel) bank(rate int) []band {
 	fmax := m.FMax
 	if fmax == 0 {
 		fmax = float64(rate) / 2
 	}
 	lo, hi := m.toMel(m.FMin), m.toMel(fmax)
-	e := make([]float64, m.Bands+2)
+	e, hz := make([]float64, m.Bands+2), make([]float64, m.Bands+2)
 	for i := range e {
-		e[i] = m.toHz(lo + float64((hi-lo)*float64(i)/float64(m.Bands+1)))
+		e[i] = lo + float64((hi-lo)*float64(i)/float64(m.Bands+1))
+		hz[i] = m.toHz(e[i])
+		if m.Interp != "mel" {
+			e[i] = hz[i]
+		}
 	}
 	bank := make([]band, m.Bands)
 	for b := range bank {
 		f := &bank[b]
 		scale := 1.0
-		if m.Norm == "slaney" && e[b+2] > e[b] {
-			scale = 2 / (e[b+2] - e[b])
+		if m.Norm == "slaney" && hz[b+2] > hz[b] {
+			scale = 2 / (hz[b+2] - hz[b])
 		}
 		for k := range m.FFT/2 + 1 {
-			hz := float64(k) * float64(rate) / float64(m.FFT)
-			w := min((hz-e[b])/(e[b+1]-e[b]), (e[b+2]-hz)/(e[b+2]-e[b+1]))
+			f0 := float64(k) * float64(rate) / float64(m.FFT)
+			if m.Interp == "mel" {
+				f0 = m.toMel(f0)
+			}
+			w := min((f0-e[b])/(e[b+1]-e[b]), (e[b+2]-f0)/(e[b+2]-e[b+1]))
 			if !(w > 0) {
 				continue
 			}

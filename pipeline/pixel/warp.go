@@ -20,6 +20,24 @@ func (q Quad) Size() (w, h int) {
 	return max(w, 1), max(h, 1)
 }
 
+// Grow moves every side outwards by part of the shorter of the quadrilateral's two extents (see Size): each corner goes that
+// far along both of its sides' directions.
+func (q Quad) Grow(part float64) Quad {
+	w, h := q.Size()
+	d := float64(part * float64(min(w, h)))
+	r := q
+	for i := range q {
+		for _, k := range []int{(i + 1) % 4, (i + 3) % 4} {
+			dx, dy := q[i].X-q[k].X, q[i].Y-q[k].Y
+			if n := math.Sqrt(float64(dx*dx) + float64(dy*dy)); n > 0 {
+				r[i].X += float64(d*dx) / n
+				r[i].Y += float64(d*dy) / n
+			}
+		}
+	}
+	return r
+}
+
 // Warp takes the quadrilateral q of m to an upright picture of w by h pixels by the perspective transform that maps
 // (0,0), (w,0), (w,h), (0,h) to the corners of q. Each pixel centre is sampled bicubically (a = -0.5, 16 taps,
 // float64, rounded half up); outside the picture the border pixels repeat.
