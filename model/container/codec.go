@@ -1,0 +1,241 @@
+package container
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Encoding says how a chunk's bytes are stored.
+type Encoding uint8
+
+// The encodings. Planes take the chunk as little-endian elements of 16, 32 or 64 bits and store all lowest bytes, then
+// all second ones and so on; Rot rotates each element left by one bit before, so that a float's exponent fills its
+// highest byte and the sign joins the mantissa. Nibbles hold bytes of 0…15 or, signed, -8…7, two in a byte, low first.
+const (
+	Raw       Encoding = iota
+	Zstd               // one or more zstd frames
+	Planes16           // the planes as zstd
+	Planes32           //
+	Planes64           //
+	Rot16              // the planes of rotated elements as zstd
+	Rot32              //
+	Rot64              //
+	NibblesU           // packed nibbles
+	NibblesS           // packed nibbles, sign-extended
+	encodings          // the number of encodings
+)
+
+var encodingNames = [encodings]string{
+	"raw", "zstd", "planes16", "planes32", "planes64", "rot16", "rot32", "rot64", "nibbles", "nibbles-signed",
+}
+
+// String returns the name that FORMAT.md gives the encoding.
+func (e Encoding) String() string {
+	if e < encodings {
+		return encodingNames[e]
+	}
+	return fmt.Sprintf("encoding(%d)", uint8(e))
+}
+
+// width is the element size of a plane encoding in bytes, 0 for others.
+func (e Encoding) width() int {
+	switch e {
+	case Planes16, Rot16:
+		return 2
+	case Planes32, Rot32:
+		return 4
+	case Planes64, Rot64:
+		return 8
+	}
+	return 0
+}
+
+func (e Encoding) rotated() bool { return e >= Rot16 && e <= Rot64 }
+
+var (
+	zstdBest  = zstdEncoder(zstd.SpeedBestCompression)
+	zstdProbe = zstdEncoder(zstd.SpeedFastest)
+)
+
+func zstdEncoder(level zstd.EncoderLevel) func() *zstd.Encoder {
+	return sync.OnceValue(func() *zstd.Encoder {
+		e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderCRC(false),
+			zstd.WithSingleSegment(true), zstd.WithWindowSize(MaxChunk), zstd.WithAllLitEntropyCompression(true))
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		return e
+	})
+}
+
+var zstdDecoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxMemory(MaxManifest),
+		zstd.WithDecoderMaxWindow(MaxManifest), zstd.WithDecoderConcurrency(0))
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return d
+})
+
+// compress is the smaller of a general zstd frame of b and one of entropy coding alone.
+func compress(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	best := entropyFrame(nil, b)
+	// A mantissa's low bytes are noise, on which the best level takes longest and gains nothing.
+	if noise := len(b) - len(b)/64; len(best) > noise && len(zstdProbe().EncodeAll(b, nil)) > noise {
+		return best
+	}
+	if z := zstdBest().EncodeAll(b, nil); len(z) < len(best) {
+		return z
+	}
+	return best
+}
+
+// decompress decodes zstd frames that must hold exactly size bytes.
+func decompress(b []byte, size int) ([]byte, error) {
+	out, err := zstdDecoder().DecodeAll(b, make([]byte, 0, size))
+	if err != nil {
+		return nil, err
+	}
+	if len(out) != size {
+		return nil, fmt.Errorf("%d bytes decoded, %d declared", len(out), size)
+	}
+	return out, nil
+}
+
+// encode stores a chunk of elements of width bytes in the smallest form.
+func encode(b []byte, width int, float bool) (Encoding, []byte) {
+	enc, best := Raw, b
+	try := func(e Encoding, s []byte) {
+		if s != nil && len(s) < len(best) {
+			enc, best = e, s
+		}
+	}
+	for _, e := range []Encoding{NibblesU, NibblesS} {
+		try(e, packNibbles(b, e))
+	}
+	try(Zstd, compress(b))
+	if width == 1 || len(b)%width != 0 {
+		return enc, best
+	}
+	for e := Planes16; e <= Rot64; e++ {
+		if e.width() != width || e.rotated() && !float {
+			continue
+		}
+		p := split(b, e)
+		var s []byte
+		for n := len(b) / width; len(p) > 0; p = p[n:] {
+			s = append(s, compress(p[:n])...)
+		}
+		try(e, s)
+	}
+	return enc, best
+}
+
+// decode is the inverse of encode.
+func decode(e Encoding, stored []byte, size int) ([]byte, error) {
+	switch {
+	case e == Raw:
+		if len(stored) != size {
+			return nil, fmt.Errorf("%d bytes stored raw, %d declared", len(stored), size)
+		}
+		return stored, nil
+	case e == Zstd:
+		return decompress(stored, size)
+	case e.width() > 0:
+		if size%e.width() != 0 {
+			return nil, fmt.Errorf("%d bytes are no whole elements of %v", size, e)
+		}
+		p, err := decompress(stored, size)
+		if err != nil {
+			return nil, err
+		}
+		return join(p, e), nil
+	case e == NibblesU || e == NibblesS:
+		return unpackNibbles(stored, e, size)
+	}
+	return nil, errors.New("unknown encoding")
+}
+
+// split turns elements into planes.
+func split(b []byte, e Encoding) []byte {
+	w := e.width()
+	n := len(b) / w
+	p := make([]byte, len(b))
+	for i := range n {
+		v := load(b[i*w:], w)
+		if e.rotated() {
+			v = v<<1 | v>>(8*w-1)&1
+		}
+		for k := range w {
+			p[k*n+i] = byte(v >> (8 * k))
+		}
+	}
+	return p
+}
+
+// join is the inverse of split.
+func join(p []byte, e Encoding) []byte {
+	w := e.width()
+	n := len(p) / w
+	b := make([]byte, len(p))
+	for i := range n {
+		var v uint64
+		for k := range w {
+			v |= uint64(p[k*n+i]) << (8 * k)
+		}
+		if e.rotated() {
+			v = v>>1 | v&1<<(8*w-1)
+		}
+		for k := range w {
+			b[i*w+k] = byte(v >> (8 * k))
+		}
+	}
+	return b
+}
+
+func load(b []byte, w int) uint64 {
+	var v uint64
+	for k := range w {
+		v |= uint64(b[k]) << (8 * k)
+	}
+	return v
+}
+
+// nibble is the byte that a nibble stands for.
+func nibble(v byte, e Encoding) byte {
+	if e == NibblesS {
+		return byte(int8(v<<4) >> 4)
+	}
+	return v & 15
+}
+
+// packNibbles returns nil where some byte does not fit.
+func packNibbles(b []byte, e Encoding) []byte {
+	for _, v := range b {
+		if nibble(v, e) != v {
+			return nil
+		}
+	}
+	s := make([]byte, (len(b)+1)/2)
+	for i, v := range b {
+		s[i/2] |= v & 15 << (4 * (i & 1))
+	}
+	return s
+}
+
+func unpackNibbles(s []byte, e Encoding, size int) ([]byte, error) {
+	if len(s) != (size+1)/2 {
+		return nil, fmt.Errorf("%d bytes of nibbles for %d bytes", len(s), size)
+	}
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = nibble(s[i/2]>>(4*(i&1)), e)
+	}
+	return b, nil
+}
