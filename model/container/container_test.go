@@ -213,7 +213,7 @@ func TestWriteRefuses(t *testing.T) {
 		{"with 3 bytes", func(m *Model) { node(m).In[1].Const.Data = []byte{1, 2, 3} }},
 		{"feature \"telepathy\"", func(m *Model) { m.Requires = []string{"telepathy"} }},
 		{"extra field graph: known already", func(m *Model) { m.Extra = map[string][]byte{"graph": {1}} }},
-		{"extra field f: not a valid", func(m *Model) { m.Extra = map[string][]byte{"f": {0x82, 1}} }},
+		{"extra field f: manifest", func(m *Model) { m.Extra = map[string][]byte{"f": {0x82, 1}} }},
 		{"2 are described, the graph has 1", func(m *Model) { m.Inputs = append(m.Inputs, m.Inputs[0]) }},
 		{"a hash of 3 bytes", func(m *Model) { m.Provenance.Source = []byte{1, 2, 3} }},
 		{"nested more than 16 deep", func(m *Model) {

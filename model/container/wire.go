@@ -32,9 +32,13 @@ var (
 	ErrTooLarge    = errors.New("passes the memory limit")
 )
 
-func bad(format string, args ...any) error {
-	return fmt.Errorf("%w: "+format, append([]any{ErrFormat}, args...)...)
-}
+// formatError is an ErrFormat whose text is the place and the fault alone.
+type formatError struct{ error }
+
+func (e formatError) Is(target error) bool { return target == ErrFormat }
+func (e formatError) Unwrap() error        { return e.error }
+
+func bad(format string, args ...any) error { return formatError{fmt.Errorf(format, args...)} }
 
 // encMode writes deterministic CBOR (RFC 8949, 4.2.1); decMode reads it, without tags, duplicates or indefinite lengths.
 var encMode, decMode = modes()
