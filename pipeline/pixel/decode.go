@@ -84,7 +84,7 @@ func Decode(data []byte, lim Limits) (*Image, error) {
 	return m, nil
 }
 
-// FromImage converts a picture of the standard library. YCbCr is converted as BT.601 full range with centred chroma;
+// FromImage converts a picture of the standard library. YCbCr is converted as JFIF says, with centred chroma;
 // 16-bit channels become (v*255 + 32767) / 65535; straight alpha a lays the colour c over black as (c*a + 127) / 255,
 // after that reduction.
 func FromImage(src image.Image) *Image {
@@ -211,7 +211,7 @@ func fromYCbCr(s *image.YCbCr) *Image {
 		cb:          plane{s.Cb[co:], s.CStride, 1},
 		cr:          plane{s.Cr[co:], s.CStride, 1},
 		subsampling: sub,
-	}.rgb(&matrices[BT601][Full], Centre)
+	}.rgb(&jfif, Centre)
 }
 
 // exifOrientation finds tag 0x0112 in the first directory of a JPEG file's Exif segment; 1 where there is none.

@@ -43,9 +43,12 @@ const (
 type coef struct{ y0, cy, rv, gu, gv, bu int32 }
 
 var matrices = [2][2]coef{
-	BT601: {Limited: {16, 76309, 104597, 25675, 53279, 132201}, Full: {0, 65536, 91881, 22554, 46802, 116130}},
+	BT601: {Limited: {16, 76309, 104597, 25675, 53279, 132201}, Full: {0, 65536, 91881, 22553, 46802, 116130}},
 	BT709: {Limited: {16, 76309, 117489, 13975, 34925, 138438}, Full: {0, 65536, 103206, 12276, 30679, 121609}},
 }
+
+// jfif is BT.601 full range with the rounded coefficients that the JFIF standard prints (0.34414, 0.71414).
+var jfif = coef{0, 65536, 91881, 22554, 46802, 116130}
 
 type subsampling struct{ h, v int }
 
