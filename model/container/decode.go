@@ -267,8 +267,8 @@ func (c *contents) parseTensor(t *stored, w wireTensor, index int) error {
 			return bad("length %d of %v%v", w.Length, t.dtype, t.shape)
 		}
 	}
-	if len(w.Elems) > 0 {
-		return bad("elements of %v", t.dtype)
+	if len(w.Elems) > 0 || len(w.Chunks) == 0 && w.Offset != 0 {
+		return bad("elements or an offset of %v%v", t.dtype, t.shape)
 	}
 	left := t.bytes
 	for i, k := range w.Chunks {
@@ -402,10 +402,7 @@ func (c *contents) parseGolden(f fields) error {
 			return bad("%s: tensor %d of %d", n.Name, n.Tensor, len(c.tensors))
 		}
 	}
-	if len(t) > 0 {
-		// A tolerance that is not understood must not be taken for met.
-		return fmt.Errorf("tolerance %v: %w", t.extra(), ErrUnsupported)
-	}
+	g.Tolerance.Extra = t.extra()
 	g.Extra = f.extra()
 	c.Golden = append(c.Golden, g)
 	c.golden = append(c.golden, r)

@@ -35,7 +35,10 @@ type encoder struct {
 }
 
 func newEncoder() *encoder {
-	return &encoder{pack: newPacker(), str: map[string]int{}, quant: map[string]int{}, number: map[*model.Value]int{}, home: map[*model.Value]*model.Graph{}}
+	return &encoder{
+		pack: newPacker(), strings: []string{}, quants: []wireQuant{}, values: []wireValue{},
+		str: map[string]int{}, quant: map[string]int{}, number: map[*model.Value]int{}, home: map[*model.Value]*model.Graph{},
+	}
 }
 
 // symbol numbers a string that is likely to come again.
@@ -498,16 +501,18 @@ func (e *encoder) golden(g *Golden) (fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := map[string]any{}
+	t := fields{}
+	var errs []error
 	for k, v := range map[string]float64{"rtol": g.Tolerance.RTol, "atol": g.Tolerance.ATol, "cosine": g.Tolerance.Cosine, "equal": g.Tolerance.Equal} {
 		if v != 0 {
-			t[k] = v
+			errs = append(errs, t.put(k, v))
 		}
 	}
 	if g.Tolerance.Top1 {
-		t["top1"] = true
+		errs = append(errs, t.put("top1", true))
 	}
-	return f, errors.Join(checkName(g.Name), f.put("name", g.Name), f.put("in", in), f.put("out", out), f.put("tolerance", t), f.add(g.Extra))
+	errs = append(errs, t.add(g.Tolerance.Extra), checkName(g.Name), f.put("name", g.Name), f.put("in", in), f.put("out", out), f.put("tolerance", t), f.add(g.Extra))
+	return f, errors.Join(errs...)
 }
 
 func provenanceFields(p *Provenance) (fields, error) {

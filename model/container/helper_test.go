@@ -334,7 +334,7 @@ func small() *Model {
 		Provenance: &Provenance{SourceFormat: "onnx", SourceName: "small.onnx", Source: bytes.Repeat([]byte{1}, 32), Tool: "edgerun 0.1",
 			Options: map[string]string{"precision": "fp32"}, Extra: map[string][]byte{"note": {0x01}}},
 		Golden: []Golden{{Name: "0", Inputs: []Named{{"x", tensor.From([]float32{1, 0, 0, 0}, 1, 4)}}, Outputs: []Named{{"y", tensor.From([]float32{1, 2}, 1, 2)}},
-			Tolerance: Tolerance{RTol: 1e-3, Cosine: 0.9999, Top1: true}, Extra: map[string][]byte{"by": {0x61, 'n'}}}},
+			Tolerance: Tolerance{RTol: 1e-3, Cosine: 0.9999, Top1: true, Extra: map[string][]byte{"ulps": {0x03}}}, Extra: map[string][]byte{"by": {0x61, 'n'}}}},
 		Histograms:  []Histogram{h},
 		Certificate: &Document{Schema: "edgerun.certificate/1", Data: []byte{1, 2, 3}},
 		Extra:       map[string][]byte{"later": {0x82, 1, 2}},

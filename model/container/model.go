@@ -76,6 +76,8 @@ type Named struct {
 type Tolerance struct {
 	RTol, ATol, Cosine, Equal float64
 	Top1                      bool
+	// Extra holds demands that this version does not know. Who finds one cannot say that the outputs pass.
+	Extra map[string][]byte
 }
 
 // HistogramBins is the number of bins of each histogram.

@@ -166,6 +166,7 @@ func (p *packer) finish() (chunks []wireChunk, stored [][]byte, tensors []wireTe
 	number := map[*slot]uint32{}
 	byID := map[[32]byte]uint32{}
 	var slots []*slot
+	chunks = []wireChunk{}
 	for _, s := range p.slots {
 		id := sha256.Sum256(s.data)
 		n, ok := byID[id]
