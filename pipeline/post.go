@@ -215,11 +215,8 @@ func (p *Pipeline) segment(o detect.Output) (*Mask, error) {
 	}
 	c, h, w := s[0], s[1], s[2]
 	cs, ps := h*w, 1
-	// The classes are the dimension that the layout says; where it does not, the smaller of first and last.
-	last := s[2] < s[0]
-	if p.image != nil && (p.image.layout == "nhwc" || p.image.layout == "hwc") {
-		last = len(o.Shape) > 3 || s[2] < s[0]
-	}
+	// The classes come last where the input's channels do.
+	last := len(o.Shape) > 3 && p.image != nil && (p.image.layout == "nhwc" || p.image.layout == "hwc")
 	if last {
 		h, w, c = s[0], s[1], s[2]
 		cs, ps = 1, c
