@@ -287,6 +287,7 @@ func TestScan(t *testing.T) {
 		{"array without items", []byte{0x9b, 0xff, 0, 0, 0, 0, 0, 0, 0}, "truncated"},
 		{"string without bytes", []byte{0x65, 'a'}, "truncated"},
 		{"long string", append([]byte{0x7a, 0, 1, 0, 1}, make([]byte, 70000)...), "string of 65537"},
+		{"wide map", []byte{0xb9, 0x10, 0x01}, "map of 4097 entries"},
 		{"deep", append(bytes.Repeat([]byte{0x81}, 60), 0), "nested more than 48"},
 		{"many", append([]byte{0x9a, 0, 0x20, 0, 0}, make([]byte, 1<<21)...), "more than 1048576 items"},
 		{"rest", []byte{0, 0}, "1 bytes after"},

@@ -17,6 +17,7 @@ const (
 	MaxItems      = 1 << 20  // CBOR data items in the manifest
 	MaxDepth      = 48       // nesting of CBOR arrays and maps
 	MaxName       = 64 << 10 // bytes of one text or byte string, hashes and documents included
+	MaxPairs      = 4096     // entries of one CBOR map
 	MaxChunk      = 1 << 20  // decoded bytes of a chunk; stored bytes are fewer or as many
 	MaxChunks     = 1 << 17
 	MaxSubgraphs  = 16 // nesting of subgraphs
@@ -56,7 +57,7 @@ func modes() (cbor.EncMode, cbor.DecMode) {
 		TagsMd:            cbor.TagsForbidden,
 		MaxNestedLevels:   MaxDepth,
 		MaxArrayElements:  MaxItems,
-		MaxMapPairs:       MaxItems,
+		MaxMapPairs:       MaxPairs,
 		UTF8:              cbor.UTF8RejectInvalid,
 		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 	}.DecMode()
@@ -125,6 +126,9 @@ func (s *scanner) item(depth int) error {
 		s.at += int(n)
 	case 4, 5:
 		if major == 5 {
+			if n > MaxPairs {
+				return fmt.Errorf("map of %d entries", n)
+			}
 			n *= 2
 		}
 		if n > uint64(len(s.b)-s.at) {
