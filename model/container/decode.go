@@ -258,7 +258,7 @@ func (c *contents) parseTensor(t *stored, w wireTensor, index int) error {
 		return nil
 	case tensor.String:
 		// Each string has a length of four bytes.
-		if w.Length > math.MaxInt64/2 || uint64(n) > w.Length/4 {
+		if w.Length > math.MaxInt/2 || uint64(n) > w.Length/4 {
 			return bad("%d strings in %d bytes", n, w.Length)
 		}
 		t.bytes = int64(w.Length)
