@@ -1,0 +1,364 @@
+package move
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+var selectOps = map[string]op.Op{
+	"TopK":     {Infer: inferTopK, Prepare: prepareTopK},
+	"OneHot":   {Infer: inferOneHot, Prepare: prepareOneHot},
+	"NonZero":  {Infer: inferNonZero, Prepare: prepareNonZero},
+	"Compress": {Infer: inferCompress, Prepare: prepareCompress},
+	"Unique":   {Infer: inferUnique, Prepare: prepareUnique},
+}
+
+func inferTopK(c *op.Call) error {
+	if err := c.Need(2); err != nil {
+		return err
+	}
+	x := c.In[0]
+	if x.Shape == nil {
+		c.Set(0, x.DType, nil)
+		c.Set(1, tensor.I64, nil)
+		return nil
+	}
+	axis, err := c.Axis(c.Attrs.Int("axis", -1), len(x.Shape))
+	if err != nil {
+		return err
+	}
+	k, err := ints(c, 1)
+	if err != nil {
+		return err
+	}
+	s := x.Shape.Clone()
+	s[axis] = -1
+	if c.In[1].HasData() {
+		if len(k) != 1 || k[0] < 0 || x.Shape[axis] >= 0 && k[0] > x.Shape[axis] {
+			return c.Errorf("k %v of extent %d", k, x.Shape[axis])
+		}
+		s[axis] = k[0]
+	}
+	c.Set(0, x.DType, s)
+	c.Set(1, tensor.I64, s)
+	return nil
+}
+
+// prepareTopK sorts each line; equal elements keep their order.
+func prepareTopK(c *op.Call) (op.Run, error) {
+	x := c.In[0]
+	axis, err := c.Axis(c.Attrs.Int("axis", -1), len(x.Shape))
+	if err != nil {
+		return nil, err
+	}
+	if c.Out[0] == nil && c.Output(1) == nil {
+		return func() error { return nil }, nil
+	}
+	y := c.Out[0]
+	if y == nil {
+		y = tensor.New(x.DType, c.Out[1].Shape)
+	}
+	read, err := number(c, x.DType)
+	if err != nil {
+		return nil, err
+	}
+	outer, n, inner := x.Shape[:axis].Len(), x.Shape[axis], x.Shape[axis+1:].Len()
+	k := y.Shape[axis]
+	largest := c.Attrs.Bool("largest", true)
+	order, keys := make([]int, n), make([]float64, n)
+	var compare func(a, b int) int
+	if largest {
+		compare = func(a, b int) int { return cmp.Or(cmp.Compare(keys[b], keys[a]), cmp.Compare(a, b)) }
+	} else {
+		compare = func(a, b int) int { return cmp.Or(cmp.Compare(keys[a], keys[b]), cmp.Compare(a, b)) }
+	}
+	return func() error {
+		cx, cy := cellsOf(x), cellsOf(y)
+		for o := range outer {
+			for i := range inner {
+				for j := range n {
+					order[j], keys[j] = j, read(x, (o*n+j)*inner+i)
+				}
+				slices.SortFunc(order, compare)
+				for j := range k {
+					to := (o*k+j)*inner + i
+					cx.copyTo(cy, to, (o*n+order[j])*inner+i, 1)
+					if t := c.Output(1); t != nil {
+						tensor.Of[int64](t)[to] = int64(order[j])
+					}
+				}
+			}
+		}
+		return nil
+	}, nil
+}
+
+func inferOneHot(c *op.Call) error {
+	if err := c.Need(3); err != nil {
+		return err
+	}
+	s := c.In[0].Shape
+	if s == nil {
+		c.Set(0, c.In[2].DType, nil)
+		return nil
+	}
+	axis, err := c.Axis(c.Attrs.Int("axis", -1), len(s)+1)
+	if err != nil {
+		return err
+	}
+	depth := -1
+	if c.In[1].HasData() {
+		d, err := scalar(c, 1)
+		if err != nil {
+			return err
+		}
+		if depth = int(d); depth < 0 {
+			return c.Errorf("depth %d", depth)
+		}
+	}
+	r := append(tensor.Shape{}, s[:axis]...)
+	r = append(append(r, depth), s[axis:]...)
+	c.Set(0, c.In[2].DType, r)
+	return nil
+}
+
+func prepareOneHot(c *op.Call) (op.Run, error) {
+	s, y := c.In[0].Shape, c.Out[0]
+	axis, err := c.Axis(c.Attrs.Int("axis", -1), len(s)+1)
+	if err != nil {
+		return nil, err
+	}
+	read, err := number(c, c.In[0].DType)
+	if err != nil {
+		return nil, err
+	}
+	if c.In[2].Len() != 2 {
+		return nil, c.Errorf("values has %d elements, want 2", c.In[2].Len())
+	}
+	depth := y.Shape[axis]
+	inner := s[axis:].Len()
+	return func() error {
+		cv, cy := cellsOf(c.In[2]), cellsOf(y)
+		for i := range y.Len() {
+			cv.copyTo(cy, i, 0, 1)
+		}
+		for i := range c.In[0].Len() {
+			k := int(read(c.In[0], i))
+			if k < -depth || k >= depth {
+				continue
+			}
+			if k < 0 {
+				k += depth
+			}
+			cv.copyTo(cy, (i/inner*depth+k)*inner+i%inner, 1, 1)
+		}
+		return nil
+	}, nil
+}
+
+func inferNonZero(c *op.Call) error {
+	if err := c.Need(1); err != nil {
+		return err
+	}
+	s := unknown(2)
+	if c.In[0].Shape != nil {
+		s[0] = len(c.In[0].Shape)
+	}
+	c.Set(0, tensor.I64, s)
+	return nil
+}
+
+func prepareNonZero(c *op.Call) (op.Run, error) {
+	x := c.In[0]
+	read, err := number(c, x.DType)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		var at []int
+		for i := range x.Len() {
+			if read(x, i) != 0 {
+				at = append(at, i)
+			}
+		}
+		rank := len(x.Shape)
+		y, err := c.Alloc(0, tensor.I64, tensor.Shape{rank, len(at)})
+		if err != nil {
+			return err
+		}
+		out := tensor.Of[int64](y)
+		for k, i := range at {
+			for d := rank - 1; d >= 0; d-- {
+				out[d*len(at)+k] = int64(i % x.Shape[d])
+				i /= x.Shape[d]
+			}
+		}
+		return nil
+	}, nil
+}
+
+func inferCompress(c *op.Call) error {
+	if err := c.Need(2); err != nil {
+		return err
+	}
+	x := c.In[0]
+	if !c.Attrs.Has("axis") {
+		c.Set(0, x.DType, unknown(1))
+		return nil
+	}
+	s := x.Shape.Clone()
+	if s != nil {
+		axis, err := c.Axis(c.Attrs.Int("axis", 0), len(s))
+		if err != nil {
+			return err
+		}
+		s[axis] = -1
+	}
+	c.Set(0, x.DType, s)
+	return nil
+}
+
+func prepareCompress(c *op.Call) (op.Run, error) {
+	x := c.In[0]
+	if err := c.Want(1, tensor.Bool); err != nil {
+		return nil, err
+	}
+	s, axis := x.Shape, 0
+	if c.Attrs.Has("axis") {
+		var err error
+		if axis, err = c.Axis(c.Attrs.Int("axis", 0), len(s)); err != nil {
+			return nil, err
+		}
+	} else {
+		s = tensor.Shape{x.Len()}
+	}
+	outer, n, inner := s[:axis].Len(), s[axis], s[axis+1:].Len()
+	return func() error {
+		var keep []int
+		for i, b := range c.In[1].Data {
+			if b != 0 && i < n {
+				keep = append(keep, i)
+			}
+		}
+		shape := s.Clone()
+		shape[axis] = len(keep)
+		y, err := c.Alloc(0, x.DType, shape)
+		if err != nil {
+			return err
+		}
+		cx, cy := cellsOf(x), cellsOf(y)
+		for o := range outer {
+			for k, i := range keep {
+				cx.copyTo(cy, (o*len(keep)+k)*inner, (o*n+i)*inner, inner)
+			}
+		}
+		return nil
+	}, nil
+}
+
+func inferUnique(c *op.Call) error {
+	if err := inferCompress(&op.Call{Name: c.Name, Op: c.Op, Attrs: c.Attrs, In: []*tensor.Tensor{c.Input(0), c.Input(0)}, Out: c.Out}); err != nil {
+		return err
+	}
+	for i := 1; i < 4; i++ {
+		c.Set(i, tensor.I64, unknown(1))
+	}
+	return nil
+}
+
+func prepareUnique(c *op.Call) (op.Run, error) {
+	x := c.In[0]
+	s, axis := x.Shape, 0
+	if c.Attrs.Has("axis") {
+		var err error
+		if axis, err = c.Axis(c.Attrs.Int("axis", 0), len(s)); err != nil {
+			return nil, err
+		}
+	} else {
+		s = tensor.Shape{x.Len()}
+	}
+	outer, n, inner := s[:axis].Len(), s[axis], s[axis+1:].Len()
+	compareAt := func(i, j int) int { return strings.Compare(x.Str[i], x.Str[j]) }
+	if x.DType != tensor.String {
+		read, err := number(c, x.DType)
+		if err != nil {
+			return nil, err
+		}
+		compareAt = func(i, j int) int { return cmp.Compare(read(x, i), read(x, j)) }
+	}
+	compare := func(a, b int) int {
+		for o := range outer {
+			for i := range inner {
+				if r := compareAt((o*n+a)*inner+i, (o*n+b)*inner+i); r != 0 {
+					return r
+				}
+			}
+		}
+		return 0
+	}
+	return func() error {
+		order := make([]int, n)
+		for i := range order {
+			order[i] = i
+		}
+		sort.SliceStable(order, func(i, j int) bool { return compare(order[i], order[j]) < 0 })
+		var first []int // of each distinct slice
+		inverse := make([]int, n)
+		for k, i := range order {
+			if k == 0 || compare(order[k-1], i) != 0 {
+				first = append(first, i)
+			}
+			inverse[i] = len(first) - 1
+		}
+		if !c.Attrs.Bool("sorted", true) {
+			rank := make([]int, len(first))
+			byFirst := make([]int, len(first))
+			for i := range byFirst {
+				byFirst[i] = i
+			}
+			slices.SortFunc(byFirst, func(a, b int) int { return cmp.Compare(first[a], first[b]) })
+			moved := make([]int, len(first))
+			for k, i := range byFirst {
+				rank[i], moved[k] = k, first[i]
+			}
+			first = moved
+			for i := range inverse {
+				inverse[i] = rank[inverse[i]]
+			}
+		}
+		shape := s.Clone()
+		shape[axis] = len(first)
+		y, err := c.Alloc(0, x.DType, shape)
+		if err != nil {
+			return err
+		}
+		cx, cy := cellsOf(x), cellsOf(y)
+		for o := range outer {
+			for k, i := range first {
+				cx.copyTo(cy, (o*len(first)+k)*inner, (o*n+i)*inner, inner)
+			}
+		}
+		counts := make([]int, len(first))
+		for _, k := range inverse {
+			counts[k]++
+		}
+		for i, list := range [][]int{first, inverse, counts} {
+			if c.Output(i+1) == nil {
+				continue
+			}
+			t, err := c.Alloc(i+1, tensor.I64, tensor.Shape{len(list)})
+			if err != nil {
+				return err
+			}
+			for k, v := range list {
+				tensor.Of[int64](t)[k] = int64(v)
+			}
+		}
+		return nil
+	}, nil
+}
