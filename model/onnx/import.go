@@ -87,7 +87,7 @@ func Import(data []byte, o Options) (*model.Graph, error) {
 			p.opsets[""] = 1
 		}
 	}
-	im := &importer{dec: dec, file: p, used: map[string]bool{}, next: map[string]int{}, kinds: map[*model.Value]kind{}, types: map[*model.Value]tensor.DType{}}
+	im := &importer{dec: dec, file: p, used: map[string]bool{}, next: map[string]int{}, kinds: map[*model.Value]Kind{}, types: map[*model.Value]tensor.DType{}}
 	g, err := im.graph(p.graph, nil, &env{opsets: p.opsets}, true)
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ type importer struct {
 	used    map[string]bool               // node names
 	readers map[string]bool               // names that are read anywhere
 	next    map[string]int                // the last number that was appended to a node name
-	kinds   map[*model.Value]kind         // where known
+	kinds   map[*model.Value]Kind         // where known
 	types   map[*model.Value]tensor.DType // a guess at the element type, where nothing is declared
 	depth   int                           // of functions being inlined and subgraphs being built
 }
@@ -174,7 +174,7 @@ func (b *builder) declare(v *model.Value, t *typeProto) {
 	}
 	b.kinds[v] = t.kind
 	v.DType = t.dtype
-	if t.kind == tensorKind && t.shape != nil {
+	if t.kind == KindTensor && t.shape != nil {
 		v.Shape, v.Dims = t.shape.Clone(), slices.Clone(t.dims)
 	}
 }
@@ -233,7 +233,7 @@ func (im *importer) graph(p *graphProto, outer *scope, e *env, top bool) (*model
 		if in.typ.other != "" && top {
 			return nil, fmt.Errorf("input %s: %w: type %s", in.name, ErrUnsupported, in.typ.other)
 		}
-		if top && (in.typ.kind == unknownKind || in.typ.dtype == tensor.Invalid) {
+		if top && (in.typ.kind == KindUnknown || in.typ.dtype == tensor.Invalid) {
 			return nil, fmt.Errorf("%w: input %s has no type", ErrFormat, in.name)
 		}
 		v := b.newValue(in.name)
@@ -298,7 +298,7 @@ func (b *builder) nodes(p *graphProto) error {
 // constant makes a constant value; tensors are shared where a function is inlined more than once.
 func (b *builder) constant(name string, t *tensor.Tensor) *model.Value {
 	v := model.NewConst(name, t)
-	b.kinds[v] = tensorKind
+	b.kinds[v] = KindTensor
 	return v
 }
 
@@ -364,7 +364,7 @@ func (b *builder) node(p *nodeProto) error {
 			if n.Op != "Optional" {
 				return fmt.Errorf("attribute %s: %w: types as attributes", name, ErrUnsupported)
 			}
-			if v.elem == nil && v.kind == tensorKind {
+			if v.elem == nil && v.kind == KindTensor {
 				n.Attrs[name] = ElemNumber(v.dtype)
 			}
 		default:

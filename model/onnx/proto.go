@@ -55,17 +55,8 @@ type valueProto struct {
 	typ  typeProto
 }
 
-type kind uint8
-
-const (
-	unknownKind kind = iota
-	tensorKind
-	sequenceKind
-	optionalKind
-)
-
 type typeProto struct {
-	kind  kind
+	kind  Kind
 	dtype tensor.DType
 	shape tensor.Shape
 	dims  []string
@@ -461,7 +452,7 @@ func (d *decoder) typ(m msg, depth int) (typeProto, error) {
 	if depth > maxTypeDepth {
 		return t, fmt.Errorf("byte %d: %w: types nested more than %d deep", m.off, ErrLimit, maxTypeDepth)
 	}
-	nested := func(k kind) func(m msg) error {
+	nested := func(k Kind) func(m msg) error {
 		return func(m msg) error {
 			t.kind, t.dtype = k, tensor.Sequence
 			return each(m, func(fd *field) error {
@@ -484,7 +475,7 @@ func (d *decoder) typ(m msg, depth int) (typeProto, error) {
 		case 1:
 			return fd.message(func(m msg) error { return d.tensorType(m, &t) })
 		case 4:
-			return fd.message(nested(sequenceKind))
+			return fd.message(nested(KindSequence))
 		case 5:
 			t.other = "map"
 		case 7:
@@ -492,7 +483,7 @@ func (d *decoder) typ(m msg, depth int) (typeProto, error) {
 		case 8:
 			t.other = "sparse tensor"
 		case 9:
-			return fd.message(nested(optionalKind))
+			return fd.message(nested(KindOptional))
 		}
 		return nil
 	})
@@ -500,7 +491,7 @@ func (d *decoder) typ(m msg, depth int) (typeProto, error) {
 }
 
 func (d *decoder) tensorType(m msg, t *typeProto) error {
-	t.kind = tensorKind
+	t.kind = KindTensor
 	return each(m, func(fd *field) error {
 		switch fd.num {
 		case 1:

@@ -70,7 +70,7 @@ func (b *builder) note(n *model.Node) {
 		d = b.elem(n.Input(0))
 	}
 	b.types[v] = d
-	if n.Op == "Identity" && b.kinds[v] == unknownKind {
+	if n.Op == "Identity" && b.kinds[v] == KindUnknown {
 		b.kinds[v] = b.kinds[n.Input(0)]
 	}
 }
@@ -81,7 +81,7 @@ func (b *builder) noteBodies(n *model.Node, from []*model.Value) {
 		if v == nil || i >= len(from) || from[i] == nil {
 			continue
 		}
-		if b.kinds[v] == unknownKind {
+		if b.kinds[v] == KindUnknown {
 			b.kinds[v] = b.kinds[from[i]]
 		}
 		if b.elem(v) == tensor.Invalid {

@@ -180,7 +180,7 @@ func optional(u *up) error {
 	delete(u.n.Attrs, "type")
 	if v := u.n.Output(0); v != nil {
 		v.DType, v.Shape, v.Dims = tensor.Sequence, nil, nil
-		u.kinds[v] = optionalKind
+		u.kinds[v] = KindOptional
 	}
 	return nil
 }
@@ -190,7 +190,7 @@ func optionalGetElement(u *up) error {
 	if v == nil {
 		return fmt.Errorf("%w: no input", ErrFormat)
 	}
-	if u.kinds[v] != optionalKind {
+	if u.kinds[v] != KindOptional {
 		u.n.Op = "Identity"
 		return nil
 	}
@@ -205,7 +205,7 @@ func optionalHasElement(u *up) error {
 		u.replaced = true
 		return nil
 	}
-	if v != nil && u.kinds[v] == optionalKind {
+	if v != nil && u.kinds[v] == KindOptional {
 		u.n.Op = "Greater"
 		u.n.In = []*model.Value{u.emit("SequenceLength", nil, v), u.scalar("zero", 0)}
 		return nil
