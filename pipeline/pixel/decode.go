@@ -7,7 +7,6 @@ import (
 	"image"
 	"image/color"
 	"image/gif"
-	"image/jpeg"
 	"image/png"
 	"io"
 
@@ -18,16 +17,37 @@ import (
 type format struct {
 	name   string
 	magic  string // '?' stands for any byte
-	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
+	decode func(data []byte, lim Limits) (*Image, error)
 }
 
 var formats = []format{
-	{"jpeg", "\xff\xd8", jpeg.DecodeConfig, jpeg.Decode},
-	{"png", "\x89PNG\r\n\x1a\n", png.DecodeConfig, png.Decode},
-	{"bmp", "BM????\x00\x00\x00\x00", bmp.DecodeConfig, bmp.Decode},
-	{"gif", "GIF8", gif.DecodeConfig, gif.Decode},
-	{"webp", "RIFF????WEBPVP8", webp.DecodeConfig, webp.Decode},
+	{"jpeg", "\xff\xd8", decodeJPEG},
+	{"png", "\x89PNG\r\n\x1a\n", standard(png.DecodeConfig, png.Decode)},
+	{"bmp", "BM????\x00\x00\x00\x00", standard(bmp.DecodeConfig, bmp.Decode)},
+	{"gif", "GIF8", standard(gif.DecodeConfig, gif.Decode)},
+	{"webp", "RIFF????WEBPVP8", standard(webp.DecodeConfig, webp.Decode)},
+}
+
+// standard decodes by functions of the standard library's kind, after a look at the size.
+func standard(config func(io.Reader) (image.Config, error), decode func(io.Reader) (image.Image, error)) func([]byte, Limits) (*Image, error) {
+	return func(data []byte, lim Limits) (*Image, error) {
+		cfg, err := config(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		if err := lim.Check(cfg.Width, cfg.Height); err != nil {
+			return nil, err
+		}
+		src, err := decode(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		// A decoder may disagree with the header that it announced.
+		if err := lim.Check(src.Bounds().Dx(), src.Bounds().Dy()); err != nil {
+			return nil, err
+		}
+		return FromImage(src), nil
+	}
 }
 
 // Sniff names the picture format that data begins with, "" where it is none that Decode reads.
@@ -62,24 +82,9 @@ func Decode(data []byte, lim Limits) (*Image, error) {
 	if f == nil {
 		return nil, fmt.Errorf("not a picture in a known format (jpeg, png, bmp, gif, webp)")
 	}
-	cfg, err := f.config(bytes.NewReader(data))
+	m, err := f.decode(data, lim)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, err)
-	}
-	if err := lim.Check(cfg.Width, cfg.Height); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.name, err)
-	}
-	src, err := f.decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.name, err)
-	}
-	// A decoder may disagree with the header that it announced.
-	if err := lim.Check(src.Bounds().Dx(), src.Bounds().Dy()); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.name, err)
-	}
-	m := FromImage(src)
-	if f.name == "jpeg" {
-		m = Orient(m, exifOrientation(data))
 	}
 	return m, nil
 }
@@ -212,56 +217,4 @@ func fromYCbCr(s *image.YCbCr) *Image {
 		cr:          plane{s.Cr[co:], s.CStride, 1},
 		subsampling: sub,
 	}.rgb(&jfif, Centre)
-}
-
-// exifOrientation finds tag 0x0112 in the first directory of a JPEG file's Exif segment; 1 where there is none.
-func exifOrientation(data []byte) int {
-	for p := 2; p+4 <= len(data) && data[p] == 0xff; {
-		marker := data[p+1]
-		if marker == 0xff { // fill byte
-			p++
-			continue
-		}
-		if marker == 0xda || marker == 0xd9 { // scan data, end
-			break
-		}
-		n := int(binary.BigEndian.Uint16(data[p+2:]))
-		if n < 2 || p+2+n > len(data) {
-			break
-		}
-		seg := data[p+4 : p+2+n]
-		if marker == 0xe1 && len(seg) >= 14 && string(seg[:6]) == "Exif\x00\x00" {
-			return tiffOrientation(seg[6:])
-		}
-		p += 2 + n
-	}
-	return 1
-}
-
-func tiffOrientation(t []byte) int {
-	var order binary.ByteOrder
-	switch string(t[:2]) {
-	case "II":
-		order = binary.LittleEndian
-	case "MM":
-		order = binary.BigEndian
-	default:
-		return 1
-	}
-	dir := uint64(order.Uint32(t[4:]))
-	if dir+2 > uint64(len(t)) {
-		return 1
-	}
-	d := t[dir:]
-	n := int(order.Uint16(d))
-	for i := range n {
-		if 2+12*(i+1) > len(d) {
-			break
-		}
-		e := d[2+12*i:]
-		if order.Uint16(e) == 0x0112 && order.Uint16(e[2:]) == 3 {
-			return int(order.Uint16(e[8:]))
-		}
-	}
-	return 1
 }

@@ -1,12 +1,11 @@
 """Makes the golden pictures of package pixel with Pillow and OpenCV: python make.py (in this folder)."""
 
-import io
+import glob
 import json
-import struct
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 rng = np.random.default_rng(7)
 W, H = 61, 47
@@ -47,14 +46,24 @@ for name, sub in [("444", 0), ("422", 1), ("420", 2)]:
 big.save("progressive.jpg", quality=90, subsampling=2, progressive=True)
 big.convert("L").save("gray.jpg", quality=90)
 big.convert("CMYK").save("cmyk.jpg", quality=90)
-for f in ["444", "422", "420", "progressive", "gray"]:
-    Image.open(f + ".jpg").convert("RGB").save(f + ".jpg.png", optimize=True)
+big.save("restart.jpg", quality=70, subsampling=2, restart_marker_blocks=3)
+big.save("progressive444.jpg", quality=30, subsampling=0, progressive=True, restart_marker_rows=1)
+big.convert("L").save("progressivegray.jpg", quality=98, progressive=True)
+big.resize((4, 3)).save("tiny.jpg", quality=95, subsampling=2)
+big.save("rgb.jpg", quality=90, keep_rgb=True)
+bgr = np.asarray(big)[:, :, ::-1]
+cv2.imwrite("440.jpg", bgr, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440])
+cv2.imwrite("411.jpg", bgr, [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411, cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+for f in sorted(glob.glob("*.jpg")):
+    if not f.startswith("exif"):
+        Image.open(f).convert("RGB").save(f + ".png", optimize=True)
 small = im.resize((9, 7), Image.BOX)
 small.save("small.png")
 for o in range(1, 9):
     exif = Image.Exif()
     exif[0x0112] = o
     small.resize((16, 8), Image.NEAREST).save(f"exif{o}.jpg", quality=95, subsampling=0, exif=exif)
+    ImageOps.exif_transpose(Image.open(f"exif{o}.jpg")).save(f"exif{o}.jpg.png")
 small.save("small.bmp")
 small.save("small.webp", lossless=True)
 small.quantize(16, dither=Image.NONE).save("palette.png")
