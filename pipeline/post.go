@@ -113,6 +113,9 @@ func floats(t *tensor.Tensor, info Info) ([]float32, error) {
 
 // activate applies an activation, computed in float64 and rounded to float32, to a copy.
 func activate(name string, v []float32) []float32 {
+	if name == "auto" && !distribution(v) {
+		name = "softmax"
+	}
 	switch name {
 	case "softmax":
 		out := make([]float32, len(v))
@@ -136,6 +139,18 @@ func activate(name string, v []float32) []float32 {
 		return out
 	}
 	return v
+}
+
+// distribution reports whether the values are in [0, 1] and sum to 1 within 0.1: quantised probabilities sum loosely.
+func distribution(v []float32) bool {
+	var sum float64
+	for _, x := range v {
+		if !(x >= 0 && x <= 1) {
+			return false
+		}
+		sum += float64(x)
+	}
+	return math.Abs(sum-1) <= 0.1
 }
 
 func (p *Pipeline) classify(o detect.Output) ([]Class, error) {

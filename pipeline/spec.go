@@ -181,7 +181,8 @@ type Text struct {
 
 // Classify reads class scores.
 type Classify struct {
-	// Activation is none (default), softmax or sigmoid.
+	// Activation is none (default), softmax, sigmoid, or auto: softmax unless the scores are in [0, 1] and sum to 1
+	// within 0.1.
 	Activation string `json:"activation,omitempty"`
 	// Top is the most classes to return; 0 returns all. Equal scores keep the order of the classes.
 	Top int `json:"top,omitempty"`
@@ -425,7 +426,7 @@ func (a *Audio) validate(c *checker) {
 
 func (s *Spec) validateOut(c *checker) {
 	if k := s.Classify; k != nil {
-		c.oneOf("classify.activation", k.Activation, "none", "softmax", "sigmoid")
+		c.oneOf("classify.activation", k.Activation, "none", "softmax", "sigmoid", "auto")
 		c.between("classify.top", k.Top, 0, 1<<20)
 		c.between("classify.skip", k.Skip, 0, 1<<20)
 		c.finite("classify.threshold", k.Threshold)
