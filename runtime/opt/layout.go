@@ -114,7 +114,7 @@ func (l *layouter) node(n *model.Node) error {
 			n.In[3] = l.last(n.In[3], rank)
 		}
 		n.Attrs["layout"] = "NHWC"
-		l.finish(n, rank, 0)
+		l.finish(n, rank, 0, 1) // output 1 is MaxPool's indices
 		return nil
 	}
 	if l.agnostic(n) {

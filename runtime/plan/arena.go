@@ -59,8 +59,11 @@ func (p *Plan) lifetimes() {
 				}
 				pos++
 			}
-			end := pos
+			for _, out := range s.Out {
+				touch(out, begin)
+			}
 			if s.Flow != None {
+				end := pos
 				// Whatever a body reads from outside stays until the whole step is done.
 				for _, b := range s.Bodies {
 					walk(b.Steps, 0, func(_ int, inner *Step) {
@@ -80,14 +83,10 @@ func (p *Plan) lifetimes() {
 				for _, in := range s.In {
 					touch(in, end)
 				}
-				// A branch's result is copied while the outputs are written.
 				for _, out := range s.Out {
-					touch(out, begin)
+					touch(out, end)
 				}
 				pos++
-			}
-			for _, out := range s.Out {
-				touch(out, end)
 			}
 		}
 	}

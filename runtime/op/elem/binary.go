@@ -251,7 +251,7 @@ func fastBinary[T number](c *op.Call, f func(a, b T) T, row func(out, a, b []T))
 		if rows == 1 {
 			c.Par.For(w.n, grain, flat)
 		} else {
-			c.Par.For(rows, 1+grain/w.row, body)
+			c.Par.For(rows, 1+grain/max(1, w.row), body)
 		}
 		y.put()
 		return nil
@@ -332,7 +332,7 @@ func prepareQuantBinary(c *op.Call) (op.Run, error) {
 		}
 	}
 	return func() error {
-		c.Par.For(w.rows(), 1+grain/w.row, body)
+		c.Par.For(w.rows(), 1+grain/max(1, w.row), body)
 		return nil
 	}, nil
 }

@@ -61,7 +61,7 @@ func newStrided(out tensor.Shape, ins ...tensor.Shape) *strided {
 
 // rows is the number of runs.
 func (s *strided) rows() int {
-	if s.n == 0 {
+	if s.n == 0 || s.row == 0 {
 		return 0
 	}
 	return s.n / s.row

@@ -142,10 +142,11 @@ func coordinate(mode string, o, in, out int, scale, start, end float64) (float64
 		}
 		return 0, false
 	case "align_corners":
-		if out == 1 {
+		resized := scale * float64(in) // a fraction where scales are given
+		if out == 1 && resized < 2 && resized != math.Trunc(resized) || resized == 1 {
 			return 0, false
 		}
-		return x * float64(in-1) / float64(out-1), false
+		return x * float64(in-1) / (resized - 1), false
 	case "asymmetric":
 		return x / scale, false
 	case "tf_half_pixel_for_nn":

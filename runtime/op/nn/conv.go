@@ -71,8 +71,11 @@ func inferConvAs(c *op.Call, xi, wi, bi int, d tensor.DType) error {
 	if _, _, err := groups(c, win, w.Shape); err != nil {
 		return err
 	}
-	if b := c.Input(bi); b != nil && b.Shape.Known() && w.Shape[0] >= 0 && b.Shape.Len() != w.Shape[0] {
-		return c.Errorf("bias %v for %d output channels", b.Shape, w.Shape[0])
+	if bi >= 0 && c.Input(bi) != nil {
+		b := c.Input(bi)
+		if b.Shape.Known() && w.Shape[0] >= 0 && b.Shape.Len() != w.Shape[0] {
+			return c.Errorf("bias %v for %d output channels", b.Shape, w.Shape[0])
+		}
 	}
 	c.Set(0, d, shapeOf(win.batch, w.Shape[0], win.outSpatial(), win.nhwc))
 	return nil
