@@ -97,6 +97,9 @@ func Import(data []byte, o Options) (*model.Graph, error) {
 	for domain, v := range p.opsets {
 		g.Meta[strings.TrimSuffix("onnx.opset."+domain, ".")] = strconv.FormatInt(v, 10)
 	}
+	if err := model.Verify(g); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
 	return g, nil
 }
 

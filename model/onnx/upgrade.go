@@ -206,7 +206,7 @@ func drop(name string) func(u *up) error {
 	}
 }
 
-// rename replaces one value of a string attribute.
+// rename replaces one value of a string attribute, which is also the default of that time.
 func rename(name, from, to string) func(u *up) error {
 	return func(u *up) error {
 		if u.n.Attrs.Str(name, from) == from {

@@ -160,8 +160,8 @@ func scalesInput(u *up) error {
 // upsample: the operator was replaced by Resize, whose first version had the same meaning.
 func upsample(u *up) error {
 	u.n.Op = "Resize"
-	if err := rename("mode", "bilinear", "linear")(u); u.n.Attrs.Str("mode", "") == "" || err != nil {
-		return err
+	if u.n.Attrs.Str("mode", "") == "bilinear" {
+		u.n.Attrs["mode"] = "linear"
 	}
 	return resize10(u)
 }
