@@ -22,7 +22,7 @@ type placed struct {
 func (m *Image) place(src *pixel.Image, w, h int, lim pixel.Limits) (placed, error) {
 	p := placed{img: src, toSource: pixel.Identity()}
 	if m.CropFraction > 0 {
-		side := max(int(float64(min(src.W, src.H))*m.CropFraction+0.5), 1)
+		side := max(int(float64(float64(min(src.W, src.H))*m.CropFraction)+0.5), 1)
 		x, y := (src.W-side)/2, (src.H-side)/2
 		p.img = pixel.Crop(src, x, y, side, side, [3]byte{})
 		p.toSource = p.toSource.Cropped(x, y)
@@ -41,14 +41,14 @@ func (m *Image) place(src *pixel.Image, w, h int, lim pixel.Limits) (placed, err
 	case "none":
 	case "short":
 		if sw <= sh {
-			nw, nh = m.Size, max(m.Size*sh/sw, 1)
+			nw, nh = m.Size, max(scaled(m.Size, sh, sw, 0), 1)
 		} else {
-			nw, nh = max(m.Size*sw/sh, 1), m.Size
+			nw, nh = max(scaled(m.Size, sw, sh, 0), 1), m.Size
 		}
 	case "limit":
 		nw, nh = m.limit(sw, sh)
 	case "height":
-		nw, nh = (m.Size*sw+sh-1)/sh, m.Size
+		nw, nh = scaled(m.Size, sw, sh, sh-1), m.Size
 		if m.MaxSide > 0 {
 			nw = min(nw, m.MaxSide)
 		}
@@ -60,8 +60,8 @@ func (m *Image) place(src *pixel.Image, w, h int, lim pixel.Limits) (placed, err
 		nw, nh = width, height
 		if m.Resize == "fit" {
 			scale := min(float64(width)/float64(sw), float64(height)/float64(sh))
-			nw = min(max(int(float64(sw)*scale+0.5), 1), width)
-			nh = min(max(int(float64(sh)*scale+0.5), 1), height)
+			nw = min(max(int(float64(float64(sw)*scale)+0.5), 1), width)
+			nh = min(max(int(float64(float64(sh)*scale)+0.5), 1), height)
 			canvasW, canvasH = width, height
 		}
 	}
@@ -97,6 +97,11 @@ func (m *Image) place(src *pixel.Image, w, h int, lim pixel.Limits) (placed, err
 		return p, fmt.Errorf("%w: image: the picture becomes %dx%d, the model takes %sx%s", ErrSpec, p.w, p.h, extent(w), extent(h))
 	}
 	return p, nil
+}
+
+// scaled is floor((size*num + add) / den), at most what an int32 holds.
+func scaled(size, num, den, add int) int {
+	return int(min((int64(size)*int64(num)+int64(add))/int64(den), math.MaxInt32))
 }
 
 func (m *Image) limit(w, h int) (int, int) {

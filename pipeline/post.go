@@ -348,7 +348,7 @@ func (p *Pipeline) embed(in *Prepared, o detect.Output) ([]float32, error) {
 	if e.Normalise {
 		var sum float64
 		for _, x := range v {
-			sum += float64(x) * float64(x)
+			sum += float64(float64(x) * float64(x))
 		}
 		if n := math.Sqrt(sum); n > 0 {
 			for i, x := range v {

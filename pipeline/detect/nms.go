@@ -12,7 +12,7 @@ type Box struct {
 	Class          int
 }
 
-func (b *Box) area() float32 { return max(b.X1-b.X0, 0) * max(b.Y1-b.Y0, 0) }
+func (b *Box) area() float32 { return float32(max(b.X1-b.X0, 0) * max(b.Y1-b.Y0, 0)) }
 
 // IoU is the area of the intersection divided by that of the union, in float32; 0 where the union is empty.
 func IoU(a, b *Box) float32 {

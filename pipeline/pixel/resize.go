@@ -103,12 +103,13 @@ func Resize(m *Image, w, h int, f Filter) (*Image, error) {
 // nearest: source index = floor((2i+1)*in / (2*out)).
 func nearest(m *Image, w, h int) *Image {
 	r := New(w, h)
+	at := func(i, in, out int) int { return int((2*int64(i) + 1) * int64(in) / (2 * int64(out))) }
 	xs := make([]int, w)
 	for x := range xs {
-		xs[x] = 3 * ((2*x + 1) * m.W / (2 * w))
+		xs[x] = 3 * at(x, m.W, w)
 	}
 	for y := range h {
-		row := m.Pix[3*m.W*((2*y+1)*m.H/(2*h)):]
+		row := m.Pix[3*m.W*at(y, m.H, h):]
 		out := r.Pix[3*y*w : 3*(y+1)*w]
 		for x, sx := range xs {
 			out[3*x], out[3*x+1], out[3*x+2] = row[sx], row[sx+1], row[sx+2]
@@ -217,7 +218,7 @@ func cubic(x float64) float64 {
 	x = math.Abs(x)
 	switch {
 	case x < 1:
-		return float64(float64(float64((a+2)*x)-(a+3))*x)*x + 1
+		return float64(float64(float64(float64((a+2)*x)-(a+3))*x)*x) + 1
 	case x < 2:
 		return float64(float64(float64(float64(float64(x-5)*x)+8)*x)-4) * a
 	}
