@@ -19,7 +19,7 @@ var spatial = map[string]int{
 // layout makes spatial operators work on NHWC. Each value that a rewritten node makes is remembered in NHWC; the
 // NCHW form that the rest of the graph knows follows from it by a Transpose, which dies where nobody needs it.
 func layout(c *Context, g *model.Graph) error {
-	l := &layouter{c: c, x: newIndex(g), nhwc: map[*model.Value]*model.Value{}}
+	l := &layouter{c: c, x: newIndex(g), nhwc: map[*model.Value]*model.Value{}, rank: map[*model.Value]int{}}
 	for _, n := range g.Nodes {
 		if err := l.node(n); err != nil {
 			return err
@@ -34,6 +34,7 @@ type layouter struct {
 	x     *index
 	nodes []*model.Node
 	nhwc  map[*model.Value]*model.Value // by value in NCHW
+	rank  map[*model.Value]int          // of the values in NHWC, whose shapes may be unknown
 }
 
 // toLast and toFirst are the permutations between channels first and channels last.
@@ -79,7 +80,7 @@ func (l *layouter) last(v *model.Value, rank int) *model.Value {
 	w := l.c.derive(v, "nhwc")
 	w.Shape, w.Quant = permuted(v.Shape, perm), permuteQuant(v.Quant, perm)
 	l.transpose(v, w, perm)
-	l.nhwc[v] = w
+	l.nhwc[v], l.rank[w] = w, rank
 	return w
 }
 
@@ -90,7 +91,7 @@ func (l *layouter) made(n *model.Node, i, rank int) func() {
 	w := l.c.derive(v, "nhwc")
 	w.Shape, w.Quant = permuted(v.Shape, perm), permuteQuant(v.Quant, perm)
 	n.Out[i] = w
-	l.nhwc[v] = w
+	l.nhwc[v], l.rank[w] = w, rank
 	return func() { l.transpose(w, v, toFirst(rank)) }
 }
 
@@ -174,9 +175,8 @@ func (l *layouter) agnostic(n *model.Node) bool {
 				return false
 			}
 		}
-		rank := len(w.Shape)
 		n.In[0] = w
-		l.finish(n, rank, 0)
+		l.finish(n, l.rank[w], 0)
 		return true
 	case tr&op.Broadcasts != 0:
 		return l.broadcast(n)
@@ -185,7 +185,7 @@ func (l *layouter) agnostic(n *model.Node) bool {
 	if w == nil {
 		return false
 	}
-	rank := len(w.Shape)
+	rank := l.rank[w]
 	// place is where dimension i of NCHW stands in NHWC.
 	place := func(i int) int {
 		if i < 0 {
@@ -196,7 +196,7 @@ func (l *layouter) agnostic(n *model.Node) bool {
 	switch n.Op {
 	case "Concat":
 		for _, v := range n.In {
-			if v == nil || l.nhwc[v] == nil && v.Const == nil {
+			if v == nil || l.nhwc[v] == nil && v.Const == nil || l.nhwc[v] != nil && l.rank[l.nhwc[v]] != rank {
 				return false
 			}
 		}
@@ -376,7 +376,7 @@ func (l *layouter) broadcast(n *model.Node) bool {
 	rank := 0
 	for _, v := range n.In {
 		if v != nil && l.nhwc[v] != nil {
-			rank = len(l.nhwc[v].Shape)
+			rank = l.rank[l.nhwc[v]]
 		}
 	}
 	if rank == 0 || len(n.Out) != 1 {
@@ -387,7 +387,7 @@ func (l *layouter) broadcast(n *model.Node) bool {
 		switch {
 		case v == nil:
 		case l.nhwc[v] != nil:
-			if len(l.nhwc[v].Shape) != rank {
+			if l.rank[l.nhwc[v]] != rank {
 				return false
 			}
 			ins[i] = l.nhwc[v]

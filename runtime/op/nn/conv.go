@@ -13,11 +13,11 @@ import (
 )
 
 var convOps = map[string]op.Op{
-	"Conv":                    {Infer: inferConv, Prepare: prepareConv, Traits: op.QuantKernel},
-	"ConvInteger":             {Infer: inferConvInteger, Prepare: prepareConvInteger},
-	"QLinearConv":             {Infer: inferQLinearConv, Prepare: prepareQLinearConv},
-	"ConvTranspose":           {Infer: inferConvTranspose, Prepare: prepareConvTranspose, Traits: op.QuantKernel},
-	"com.microsoft.FusedConv": {Infer: inferConv, Prepare: prepareFusedConv},
+	"Conv":                    {Infer: inferConv, Prepare: anyLayout(prepareConv, 0, 1), Traits: op.QuantKernel},
+	"ConvInteger":             {Infer: inferConvInteger, Prepare: anyLayout(prepareConvInteger, 0, 1)},
+	"QLinearConv":             {Infer: inferQLinearConv, Prepare: anyLayout(prepareQLinearConv, 0, 3)},
+	"ConvTranspose":           {Infer: inferConvTranspose, Prepare: anyLayout(prepareConvTranspose, 0, 1), Traits: op.QuantKernel},
+	"com.microsoft.FusedConv": {Infer: inferConv, Prepare: anyLayout(prepareFusedConv, 0, 1, 3)},
 }
 
 // convWindow reads the geometry of a convolution of x with weights w.

@@ -8,12 +8,12 @@ import (
 )
 
 var poolOps = map[string]op.Op{
-	"MaxPool":           {Infer: inferPool, Prepare: prepareMaxPool, Traits: op.QuantMoves},
-	"AveragePool":       {Infer: inferPool, Prepare: prepareAveragePool, Traits: op.QuantKernel},
-	"LpPool":            {Infer: inferPool, Prepare: prepareLpPool},
-	"GlobalAveragePool": {Infer: inferPool, Prepare: prepareGlobalAverage, Traits: op.QuantKernel},
-	"GlobalMaxPool":     {Infer: inferPool, Prepare: prepareMaxPool, Traits: op.QuantMoves},
-	"GlobalLpPool":      {Infer: inferPool, Prepare: prepareLpPool},
+	"MaxPool":           {Infer: inferPool, Prepare: anyLayout(prepareMaxPool, 0), Traits: op.QuantMoves},
+	"AveragePool":       {Infer: inferPool, Prepare: anyLayout(prepareAveragePool, 0), Traits: op.QuantKernel},
+	"LpPool":            {Infer: inferPool, Prepare: anyLayout(prepareLpPool, 0)},
+	"GlobalAveragePool": {Infer: inferPool, Prepare: anyLayout(prepareGlobalAverage, 0), Traits: op.QuantKernel},
+	"GlobalMaxPool":     {Infer: inferPool, Prepare: anyLayout(prepareMaxPool, 0), Traits: op.QuantMoves},
+	"GlobalLpPool":      {Infer: inferPool, Prepare: anyLayout(prepareLpPool, 0)},
 }
 
 func poolWindow(c *op.Call) (*window, error) {
