@@ -82,7 +82,7 @@ func compareFloats(got, want []float64) error {
 		worst = max(worst, d)
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d of %d elements differ, by up to %.3g; the first is %d: got %g, want %g",
+		return fmt.Errorf("%d of %d elements differ, by up to %.3g; the first is %d: got %.6g, want %.6g",
 			bad, len(want), worst, first, got[first], want[first])
 	}
 	return nil

@@ -317,7 +317,7 @@ func (im *importer) unique(base string) string {
 }
 
 func (b *builder) node(p *nodeProto) error {
-	if err := b.dec.charge(512 + 16*(len(p.in)+len(p.out)) + 96*len(p.attrs)); err != nil {
+	if err := b.dec.charge(576 + 32*len(p.in) + 320*len(p.out) + 128*len(p.attrs)); err != nil {
 		return err
 	}
 	n := &model.Node{Op: p.opName(), Attrs: model.Attrs{}}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -278,6 +279,61 @@ func TestLimits(t *testing.T) {
 		types = bytesField(4, bytesField(1, types))
 	}
 	wantError(t, modelOf(17, graphOf(valueField(11, "x", types))), Options{}, ErrLimit, "types nested")
+}
+
+// TestParsingTakesLittleMemory counts all that is allocated, garbage included, for files that try to take much.
+func TestParsingTakesLittleMemory(t *testing.T) {
+	repeat := func(parts ...pb) pb {
+		var b pb
+		for i := 0; len(b) < 1<<20; i++ {
+			b = append(b, parts[i%len(parts)]...)
+		}
+		return b
+	}
+	var made []pb
+	for i := range 40000 {
+		made = append(made, node(fmt.Sprintf("a%d, b%d = A(a%d)", i, i, max(0, i-1))))
+	}
+	made[0] = node("a0 = A()")
+	var outputs pb
+	for i := range 120000 {
+		outputs = append(outputs, text(2, fmt.Sprint(i))...)
+	}
+	var ints pb
+	for range 1 << 20 {
+		ints = append(ints, 1)
+	}
+	for _, c := range []struct {
+		name string
+		data pb
+	}{
+		{"nodes", modelOf(17, graphOf(repeat(node(" = A()"))))},
+		{"chain", modelOf(17, graphOf(made...))},
+		{"outputs", modelOf(17, graphOf(bytesField(1, cat(text(4, "A"), outputs))))},
+		{"inputs", modelOf(17, graphOf(bytesField(1, cat(text(4, "A"), repeat(text(1, ""))))))},
+		{"attributes", modelOf(17, graphOf(bytesField(1, cat(text(4, "A"), repeat(attr("a", 1))))))},
+		{"integers", modelOf(17, graphOf(node(" = A()", bytesField(5, cat(text(1, "a"), bytesField(8, ints))))))},
+		{"graphs", modelOf(17, graphOf(node(" = A()", repeat(attr("a", graphOf())))))},
+		{"values", modelOf(17, graphOf(repeat(valueField(13, "", nil), valueField(13, "a", typeMessage(tensor.F32, "n", 1, 1)))))},
+		{"types", modelOf(17, graphOf(repeat(valueField(13, "", bytesField(4, bytesField(1, nil))))))},
+		{"initializers", modelOf(17, graphOf(repeat(bytesField(5, integerField(tensorType, 1)))))},
+		{"metadata", modelOf(17, graphOf(), repeat(bytesField(14, text(1, "a"))))},
+		{"functions", explosion()},
+		{"misaligned data", modelOf(17, graphOf(initializer("w", tensor.New(tensor.F64, tensor.Shape{1 << 21})), untyped("w")))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Import(c.data, Options{})
+			runtime.ReadMemStats(&after)
+			// The file itself counts once.
+			if took, most := after.TotalAlloc-before.TotalAlloc, uint64(len(c.data)+slack); took > most {
+				t.Errorf("%d bytes of file took %d bytes, more than %d (%v)", len(c.data), took, most, err)
+			} else {
+				t.Logf("%d bytes of file took %d bytes (%v)", len(c.data), took, err)
+			}
+		})
+	}
 }
 
 func TestEveryPrefixAndFlippedByteEndsInAnError(t *testing.T) {

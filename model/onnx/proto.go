@@ -249,8 +249,7 @@ func (d *decoder) graph(m msg, depth int) (*graphProto, error) {
 
 func (d *decoder) node(m msg, g *graphProto, depth int) error {
 	n := &nodeProto{index: len(g.nodes)}
-	// Room for the node here and in the model.
-	if err := d.charge(512); err != nil {
+	if err := d.charge(448); err != nil {
 		return err
 	}
 	err := each(m, func(fd *field) error {
@@ -463,7 +462,7 @@ func (d *decoder) typ(m msg, depth int) (typeProto, error) {
 					e, err := d.typ(m, depth+1)
 					t.elem = &e
 					if err == nil {
-						err = d.charge(int(unsafe.Sizeof(e)))
+						err = d.charge(768)
 					}
 					return err
 				})

@@ -213,7 +213,7 @@ func (d *decoder) appendText(fd *field, dst *[]string) error {
 	if err := fd.text(&s); err != nil {
 		return err
 	}
-	if err := d.charge(32); err != nil {
+	if err := d.charge(40); err != nil {
 		return err
 	}
 	*dst = append(*dst, s)
