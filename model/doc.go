@@ -13,5 +13,8 @@
 // weights of Conv are [out, kernel..., in/group] and of ConvTranspose [in, kernel..., out/group]; in NCHW they are
 // [out, in/group, kernel...] and [in, out/group, kernel...].
 //
+// Verify checks a graph, Print, PrintFull and Parse write and read it as text (the form is described at Print), Equal says
+// where two graphs differ.
+//
 // model imports nothing of kernels or runtime.
 package model

@@ -15,7 +15,7 @@ var ErrInvalid = errors.New("invalid graph")
 // Limits on a graph.
 const (
 	maxNodes   = 1 << 20
-	maxDepth   = 32
+	maxDepth   = maxNesting
 	maxPorts   = 1 << 16
 	maxNameLen = 1 << 12
 )
@@ -64,10 +64,15 @@ func (v *verifier) graph(g *Graph, depth int) error {
 	if len(g.Inputs) > maxPorts || len(g.Outputs) > maxPorts {
 		return fmt.Errorf("graph %s: %d inputs and %d outputs are too many", g.Name, len(g.Inputs), len(g.Outputs))
 	}
+	inputs := map[string]bool{}
 	for i, x := range g.Inputs {
 		if x == nil {
 			return fmt.Errorf("graph %s: input %d is nil", g.Name, i)
 		}
+		if inputs[x.Name] {
+			return fmt.Errorf("graph %s: two inputs are called %q", g.Name, x.Name)
+		}
+		inputs[x.Name] = true
 		if err := define(x); err != nil {
 			return fmt.Errorf("graph %s: input %d: %w", g.Name, i, err)
 		}
@@ -121,10 +126,13 @@ func (v *verifier) node(n *Node, depth int, define func(*Value) error) error {
 			return fmt.Errorf("attribute %s has type %T", name, n.Attrs[name])
 		}
 		if t, ok := n.Attrs[name].(*Tensor); ok {
-			if err := checkTensor(t); err != nil {
+			if err := checkTensor(t, 0); err != nil {
 				return fmt.Errorf("attribute %s: %w", name, err)
 			}
 		}
+	}
+	if err := arity(n); err != nil {
+		return err
 	}
 	for _, name := range n.GraphNames() {
 		if err := v.graph(n.Graphs[name], depth+1); err != nil {
@@ -142,6 +150,34 @@ func (v *verifier) node(n *Node, depth int, define func(*Value) error) error {
 	return nil
 }
 
+// arity checks that the subgraphs of a node that steers the flow take and give what its inputs and outputs need.
+func arity(n *Node) error {
+	need := map[string][]string{"If": {"else_branch", "then_branch"}, "Loop": {"body"}, "Scan": {"body"}}[n.Op]
+	for _, name := range need {
+		g := n.Graphs[name]
+		if g == nil {
+			return fmt.Errorf("subgraph %s is missing", name)
+		}
+		in, out, exact := 0, len(n.Out), true
+		switch n.Op {
+		case "Loop": // iteration, condition, carried values; condition, carried and scanned values
+			if in, out, exact = len(n.In), max(len(n.Out)+1, len(n.In)-1), false; in < 2 {
+				return fmt.Errorf("%d inputs, at least 2 are needed", in)
+			}
+		case "Scan": // states and slices; states and scanned values
+			scanned, ok := n.Attrs["num_scan_inputs"].(int64)
+			if in = len(n.In); !ok || scanned < 1 || int64(in) < scanned {
+				return fmt.Errorf("num_scan_inputs %v of %d inputs", n.Attrs["num_scan_inputs"], in)
+			}
+			out, exact = max(out, in-int(scanned)), false
+		}
+		if len(g.Inputs) != in || len(g.Outputs) < out || exact && len(g.Outputs) != out {
+			return fmt.Errorf("subgraph %s takes %d values and gives %d, want %d and %d", name, len(g.Inputs), len(g.Outputs), in, out)
+		}
+	}
+	return nil
+}
+
 func (v *verifier) use(x *Value) error {
 	if x == nil || v.defined[x] {
 		return nil
@@ -149,7 +185,7 @@ func (v *verifier) use(x *Value) error {
 	if x.Const == nil {
 		return fmt.Errorf("value %s is used before it is defined", x.Name)
 	}
-	if err := checkTensor(x.Const); err != nil {
+	if err := checkTensor(x.Const, 0); err != nil {
 		return fmt.Errorf("constant %s: %w", x.Name, err)
 	}
 	if x.DType != x.Const.DType || !x.Shape.Equal(x.Const.Shape) {
@@ -179,7 +215,7 @@ func (v *verifier) value(x *Value) error {
 	return nil
 }
 
-func checkTensor(t *Tensor) error {
+func checkTensor(t *Tensor, depth int) error {
 	if t == nil {
 		return errors.New("the tensor is nil")
 	}
@@ -190,8 +226,11 @@ func checkTensor(t *Tensor) error {
 		return fmt.Errorf("type %v", t.DType)
 	}
 	if t.DType == tensor.Sequence {
+		if depth > maxDepth {
+			return fmt.Errorf("sequences are nested more than %d deep", maxDepth)
+		}
 		for i, e := range t.Elems {
-			if err := checkTensor(e); err != nil {
+			if err := checkTensor(e, depth+1); err != nil {
 				return fmt.Errorf("element %d: %w", i, err)
 			}
 		}
