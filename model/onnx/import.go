@@ -185,7 +185,7 @@ func (b *builder) declare(v *model.Value, t *typeProto) {
 // define binds name in the innermost scope.
 func (b *builder) define(name string, v *model.Value) error {
 	if _, twice := b.scope.vals[name]; twice {
-		return fmt.Errorf("%w: value %q is defined twice", ErrFormat, name)
+		return fmt.Errorf("%w: value %q is defined twice", ErrFormat, brief(name))
 	}
 	b.scope.vals[name] = v
 	return nil
@@ -210,7 +210,7 @@ func (im *importer) graph(p *graphProto, outer *scope, e *env, top bool) (*model
 	inputs := map[string]bool{}
 	for _, in := range p.inputs {
 		if inputs[in.name] {
-			return nil, fmt.Errorf("%w: input %q is listed twice", ErrFormat, in.name)
+			return nil, fmt.Errorf("%w: input %q is listed twice", ErrFormat, brief(in.name))
 		}
 		inputs[in.name] = true
 	}
@@ -255,7 +255,7 @@ func (im *importer) graph(p *graphProto, outer *scope, e *env, top bool) (*model
 		name := p.outputs[i].name
 		v, _ := b.scope.find(name)
 		if v == nil {
-			return nil, fmt.Errorf("%w: output %q is not defined", ErrFormat, name)
+			return nil, fmt.Errorf("%w: output %q is not defined", ErrFormat, brief(name))
 		}
 		b.g.Outputs = append(b.g.Outputs, v)
 	}
@@ -292,7 +292,7 @@ func (b *builder) nodes(p *graphProto) error {
 	}
 	for _, n := range p.nodes {
 		if err := b.node(n); err != nil {
-			return fmt.Errorf("node %s: %w", b.env.prefix+n.label(), err)
+			return fmt.Errorf("node %s: %w", brief(b.env.prefix)+n.label(), err)
 		}
 	}
 	return nil
@@ -327,7 +327,7 @@ func (b *builder) node(p *nodeProto) error {
 		if name != "" {
 			var ok bool
 			if v, ok = b.scope.find(name); !ok {
-				return fmt.Errorf("%w: input %d, %q, is not defined", ErrFormat, i, name)
+				return fmt.Errorf("%w: input %d, %q, is not defined", ErrFormat, i, brief(name))
 			}
 		}
 		ins = append(ins, v)
@@ -432,15 +432,12 @@ func (b *builder) inline(f *functionProto, p *nodeProto, base string, ins []*mod
 		return fmt.Errorf("%w: %d inputs and %d outputs, but the function has %d and %d", ErrFormat, len(ins), len(p.out), len(f.inputs), len(f.outputs))
 	}
 	e := &env{opsets: f.opsets, prefix: b.env.prefix + base + "/", refs: map[string]attribute{}, active: append(slices.Clone(b.env.active), f.key)}
-	if err := b.dec.charge(512 + len(e.prefix)*(len(f.body.nodes)*3+1) + 64*len(e.active)); err != nil {
+	if err := b.dec.charge(1024 + len(e.prefix)*(len(f.body.nodes)*3+1) + 64*(len(e.active)+len(f.inputs)+len(f.outputs)+len(f.attrs)+len(f.defaults))); err != nil {
 		return err
 	}
 	// The function's scope has no outer one.
 	in := &builder{importer: b.importer, g: b.g, env: e, outs: f.outputs}
-	in.scope = &scope{vals: map[string]*model.Value{}, types: map[string]*typeProto{}, want: map[string]*model.Value{}}
-	for i := range f.body.infos {
-		in.scope.types[f.body.infos[i].name] = &f.body.infos[i].typ
-	}
+	in.scope = &scope{vals: map[string]*model.Value{}, types: f.types, want: map[string]*model.Value{}}
 	for _, a := range f.defaults {
 		e.refs[a.name] = attribute{a.value, in.scope, e}
 	}
@@ -475,7 +472,7 @@ func (b *builder) inline(f *functionProto, p *nodeProto, base string, ins []*mod
 		}
 	}
 	if err := in.nodes(&f.body); err != nil {
-		return fmt.Errorf("function %s: %w", f.key.name, err)
+		return fmt.Errorf("function %s: %w", brief(f.key.name), err)
 	}
 	for i, name := range p.out {
 		if name == "" {

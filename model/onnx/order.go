@@ -48,14 +48,14 @@ func (im *importer) freeNames(g *graphProto) ([]string, error) {
 
 // uses lists the names that n reads, those of its subgraphs included.
 func (im *importer) uses(n *nodeProto) ([]string, error) {
-	uses := n.in
+	uses := n.in[:len(n.in):len(n.in)]
 	for _, a := range n.attrs {
 		if sub, ok := a.value.(*graphProto); ok {
 			free, err := im.freeNames(sub)
 			if err != nil {
 				return nil, err
 			}
-			uses = append(uses[:len(uses):len(uses)], free...)
+			uses = append(uses, free...)
 		}
 	}
 	return uses, nil

@@ -73,7 +73,8 @@ type functionProto struct {
 	attrs           []string
 	defaults        []attrProto
 	opsets          map[string]int64
-	body            graphProto // nodes and infos only
+	types           map[string]*typeProto // of the body's values
+	body            graphProto            // nodes and infos only
 }
 
 func domainName(s string) string {
@@ -201,10 +202,14 @@ func (d *decoder) function(m msg) (*functionProto, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("function %s: %w", f.key.name, err)
+		return nil, fmt.Errorf("function %s: %w", brief(f.key.name), err)
 	}
 	f.key.domain = domainName(f.key.domain)
-	return f, d.charge(512)
+	f.types = make(map[string]*typeProto, len(f.body.infos))
+	for i := range f.body.infos {
+		f.types[f.body.infos[i].name] = &f.body.infos[i].typ
+	}
+	return f, d.charge(512 + 64*len(f.types))
 }
 
 func (d *decoder) graph(m msg, depth int) (*graphProto, error) {
@@ -296,7 +301,15 @@ func (n *nodeProto) label() string {
 	if name == "" {
 		name = "#" + strconv.Itoa(n.index)
 	}
-	return name + " (" + n.opName() + ")"
+	return brief(name) + " (" + brief(n.opName()) + ")"
+}
+
+// brief cuts names that would fill a page.
+func brief(s string) string {
+	if len(s) > 100 {
+		return s[:100] + "..."
+	}
+	return s
 }
 
 // Types of attributes.
@@ -381,7 +394,7 @@ func (d *decoder) attribute(m msg, dst *[]attrProto, depth int) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("attribute %s: %w", a.name, err)
+		return fmt.Errorf("attribute %s: %w", brief(a.name), err)
 	}
 	if a.name == "" {
 		return m.errorf("attribute without a name")
@@ -399,12 +412,12 @@ func (d *decoder) attribute(m msg, dst *[]attrProto, depth int) error {
 			a.value = s
 		case attrTensor, attrSparse:
 			if t == nil {
-				return fmt.Errorf("attribute %s: %w", a.name, m.errorf("no tensor"))
+				return fmt.Errorf("attribute %s: %w", brief(a.name), m.errorf("no tensor"))
 			}
 			a.value = t
 		case attrGraph:
 			if g == nil {
-				return fmt.Errorf("attribute %s: %w", a.name, m.errorf("no graph"))
+				return fmt.Errorf("attribute %s: %w", brief(a.name), m.errorf("no graph"))
 			}
 			a.value = g
 		case attrFloats:
@@ -418,7 +431,7 @@ func (d *decoder) attribute(m msg, dst *[]attrProto, depth int) error {
 		case attrTensors, attrGraphs, attrSparses, attrTypes:
 			return fmt.Errorf("byte %d: attribute %s: %w: attribute type %d", m.off, a.name, ErrUnsupported, typ)
 		default:
-			return fmt.Errorf("attribute %s: %w", a.name, m.errorf("attribute type %d", typ))
+			return fmt.Errorf("attribute %s: %w", brief(a.name), m.errorf("attribute type %d", typ))
 		}
 	}
 	*dst = append(*dst, a)
@@ -440,7 +453,7 @@ func (d *decoder) value(m msg, dst *[]valueProto) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("value %s: %w", v.name, err)
+		return fmt.Errorf("value %s: %w", brief(v.name), err)
 	}
 	*dst = append(*dst, v)
 	return nil

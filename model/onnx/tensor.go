@@ -106,7 +106,7 @@ func named(name string, err error) error {
 	if err == nil || name == "" {
 		return err
 	}
-	return fmt.Errorf("tensor %s: %w", name, err)
+	return fmt.Errorf("tensor %s: %w", brief(name), err)
 }
 
 func (d *decoder) tensorData(m msg, r *rawTensor) (*tensor.Tensor, error) {

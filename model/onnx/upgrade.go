@@ -17,7 +17,7 @@ type change struct {
 // always marks what every version needs.
 const always = math.MaxInt64
 
-// upgrades lists, per operator of the default domain, what changed its meaning or its form, oldest first. New types
+// upgrades lists, per operator, what changed its meaning or its form, oldest first. New types
 // and new attributes whose default is the old meaning need no entry.
 var upgrades = map[string][]change{
 	"Add":                {{7, oldBroadcast}},
@@ -77,6 +77,8 @@ var upgrades = map[string][]change{
 	"Unsqueeze":          {{13, listInput(1, "axes")}},
 	"Upsample":           {{7, upsample1}, {9, scalesInput}, {always, upsample}},
 	"Xor":                {{7, oldBroadcast}},
+
+	"ai.onnx.ml.LabelEncoder": {{2, labelEncoder1}},
 }
 
 // up is one node on its way to the newest opset.
@@ -90,16 +92,13 @@ type up struct {
 }
 
 func (u *up) run() error {
-	if u.node.domain == "" {
-		if u.version < 6 {
-			delete(u.n.Attrs, "consumed_inputs")
-		}
-		op := u.n.Op
-		for _, c := range upgrades[op] {
-			if u.version < c.before {
-				if err := c.do(u); err != nil {
-					return err
-				}
+	if u.node.domain == "" && u.version < 6 {
+		delete(u.n.Attrs, "consumed_inputs")
+	}
+	for _, c := range upgrades[u.n.Op] {
+		if u.version < c.before {
+			if err := c.do(u); err != nil {
+				return err
 			}
 		}
 	}

@@ -166,6 +166,28 @@ func upsample(u *up) error {
 	return resize10(u)
 }
 
+// labelEncoder1: the first version took strings to their places in a list, and places to strings.
+func labelEncoder1(u *up) error {
+	classes := u.n.Attrs.Strs("classes_strings")
+	if len(classes) == 0 || len(u.n.In) != 1 {
+		return badAttr("classes_strings", "is missing")
+	}
+	delete(u.n.Attrs, "classes_strings")
+	places := make([]int64, len(classes))
+	for i := range places {
+		places[i] = int64(i)
+	}
+	switch d := u.elem(u.n.In[0]); d {
+	case tensor.String:
+		u.n.Attrs["keys_strings"], u.n.Attrs["values_int64s"] = classes, places
+	case tensor.I64:
+		u.n.Attrs["keys_int64s"], u.n.Attrs["values_strings"] = places, classes
+	default:
+		return fmt.Errorf("input of type %v: %w", d, ErrUnsupported)
+	}
+	return nil
+}
+
 // The elements of an optional value: it is a sequence of at most one.
 
 func optional(u *up) error {

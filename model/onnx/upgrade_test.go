@@ -205,6 +205,8 @@ func TestUpgrades(t *testing.T) {
 		{"newer than the newest", NewestOpset + 5, []pb{x, node("y = Relu(x)")}, `y = Relu(x)`},
 		{"another domain", 9, []pb{x, node("y = com.microsoft.Squeeze(x)", attr("axes", []int64{0}))}, `y = com.microsoft.Squeeze(x) axes=[0]`},
 		{"the default domain by name", 11, []pb{x, node("y = ai.onnx.Squeeze(x)", attr("axes", []int64{0}))}, `y = Squeeze(x, i64[1][0])`},
+		{"label encoder", 9, []pb{input("x", tensor.String, 1), node("y = ai.onnx.ml.LabelEncoder(x)", attr("classes_strings", []string{"a", "b"}), attr("default_int64", -1))},
+			`y = ai.onnx.ml.LabelEncoder(x) default_int64=-1 keys_strings=[a b] values_int64s=[0 1]`},
 		{"optional of a tensor", 16, []pb{x, node("o: o = Optional(x)"), node("h: h = OptionalHasElement(o)"), node("g: y = OptionalGetElement(o)"), output("h", tensor.Bool)}, `
 			o = SequenceConstruct(x)
 			h/SequenceLength = SequenceLength(o)
@@ -220,7 +222,8 @@ func TestUpgrades(t *testing.T) {
 			if c.name == "optional that is none" {
 				fields = append(fields, output("z", tensor.Bool))
 			}
-			wantLines(t, mustImport(t, modelOf(c.opset, graphOf(fields...))), c.want)
+			ml := bytesField(8, cat(text(1, "ai.onnx.ml"), integerField(2, 1)))
+			wantLines(t, mustImport(t, modelOf(c.opset, graphOf(fields...), ml)), c.want)
 		})
 	}
 }
