@@ -12,7 +12,7 @@ import (
 	"github.com/edgerun/edgerun/internal/testdata"
 	"github.com/edgerun/edgerun/model"
 	"github.com/edgerun/edgerun/model/onnx"
-
+	"github.com/edgerun/edgerun/model/tflite"
 	"github.com/edgerun/edgerun/runtime"
 )
 
@@ -25,7 +25,7 @@ func sharedModel(t testing.TB, name string) *runtime.Model {
 	if _, e := os.Stat(path + ".onnx"); e == nil {
 		g, err = onnx.Open(path+".onnx", onnx.Options{})
 	} else {
-		t.Skip("tflite")
+		g, err = tflite.Open(path+".tflite", tflite.Options{})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,704 @@
+package tflite
+
+import (
+	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/model"
+)
+
+const builtinCustom = 32
+
+type translation struct {
+	name      string
+	translate func(*builder)
+}
+
+// builtins maps operator codes to translations. It is a function because translations of subgraphs lead back to it.
+func builtins() map[int]translation {
+	return map[int]translation{
+		0: {"ADD", arithmetic("Add")}, 1: {"AVERAGE_POOL_2D", pool("AveragePool")}, 2: {"CONCATENATION", concatenation},
+		3: {"CONV_2D", conv2d}, 4: {"DEPTHWISE_CONV_2D", depthwise}, 5: {"DEPTH_TO_SPACE", depthSpace("DepthToSpace")},
+		6: {"DEQUANTIZE", dequantize}, 7: {"EMBEDDING_LOOKUP", embedding}, 8: {"FLOOR", unary("Floor")}, 9: {"FULLY_CONNECTED", fullyConnected},
+		11: {"L2_NORMALIZATION", l2norm}, 12: {"L2_POOL_2D", pool("LpPool")}, 13: {"LOCAL_RESPONSE_NORMALIZATION", lrn},
+		14: {"LOGISTIC", unary("Sigmoid")}, 17: {"MAX_POOL_2D", pool("MaxPool")}, 18: {"MUL", arithmetic("Mul")},
+		19: {"RELU", unary("Relu")}, 20: {"RELU_N1_TO_1", clip(-1, 1)}, 21: {"RELU6", clip(0, 6)}, 22: {"RESHAPE", reshape},
+		23: {"RESIZE_BILINEAR", resize("linear", 2, 3)}, 25: {"SOFTMAX", softmax}, 26: {"SPACE_TO_DEPTH", depthSpace("SpaceToDepth")},
+		28: {"TANH", unary("Tanh")}, 31: {"CALL", call}, 34: {"PAD", pad}, 36: {"GATHER", gather}, 37: {"BATCH_TO_SPACE_ND", plain("BatchToSpaceND")},
+		38: {"SPACE_TO_BATCH_ND", plain("SpaceToBatchND")}, 39: {"TRANSPOSE", transpose}, 40: {"MEAN", reduce("ReduceMean")},
+		41: {"SUB", arithmetic("Sub")}, 42: {"DIV", arithmetic("Div")}, 43: {"SQUEEZE", squeeze}, 44: {"UNIDIRECTIONAL_SEQUENCE_LSTM", sequenceLSTM},
+		45: {"STRIDED_SLICE", stridedSlice}, 47: {"EXP", unary("Exp")}, 48: {"TOPK_V2", topk}, 49: {"SPLIT", split(1, 0)},
+		50: {"LOG_SOFTMAX", unary("LogSoftmax")}, 53: {"CAST", castTo}, 54: {"PRELU", plain("PRelu")}, 55: {"MAXIMUM", plain("Max")},
+		56: {"ARG_MAX", arg("ArgMax")}, 57: {"MINIMUM", plain("Min")}, 58: {"LESS", plain("Less")}, 59: {"NEG", unary("Neg")}, 60: {"PADV2", pad},
+		61: {"GREATER", plain("Greater")}, 62: {"GREATER_EQUAL", plain("GreaterOrEqual")}, 63: {"LESS_EQUAL", plain("LessOrEqual")},
+		64: {"SELECT", selectOp}, 65: {"SLICE", slice}, 66: {"SIN", unary("Sin")}, 67: {"TRANSPOSE_CONV", transposeConv}, 69: {"TILE", tile},
+		70: {"EXPAND_DIMS", expandDims}, 71: {"EQUAL", plain("Equal")}, 72: {"NOT_EQUAL", notEqual}, 73: {"LOG", unary("Log")}, 74: {"SUM", reduce("ReduceSum")},
+		75: {"SQRT", unary("Sqrt")}, 76: {"RSQRT", unary("Rsqrt")}, 77: {"SHAPE", shapeOp}, 78: {"POW", plain("Pow")}, 79: {"ARG_MIN", arg("ArgMin")},
+		80: {"FAKE_QUANT", unary("Identity")}, 81: {"REDUCE_PROD", reduce("ReduceProd")}, 82: {"REDUCE_MAX", reduce("ReduceMax")}, 83: {"PACK", pack},
+		84: {"LOGICAL_OR", plain("Or")}, 85: {"ONE_HOT", oneHot}, 86: {"LOGICAL_AND", plain("And")}, 87: {"LOGICAL_NOT", unary("Not")}, 88: {"UNPACK", unpack},
+		89: {"REDUCE_MIN", reduce("ReduceMin")}, 90: {"FLOOR_DIV", plain("FloorDiv")}, 91: {"REDUCE_ANY", reduce("ReduceMax")}, 92: {"SQUARE", unary("Square")},
+		93: {"ZEROS_LIKE", unary("ZerosLike")}, 94: {"FILL", fill}, 95: {"FLOOR_MOD", plain("FloorMod")}, 96: {"RANGE", plain("Range")},
+		97: {"RESIZE_NEAREST_NEIGHBOR", resize("nearest", 0, 1)}, 98: {"LEAKY_RELU", leakyRelu}, 99: {"SQUARED_DIFFERENCE", plain("SquaredDifference")},
+		100: {"MIRROR_PAD", mirrorPad}, 101: {"ABS", unary("Abs")}, 102: {"SPLIT_V", split(0, 2)}, 103: {"UNIQUE", unique}, 104: {"CEIL", unary("Ceil")}, 105: {"REVERSE_V2", plain("Reverse")},
+		106: {"ADD_N", plain("Sum")}, 107: {"GATHER_ND", plain("GatherND")}, 108: {"COS", unary("Cos")}, 109: {"WHERE", where}, 110: {"RANK", rank}, 111: {"ELU", unary("Elu")},
+		112: {"REVERSE_SEQUENCE", reverseSequence}, 114: {"QUANTIZE", quantize}, 116: {"ROUND", unary("Round")}, 117: {"HARD_SWISH", unary("HardSwish")},
+		118: {"IF", ifOp}, 119: {"WHILE", whileOp}, 122: {"SCATTER_ND", scatterND}, 123: {"SELECT_V2", selectOp},
+		126: {"BATCH_MATMUL", batchMatmul}, 128: {"CUMSUM", cumsum}, 130: {"BROADCAST_TO", plain("Expand")},
+		145: {"BROADCAST_ARGS", plain("tflite.BroadcastArgs")}, 150: {"GELU", gelu}, 151: {"DYNAMIC_UPDATE_SLICE", plain("tflite.DynamicUpdateSlice")}, 152: {"RELU_0_TO_1", clip(0, 1)},
+		156: {"ATAN2", plain("Atan2")}, 158: {"SIGN", unary("Sign")}, 160: {"BITWISE_XOR", plain("BitwiseXor")},
+	}
+}
+
+// finish appends the operator and the activation that is fused behind it, which sees the same Quant.
+func (b *builder) finish(op string, activation int, out *model.Value, a attr.Attrs, in ...*model.Value) {
+	if activation == 0 {
+		b.node(op, out, a, in...)
+		return
+	}
+	mid := b.like(out, "linear")
+	b.node(op, mid, a, in...)
+	b.activate(activation, mid, out)
+}
+
+// activate appends a fused activation function by its number.
+func (b *builder) activate(activation int, in, out *model.Value) {
+	switch activation {
+	case 1:
+		b.node("Relu", out, nil, in)
+	case 2:
+		b.node("Clip", out, nil, in, b.scalar(-1), b.scalar(1))
+	case 3:
+		b.node("Clip", out, nil, in, b.scalar(0), b.scalar(6))
+	case 4:
+		b.node("Tanh", out, nil, in)
+	default:
+		b.fail("fused activation %d: %w", activation, ErrUnsupported)
+	}
+}
+
+// unary translates operators of one input; plain hands all inputs on.
+func unary(op string) func(*builder) {
+	return func(b *builder) { b.node(op, b.o(0), nil, b.i(0)) }
+}
+
+func plain(op string) func(*builder) {
+	return func(b *builder) {
+		in := make([]*model.Value, len(b.in))
+		for k := range in {
+			in[k] = b.i(k)
+		}
+		b.node(op, b.o(0), nil, in...)
+	}
+}
+
+func arithmetic(op string) func(*builder) {
+	return func(b *builder) { b.finish(op, b.opts.i8(0, 0), b.o(0), nil, b.i(0), b.i(1)) }
+}
+
+func clip(lo, hi float32) func(*builder) {
+	return func(b *builder) { b.node("Clip", b.o(0), nil, b.i(0), b.scalar(lo), b.scalar(hi)) }
+}
+
+func padding(b *builder, mode int) string {
+	switch mode {
+	case 0:
+		return "SAME_UPPER"
+	case 1:
+		return "VALID"
+	}
+	b.fail("option padding %d: %w", mode, ErrUnsupported)
+	return ""
+}
+
+// spatialAttrs are the attributes of a convolution or pool in two dimensions.
+func spatialAttrs(b *builder, pad, strideH, strideW, dilationH, dilationW int) attr.Attrs {
+	a := attr.Attrs{"layout": "NHWC", "auto_pad": padding(b, pad)}
+	for name, v := range map[string][]int{"strides": {strideH, strideW}, "dilations": {dilationH, dilationW}} {
+		if v[0] < 1 || v[1] < 1 {
+			b.fail("option %s %v: %w", name, v, ErrFormat)
+		}
+		a.Set(name, v)
+	}
+	return a
+}
+
+func pool(op string) func(*builder) {
+	return func(b *builder) {
+		a := spatialAttrs(b, b.opts.i8(0, 0), b.opts.i32(2, 0), b.opts.i32(1, 0), 1, 1)
+		a.Set("kernel_shape", []int{b.opts.i32(4, 0), b.opts.i32(3, 0)})
+		if op == "LpPool" {
+			// TFLite divides by the number of elements, ONNX's LpPool does not: square, average, root.
+			delete(a, "p")
+			sq, mean := b.like(b.o(0), "square"), b.like(b.o(0), "mean")
+			b.node("Square", sq, nil, b.i(0))
+			b.node("AveragePool", mean, a, sq)
+			b.finish("Sqrt", b.opts.i8(5, 0), b.o(0), nil, mean)
+			return
+		}
+		b.finish(op, b.opts.i8(5, 0), b.o(0), a, b.i(0))
+	}
+}
+
+// hybrid marks a layer with float activations and integer weights, whose input is quantised on the fly.
+func hybrid(x, w *model.Value, a attr.Attrs, asymmetric bool) {
+	if x.DType == tensor.F32 && w.Quant != nil && w.DType == tensor.I8 {
+		a.Set("dynamic_quantize", true)
+		a.Set("asymmetric_quantize_inputs", asymmetric)
+	}
+}
+
+func inputs(x, w, bias *model.Value) []*model.Value {
+	if bias == nil {
+		return []*model.Value{x, w}
+	}
+	return []*model.Value{x, w, bias}
+}
+
+func conv2d(b *builder) {
+	a := spatialAttrs(b, b.opts.i8(0, 0), b.opts.i32(2, 0), b.opts.i32(1, 0), b.opts.i32(5, 1), b.opts.i32(4, 1))
+	x, w := b.i(0), b.i(1)
+	if len(x.Shape) == 4 && len(w.Shape) == 4 && w.Shape[3] > 0 && x.Shape[3] > w.Shape[3] && x.Shape[3]%w.Shape[3] == 0 {
+		a.Set("group", x.Shape[3]/w.Shape[3])
+	}
+	hybrid(x, w, a, true)
+	b.finish("Conv", b.opts.i8(3, 0), b.o(0), a, inputs(x, w, b.maybe(2))...)
+}
+
+// depthwise turns weights [1,h,w,c*m] into [c*m,h,w,1] with c groups.
+func depthwise(b *builder) {
+	a := spatialAttrs(b, b.opts.i8(0, 0), b.opts.i32(2, 0), b.opts.i32(1, 0), b.opts.i32(6, 1), b.opts.i32(5, 1))
+	x, w := b.i(0), b.i(1)
+	if len(w.Shape) != 4 || w.Shape[0] != 1 || len(x.Shape) != 4 || x.Shape[3] < 1 || w.Shape[3]%x.Shape[3] != 0 {
+		b.fail("weights %v for input %v: %w", w.Shape, x.Shape, ErrFormat)
+		return
+	}
+	a.Set("group", x.Shape[3])
+	hybrid(x, w, a, true)
+	b.finish("Conv", b.opts.i8(4, 0), b.o(0), a, inputs(x, b.moved(w, []int{3, 1, 2, 0}), b.maybe(2))...)
+}
+
+// moved transposes weights: at once where they are constant, by a node where not.
+func (b *builder) moved(w *model.Value, perm []int) *model.Value {
+	v := b.like(w, "moved")
+	v.Shape = make(model.Shape, len(perm))
+	for i, p := range perm {
+		v.Shape[i] = w.Shape[p]
+	}
+	if q := w.Quant; q != nil && !q.PerTensor() {
+		c := *q
+		for i, p := range perm {
+			if p == q.Axis {
+				c.Axis = i
+			}
+		}
+		v.Quant = &c
+	}
+	if w.Const == nil || w.DType.Bits() < 8 {
+		a := attr.Attrs{}
+		a.Set("perm", perm)
+		b.node("Transpose", v, a, w)
+		return v
+	}
+	t := tensor.New(w.DType, v.Shape)
+	t.Quant = v.Quant
+	size := w.DType.Bits() / 8
+	st := w.Shape.Strides()
+	for i := range t.Len() {
+		from, r := 0, i
+		for d := len(perm) - 1; d >= 0; d-- {
+			from += r % v.Shape[d] * st[perm[d]]
+			r /= v.Shape[d]
+		}
+		copy(t.Data[i*size:(i+1)*size], w.Const.Data[from*size:])
+	}
+	v.Const = t
+	return v
+}
+
+// transposeConv: inputs are the output's shape, weights [out,h,w,in], the input and perhaps a bias.
+func transposeConv(b *builder) {
+	a := spatialAttrs(b, b.opts.i8(0, 0), b.opts.i32(2, 0), b.opts.i32(1, 0), 1, 1)
+	shape := b.known(0)
+	w, x := b.i(1), b.i(2)
+	if len(shape) != 4 || len(w.Shape) != 4 {
+		b.fail("output shape %v and weights %v: %w", shape, w.Shape, ErrFormat)
+		return
+	}
+	a.Set("output_shape", shape[1:3])
+	hybrid(x, w, a, true)
+	delete(a, "dynamic_quantize")
+	b.finish("ConvTranspose", b.opts.i8(3, 0), b.o(0), a, inputs(x, b.moved(w, []int{3, 1, 2, 0}), b.maybe(3))...)
+}
+
+func fullyConnected(b *builder) {
+	x, w, out := b.i(0), b.i(1), b.o(0)
+	if len(w.Shape) != 2 || b.opts.i8(1, 0) != 0 {
+		b.fail("weights %v in format %d: %w", w.Shape, b.opts.i8(1, 0), ErrUnsupported)
+		return
+	}
+	k := w.Shape[1]
+	if len(x.Shape) != 2 || x.Shape[1] != k {
+		flat := b.like(x, "flat")
+		b.node("Reshape", flat, nil, x, b.ints(-1, k))
+		x = flat
+	}
+	a := attr.Attrs{"transB": int64(1)}
+	hybrid(x, w, a, b.opts.flag(3))
+	y := out
+	if len(out.Shape) != 2 {
+		y = b.like(out, "flat")
+	}
+	b.finish("Gemm", b.opts.i8(0, 0), y, a, inputs(x, w, b.maybe(2))...)
+	if y != out {
+		s := append([]int{}, out.Shape...)
+		open := 0
+		for _, d := range s {
+			if d < 0 {
+				open++
+			}
+		}
+		if open > 1 {
+			b.fail("output shape %v has several free extents: %w", out.Shape, ErrUnsupported)
+			return
+		}
+		b.node("Reshape", out, nil, y, b.ints(s...))
+	}
+}
+
+func batchMatmul(b *builder) {
+	x, y := b.i(0), b.i(1)
+	flip := func(v *model.Value, adj bool) *model.Value {
+		if !adj {
+			return v
+		}
+		n := len(v.Shape)
+		if n < 2 {
+			b.fail("operand %v: %w", v.Shape, ErrFormat)
+			return v
+		}
+		p := make([]int, n)
+		for i := range p {
+			p[i] = i
+		}
+		p[n-1], p[n-2] = n-2, n-1
+		return b.moved(v, p)
+	}
+	a := attr.Attrs{}
+	hybrid(x, y, a, b.opts.flag(2))
+	if len(y.Shape) != 2 {
+		delete(a, "dynamic_quantize")
+	}
+	b.node("MatMul", b.o(0), a, flip(x, b.opts.flag(0)), flip(y, b.opts.flag(1)))
+}
+
+func concatenation(b *builder) {
+	in := make([]*model.Value, len(b.in))
+	for k := range in {
+		in[k] = b.i(k)
+	}
+	a := attr.Attrs{}
+	a.Set("axis", b.opts.i32(0, 0))
+	b.finish("Concat", b.opts.i8(1, 0), b.o(0), a, in...)
+}
+
+func depthSpace(op string) func(*builder) {
+	return func(b *builder) {
+		a := attr.Attrs{"layout": "NHWC", "mode": "DCR"}
+		a.Set("blocksize", b.opts.i32(0, 0))
+		b.node(op, b.o(0), a, b.i(0))
+	}
+}
+
+func castValue(b *builder, in, out *model.Value, d tensor.DType) {
+	numbers := map[tensor.DType]int{tensor.F32: 1, tensor.U8: 2, tensor.I8: 3, tensor.U16: 4, tensor.I16: 5, tensor.I32: 6, tensor.I64: 7, tensor.Bool: 9,
+		tensor.F16: 10, tensor.F64: 11, tensor.U32: 12, tensor.U64: 13, tensor.BF16: 16, tensor.I4: 22}
+	n, ok := numbers[d]
+	if !ok {
+		b.fail("type %v: %w", d, ErrUnsupported)
+	}
+	a := attr.Attrs{}
+	a.Set("to", n)
+	b.node("Cast", out, a, in)
+}
+
+func castTo(b *builder) { castValue(b, b.i(0), b.o(0), b.o(0).DType) }
+
+func dequantize(b *builder) {
+	if x := b.i(0); x.Quant == nil {
+		castTo(b) // FP16 weights
+		return
+	}
+	b.node("Dequantize", b.o(0), nil, b.i(0))
+}
+
+func quantize(b *builder) {
+	if b.o(0).Quant == nil {
+		b.fail("the output has no quantisation: %w", ErrFormat)
+	}
+	b.node("Quantize", b.o(0), nil, b.i(0))
+}
+
+func embedding(b *builder) { b.node("Gather", b.o(0), attr.Attrs{"axis": int64(0)}, b.i(1), b.i(0)) }
+
+func gather(b *builder) {
+	if b.opts.i32(1, 0) != 0 {
+		b.fail("option batch_dims %d: %w", b.opts.i32(1, 0), ErrUnsupported)
+	}
+	a := attr.Attrs{}
+	a.Set("axis", b.opts.i32(0, 0))
+	b.node("Gather", b.o(0), a, b.i(0), b.i(1))
+}
+
+func l2norm(b *builder) {
+	b.finish("L2Normalization", b.opts.i8(0, 0), b.o(0), attr.Attrs{"epsilon": float32(1e-6)}, b.i(0))
+}
+
+// lrn: TFLite's alpha is not divided by the size, and its radius counts to both sides.
+func lrn(b *builder) {
+	size := 2*b.opts.i32(0, 0) + 1
+	a := attr.Attrs{"bias": b.opts.f32(1, 0), "alpha": b.opts.f32(2, 0) * float32(size), "beta": b.opts.f32(3, 0)}
+	a.Set("size", size)
+	a.Set("axis", -1)
+	b.node("LRN", b.o(0), a, b.i(0))
+}
+
+func softmax(b *builder) {
+	x := b.i(0)
+	if beta := b.opts.f32(0, 1); beta != 1 && beta != 0 {
+		f := x
+		if x.Quant != nil {
+			f = &model.Value{Name: b.unique(x.Name + ".real"), DType: tensor.F32}
+			b.node("Dequantize", f, nil, x)
+		}
+		x = &model.Value{Name: b.unique(x.Name + ".scaled"), DType: tensor.F32}
+		b.node("Mul", x, nil, f, b.scalar(beta))
+	}
+	b.node("Softmax", b.o(0), attr.Attrs{"axis": int64(-1)}, x)
+}
+
+func reshape(b *builder) {
+	s := b.opts.ints(0)
+	if v := b.maybe(1); v != nil {
+		if v.Const == nil {
+			b.node("Reshape", b.o(0), attr.Attrs{"allowzero": int64(1)}, b.i(0), v)
+			return
+		}
+		s = b.known(1)
+	}
+	b.node("Reshape", b.o(0), attr.Attrs{"allowzero": int64(1)}, b.i(0), b.ints(s...))
+}
+
+func squeeze(b *builder) {
+	if axes := b.opts.ints(0); len(axes) > 0 {
+		b.node("Squeeze", b.o(0), nil, b.i(0), b.ints(axes...))
+		return
+	}
+	b.node("Squeeze", b.o(0), nil, b.i(0))
+}
+
+func expandDims(b *builder) { b.node("Unsqueeze", b.o(0), nil, b.i(0), b.ints(b.known(1)...)) }
+
+func transpose(b *builder) {
+	a := attr.Attrs{}
+	a.Set("perm", b.known(1))
+	b.node("Transpose", b.o(0), a, b.i(0))
+}
+
+func reduce(op string) func(*builder) {
+	return func(b *builder) {
+		a := attr.Attrs{}
+		a.Set("keepdims", b.opts.flag(0))
+		b.node(op, b.o(0), a, b.i(0), b.ints(b.known(1)...))
+	}
+}
+
+func arg(op string) func(*builder) {
+	return func(b *builder) {
+		axis := b.known(1)
+		if len(axis) != 1 {
+			b.fail("axis %v: %w", axis, ErrFormat)
+			return
+		}
+		a := attr.Attrs{"keepdims": int64(0)}
+		a.Set("axis", axis[0])
+		out := b.o(0)
+		if out.DType == tensor.I64 {
+			b.node(op, out, a, b.i(0))
+			return
+		}
+		wide := &model.Value{Name: b.unique(out.Name + ".i64"), DType: tensor.I64}
+		b.node(op, wide, a, b.i(0))
+		castValue(b, wide, out, out.DType)
+	}
+}
+
+func topk(b *builder) {
+	k := b.known(1)
+	values := b.o(0)
+	index := &model.Value{Name: b.unique(values.Name + ".i64"), DType: tensor.I64}
+	n := b.node("TopK", values, attr.Attrs{"axis": int64(-1)}, b.i(0), b.ints(k...))
+	n.Out = append(n.Out, index)
+	if len(b.out) > 1 {
+		castValue(b, index, b.o(1), b.o(1).DType)
+	}
+}
+
+// split: SPLIT has the axis first, SPLIT_V last, after the sizes.
+func split(data, axis int) func(*builder) {
+	return func(b *builder) {
+		at := b.known(axis)
+		if len(at) != 1 {
+			b.fail("axis %v: %w", at, ErrFormat)
+			return
+		}
+		a := attr.Attrs{}
+		a.Set("axis", at[0])
+		x := b.i(data)
+		n := b.node("Split", b.o(0), a, x)
+		if axis == 2 {
+			sizes := b.known(1)
+			open, rest := -1, 0
+			for i, s := range sizes {
+				if s < 0 {
+					open = i
+				} else {
+					rest += s
+				}
+			}
+			if open >= 0 {
+				d := at[0]
+				if d < 0 {
+					d += len(x.Shape)
+				}
+				if d < 0 || d >= len(x.Shape) || x.Shape[d] < rest {
+					b.fail("sizes %v of %v along axis %d: %w", sizes, x.Shape, at[0], ErrFormat)
+					return
+				}
+				sizes[open] = x.Shape[d] - rest
+			}
+			n.In = append(n.In, b.ints(sizes...))
+		}
+		for k := 1; k < len(b.out); k++ {
+			n.Out = append(n.Out, b.o(k))
+		}
+	}
+}
+
+func pack(b *builder) {
+	axis := b.opts.i32(1, 0)
+	in := make([]*model.Value, len(b.in))
+	for k := range in {
+		x := b.i(k)
+		in[k] = b.like(x, "packed")
+		b.node("Unsqueeze", in[k], nil, x, b.ints(axis))
+	}
+	a := attr.Attrs{}
+	a.Set("axis", axis)
+	b.node("Concat", b.o(0), a, in...)
+}
+
+func unpack(b *builder) {
+	axis := b.opts.i32(1, 0)
+	a := attr.Attrs{}
+	a.Set("axis", axis)
+	var n *model.Node
+	for k := range b.out {
+		out := b.o(k)
+		part := b.like(out, "part")
+		if n == nil {
+			n = b.node("Split", part, a, b.i(0))
+		} else {
+			n.Out = append(n.Out, part)
+		}
+	}
+	for k := range b.out {
+		b.node("Squeeze", b.o(k), nil, n.Out[k], b.ints(axis))
+	}
+}
+
+// pads turns TFLite's pairs per dimension into begins, then ends.
+func (b *builder) pads(k int) *model.Value {
+	v := b.known(k)
+	if len(v)%2 != 0 {
+		b.fail("paddings %v: %w", v, ErrFormat)
+		return nil
+	}
+	n := len(v) / 2
+	p := make([]int, 2*n)
+	for i := range n {
+		p[i], p[n+i] = v[2*i], v[2*i+1]
+	}
+	return b.ints(p...)
+}
+
+func pad(b *builder) {
+	in := []*model.Value{b.i(0), b.pads(1)}
+	if v := b.maybe(2); v != nil {
+		in = append(in, v)
+	}
+	b.node("Pad", b.o(0), attr.Attrs{"mode": "constant"}, in...)
+}
+
+func mirrorPad(b *builder) {
+	mode := "reflect"
+	if b.opts.i8(0, 0) == 1 {
+		mode = "symmetric"
+	}
+	b.node("Pad", b.o(0), attr.Attrs{"mode": mode}, b.i(0), b.pads(1))
+}
+
+// slice has begins and sizes, where -1 takes the rest.
+func slice(b *builder) {
+	begin, size := b.known(1), b.known(2)
+	if len(begin) != len(size) {
+		b.fail("begins %v and sizes %v: %w", begin, size, ErrFormat)
+		return
+	}
+	ends, axes := make([]int, len(begin)), make([]int, len(begin))
+	for i := range begin {
+		axes[i] = i
+		if ends[i] = begin[i] + size[i]; size[i] < 0 {
+			ends[i] = 1 << 60
+		}
+	}
+	b.node("Slice", b.o(0), nil, b.i(0), b.ints(begin...), b.ints(ends...), b.ints(axes...))
+}
+
+func stridedSlice(b *builder) {
+	a := attr.Attrs{}
+	for i, name := range []string{"begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask"} {
+		a.Set(name, b.opts.i32(i, 0))
+	}
+	a.Set("offset", b.opts.flag(5))
+	b.node("StridedSlice", b.o(0), a, b.i(0), b.i(1), b.i(2), b.i(3))
+}
+
+func tile(b *builder) { b.node("Tile", b.o(0), nil, b.i(0), b.i(1)) }
+
+// fill has the shape first.
+func fill(b *builder) { b.node("Expand", b.o(0), nil, b.i(1), b.i(0)) }
+
+func resize(mode string, alignField, halfField int) func(*builder) {
+	return func(b *builder) {
+		size := b.known(1)
+		if len(size) != 2 {
+			b.fail("size %v: %w", size, ErrFormat)
+			return
+		}
+		align, half := b.opts.flag(alignField), b.opts.flag(halfField)
+		a := attr.Attrs{"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+		switch {
+		case align:
+			a["coordinate_transformation_mode"] = "align_corners"
+			a["nearest_mode"] = "round_prefer_ceil"
+		case half && mode == "nearest":
+			a["coordinate_transformation_mode"] = "tf_half_pixel_for_nn"
+		case half:
+			a["coordinate_transformation_mode"] = "half_pixel"
+		}
+		a.Set("axes", []int{1, 2})
+		b.node("Resize", b.o(0), a, b.i(0), nil, nil, b.ints(size...))
+	}
+}
+
+func leakyRelu(b *builder) {
+	b.node("LeakyRelu", b.o(0), attr.Attrs{"alpha": b.opts.f32(0, 0)}, b.i(0))
+}
+
+func gelu(b *builder) {
+	mode := "none"
+	if b.opts.flag(0) {
+		mode = "tanh"
+	}
+	b.node("Gelu", b.o(0), attr.Attrs{"approximate": mode}, b.i(0))
+}
+
+func selectOp(b *builder) { b.node("Where", b.o(0), nil, b.i(0), b.i(1), b.i(2)) }
+
+func notEqual(b *builder) {
+	eq := &model.Value{Name: b.unique(b.o(0).Name + ".equal"), DType: tensor.Bool}
+	b.node("Equal", eq, nil, b.i(0), b.i(1))
+	b.node("Not", b.o(0), nil, eq)
+}
+
+func shapeOp(b *builder) {
+	out := b.o(0)
+	if out.DType == tensor.I64 {
+		b.node("Shape", out, nil, b.i(0))
+		return
+	}
+	wide := &model.Value{Name: b.unique(out.Name + ".i64"), DType: tensor.I64}
+	b.node("Shape", wide, nil, b.i(0))
+	castValue(b, wide, out, out.DType)
+}
+
+func rank(b *builder) {
+	t := tensor.From([]int32{int32(len(b.i(0).Shape))})
+	t.Shape = tensor.Shape{}
+	b.node("Identity", b.o(0), nil, model.NewConst(b.unique(b.op+".rank"), t))
+}
+
+func oneHot(b *builder) {
+	a := attr.Attrs{}
+	a.Set("axis", b.opts.i32(0, -1))
+	on, off := b.i(2), b.i(3)
+	if on.Const == nil || off.Const == nil || on.DType != off.DType || on.DType.Bits() < 8 {
+		b.fail("on and off values must be constant: %w", ErrUnsupported)
+		return
+	}
+	values := &model.Tensor{DType: on.DType, Shape: model.Shape{2}, Data: append(append([]byte{}, off.Const.Data...), on.Const.Data...)}
+	values = values.Clone() // aligned
+	b.node("OneHot", b.o(0), a, b.i(0), b.i(1), model.NewConst(b.unique(b.op+".values"), values))
+}
+
+// where lists the positions of true elements, one per row.
+func where(b *builder) {
+	columns := &model.Value{Name: b.unique(b.o(0).Name + ".columns"), DType: tensor.I64}
+	b.node("NonZero", columns, nil, b.i(0))
+	a := attr.Attrs{}
+	a.Set("perm", []int{1, 0})
+	b.node("Transpose", b.o(0), a, columns)
+}
+
+func unique(b *builder) {
+	out := b.o(0)
+	n := b.node("Unique", out, attr.Attrs{"sorted": int64(0)}, b.i(0))
+	if len(b.out) > 1 {
+		index := &model.Value{Name: b.unique(out.Name + ".index"), DType: tensor.I64}
+		n.Out = append(n.Out, nil, index)
+		castValue(b, index, b.o(1), b.o(1).DType)
+	}
+}
+
+func cumsum(b *builder) {
+	a := attr.Attrs{}
+	a.Set("exclusive", b.opts.flag(0))
+	a.Set("reverse", b.opts.flag(1))
+	b.node("CumSum", b.o(0), a, b.i(0), b.i(1))
+}
+
+func reverseSequence(b *builder) {
+	a := attr.Attrs{}
+	a.Set("time_axis", b.opts.i32(0, 0))
+	a.Set("batch_axis", b.opts.i32(1, 0))
+	b.node("ReverseSequence", b.o(0), a, b.i(0), b.i(1))
+}
+
+// scatterND adds updates to zeros of a shape.
+func scatterND(b *builder) {
+	index, updates := b.i(0), b.i(1)
+	zero := tensor.New(updates.DType, tensor.Shape{1})
+	base := b.like(updates, "zeros")
+	wide := b.i(2)
+	if wide.DType != tensor.I64 {
+		w := &model.Value{Name: b.unique(wide.Name + ".i64"), DType: tensor.I64}
+		castValue(b, wide, w, tensor.I64)
+		wide = w
+	}
+	b.node("ConstantOfShape", base, attr.Attrs{"value": zero}, wide)
+	if index.DType != tensor.I64 {
+		w := &model.Value{Name: b.unique(index.Name + ".i64"), DType: tensor.I64}
+		castValue(b, index, w, tensor.I64)
+		index = w
+	}
+	b.node("ScatterND", b.o(0), attr.Attrs{"reduction": "add"}, base, index, updates)
+}
