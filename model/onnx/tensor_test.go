@@ -217,3 +217,26 @@ func TestElemNumbers(t *testing.T) {
 		t.Error("a number for a type that ONNX has not")
 	}
 }
+
+// FuzzReadValue: whatever the bytes, ReadValue returns a value whose data fit its shape or an error that says of what
+// kind it is.
+func FuzzReadValue(f *testing.F) {
+	one := tensorMessage("w", tensor.From([]float32{1, 2}))
+	f.Add(one, uint8(KindTensor))
+	f.Add(typed(tensor.U2, packed(tensorInt32s, 0xe4, 1), 5), uint8(KindTensor))
+	f.Add(typed(tensor.String, text(tensorStrings, "a"), 1), uint8(KindTensor))
+	f.Add(bytesField(3, one), uint8(KindSequence))
+	f.Add(bytesField(7, bytesField(3, one)), uint8(KindOptional))
+	f.Fuzz(func(t *testing.T, data []byte, kind uint8) {
+		_, v, err := ReadValue(data, Kind(kind%4), Options{MaxTensorBytes: 1 << 20})
+		if err != nil {
+			if !errors.Is(err, ErrFormat) && !errors.Is(err, ErrLimit) && !errors.Is(err, ErrUnsupported) {
+				t.Fatalf("error of no kind: %v", err)
+			}
+			return
+		}
+		if v.DType.Bits() > 0 && len(v.Data) != tensor.ByteSize(v.DType, v.Len()) {
+			t.Fatalf("%d bytes for %v", len(v.Data), v)
+		}
+	})
+}
