@@ -159,7 +159,7 @@ func conv2d(b *builder) {
 	if len(x.Shape) == 4 && len(w.Shape) == 4 && w.Shape[3] > 0 && x.Shape[3] > w.Shape[3] && x.Shape[3]%w.Shape[3] == 0 {
 		a.Set("group", x.Shape[3]/w.Shape[3])
 	}
-	hybrid(x, w, a, true)
+	hybrid(x, w, a, perChannel(w))
 	b.finish("Conv", b.opts.i8(3, 0), b.o(0), a, inputs(x, w, b.maybe(2))...)
 }
 
@@ -172,7 +172,7 @@ func depthwise(b *builder) {
 		return
 	}
 	a.Set("group", x.Shape[3])
-	hybrid(x, w, a, true)
+	hybrid(x, w, a, perChannel(w))
 	b.finish("Conv", b.opts.i8(4, 0), b.o(0), a, inputs(x, b.moved(w, []int{3, 1, 2, 0}), b.maybe(2))...)
 }
 
@@ -224,7 +224,7 @@ func transposeConv(b *builder) {
 		return
 	}
 	a.Set("output_shape", shape[1:3])
-	hybrid(x, w, a, true)
+	hybrid(x, w, a, perChannel(w))
 	delete(a, "dynamic_quantize")
 	b.finish("ConvTranspose", b.opts.i8(3, 0), b.o(0), a, inputs(x, b.moved(w, []int{3, 1, 2, 0}), b.maybe(3))...)
 }
@@ -702,3 +702,6 @@ func scatterND(b *builder) {
 	}
 	b.node("ScatterND", b.o(0), attr.Attrs{"reduction": "add"}, base, index, updates)
 }
+
+// perChannel reports whether weights have a scale per output channel, where TFLite quantises inputs asymmetrically.
+func perChannel(w *model.Value) bool { return w.Quant != nil && !w.Quant.PerTensor() }
