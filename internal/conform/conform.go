@@ -185,6 +185,24 @@ func ReadExpected(r io.Reader) (map[string]string, error) {
 	return list, sc.Err()
 }
 
+// List makes the text of a list of expected failures. Failures that the old list holds keep their reasons, others get
+// their errors.
+func (r *Report) List(old map[string]string) []byte {
+	var b strings.Builder
+	b.WriteString("# Backend cases that fail, with the reason. A case that is not listed must pass, one that is must fail.\n")
+	for _, c := range r.Results {
+		if c.Err == nil {
+			continue
+		}
+		reason, ok := old[c.Name]
+		if !ok {
+			reason = oneLine(c.Err)
+		}
+		fmt.Fprintf(&b, "%s\t%s\n", c.Name, reason)
+	}
+	return []byte(b.String())
+}
+
 // Check compares a report with the list of expected failures. It returns one line per difference: a failure that is
 // not listed, a listed case that passed, and a listed case that there is none of.
 func (r *Report) Check(expected map[string]string) []string {

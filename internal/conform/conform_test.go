@@ -343,6 +343,10 @@ func TestExpectedFailures(t *testing.T) {
 	if got := r.Check(list); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %q", got)
 	}
+	text := r.List(list)
+	if again, err := ReadExpected(bytes.NewReader(text)); err != nil || fmt.Sprint(again) != "map[a:no operator c:y z]" {
+		t.Errorf("list %s: %v, %v", text, again, err)
+	}
 	for _, bad := range []string{"a\n", "a\t\n", "a\tx\na\ty\n"} {
 		if _, err := ReadExpected(strings.NewReader(bad)); err == nil {
 			t.Errorf("%q is taken", bad)
