@@ -53,7 +53,7 @@ func open(path string, o Options) (*model.Graph, error) {
 		return nil, fmt.Errorf("%w: no regular file", ErrFormat)
 	}
 	if st.Size() > maxFile {
-		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrLimit, st.Size(), maxFile)
+		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrLimit, st.Size(), int64(maxFile))
 	}
 	data := make([]byte, st.Size())
 	if _, err := io.ReadFull(f, data); err != nil {
@@ -104,14 +104,13 @@ func Import(data []byte, o Options) (*model.Graph, error) {
 }
 
 type importer struct {
-	dec     *decoder
-	file    *modelProto
-	used    map[string]bool               // node names
-	readers map[string]bool               // names that are read anywhere
-	next    map[string]int                // the last number that was appended to a node name
-	kinds   map[*model.Value]Kind         // where known
-	types   map[*model.Value]tensor.DType // a guess at the element type, where nothing is declared
-	depth   int                           // of functions being inlined and subgraphs being built
+	dec   *decoder
+	file  *modelProto
+	used  map[string]bool               // node names
+	next  map[string]int                // the last number that was appended to a node name
+	kinds map[*model.Value]Kind         // where known
+	types map[*model.Value]tensor.DType // a guess at the element type, where nothing is declared
+	depth int                           // of functions being inlined and subgraphs being built
 }
 
 // env is what the nodes of one model or function have in common.

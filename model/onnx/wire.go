@@ -27,7 +27,7 @@ var (
 const (
 	maxNesting   = 24       // depth of subgraphs, and of functions that call functions
 	maxTypeDepth = 8        // depth of sequence and optional types and values
-	maxFile      = 2 << 30  // protobuf's own limit
+	maxFile      = 2 << 30  // what protobuf itself permits
 	slack        = 64 << 20 // bytes that parsing may take besides the size of the file
 )
 
