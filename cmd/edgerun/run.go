@@ -50,7 +50,7 @@ With files, runs the model's pipeline on each: decodes, resizes and normalises i
 			}
 			defer s.Close()
 			if len(args) > 1 {
-				return runPipeline(cmd, &p, l, s, args[1:], asJSON)
+				return runPipeline(cmd, &m, &p, l, s, args[1:], asJSON)
 			}
 			if out == "" {
 				return usagef("--in needs --out DIR")
@@ -93,6 +93,7 @@ With files, runs the model's pipeline on each: decodes, resizes and normalises i
 	}
 	m.register(cmd)
 	p.register(cmd)
+	p.registerReaders(cmd)
 	f := cmd.Flags()
 	f.StringArrayVar(&in, "in", nil, "NAME=FILE.npy: the value of an input (repeatable)")
 	f.StringVar(&out, "out", "", "folder for the outputs")

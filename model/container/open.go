@@ -39,6 +39,9 @@ type File struct {
 	limit  int64
 }
 
+// Sniff reports whether a file that begins with head looks like a .edge file.
+func Sniff(head []byte) bool { return len(head) >= len(magic) && string(head[:len(magic)]) == magic }
+
 // Open opens a file and verifies its signatures.
 func Open(path string, p Policy) (*File, error) {
 	f, err := os.Open(path)

@@ -1,6 +1,8 @@
 package move
 
 import (
+	"github.com/edgerun/edgerun/internal/half"
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -45,7 +47,7 @@ func inferGather(c *op.Call) error {
 	}
 	x, i := c.In[0], c.In[1]
 	if x.Shape == nil || i.Shape == nil {
-		c.Set(0, x.DType, nil)
+		c.Set(0, gatheredType(c), nil)
 		return nil
 	}
 	axis, err := c.Axis(c.Attrs.Int("axis", 0), len(x.Shape))
@@ -54,8 +56,16 @@ func inferGather(c *op.Call) error {
 	}
 	s := append(tensor.Shape{}, x.Shape[:axis]...)
 	s = append(append(s, i.Shape...), x.Shape[axis+1:]...)
-	c.Set(0, x.DType, s)
+	c.Set(0, gatheredType(c), s)
 	return nil
+}
+
+// gatheredType is FP32 where the data are weights that are stored narrow.
+func gatheredType(c *op.Call) tensor.DType {
+	if c.Num == num.FP16 || c.Num == num.BF16 {
+		return tensor.F32
+	}
+	return c.In[0].DType
 }
 
 func prepareGather(c *op.Call) (op.Run, error) {
@@ -71,6 +81,16 @@ func prepareGather(c *op.Call) (op.Run, error) {
 	outer, n, inner := x.Shape[:axis].Len(), x.Shape[axis], x.Shape[axis+1:].Len()
 	count := c.In[1].Len()
 	cx, cy := cellsOf(x), cellsOf(y)
+	copyTo := cx.copyTo
+	if x.DType != y.DType {
+		widen := half.WidenF16
+		if x.DType == tensor.BF16 {
+			widen = half.WidenBF16
+		}
+		copyTo = func(_ cells, to, from, n int) {
+			widen(tensor.Of[float32](y)[to:to+n], tensor.Of[uint16](x)[from:from+n])
+		}
+	}
 	return func() error {
 		for k := range count {
 			i, err := wrap(c, at(k), n, k)
@@ -78,7 +98,7 @@ func prepareGather(c *op.Call) (op.Run, error) {
 				return err
 			}
 			for o := range outer {
-				cx.copyTo(cy, (o*count+k)*inner, (o*n+i)*inner, inner)
+				copyTo(cy, (o*count+k)*inner, (o*n+i)*inner, inner)
 			}
 		}
 		return nil

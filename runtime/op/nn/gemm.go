@@ -292,12 +292,16 @@ func inferMatMul(c *op.Call) error {
 	if err != nil {
 		return err
 	}
-	d := c.In[0].DType
-	if c.In[0].Quant != nil {
-		d = tensor.F32
-	}
-	c.Set(0, d, s)
+	c.Set(0, productType(c), s)
 	return nil
+}
+
+// productType is the type of a product: that of A, but FP32 where A is quantised, or a weight that is stored narrow.
+func productType(c *op.Call) tensor.DType {
+	if c.In[0].Quant != nil || c.Num == num.FP16 || c.Num == num.BF16 {
+		return tensor.F32
+	}
+	return c.In[0].DType
 }
 
 func prepareMatMul(c *op.Call) (op.Run, error) {
@@ -470,10 +474,7 @@ func inferGemm(c *op.Call) error {
 		return err
 	}
 	a, b := c.In[0].Shape, c.In[1].Shape
-	d := c.In[0].DType
-	if c.In[0].Quant != nil {
-		d = tensor.F32
-	}
+	d := productType(c)
 	m, n, ka, kb := -1, -1, -1, -1
 	if a != nil {
 		if len(a) != 2 {

@@ -1,5 +1,5 @@
-// Package nnx holds recurrent layers and attention.
-package nnx
+// Package rnn holds recurrent layers.
+package rnn
 
 import (
 	"math"

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/edgerun/edgerun/pipeline"
+	"github.com/edgerun/edgerun/runtime"
+)
+
+// pipelineFlags say what happens before and after the network.
+type pipelineFlags struct {
+	spec, preset, labels string
+	recognise, classify  string
+}
+
+func (p *pipelineFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.preset, "preset", "", "pipeline by name: "+strings.Join(pipeline.PresetNames(), ", "))
+	f.StringVar(&p.spec, "pipeline", "", "pipeline as KEY=VALUE,…; see docs/pipeline.md")
+	f.StringVar(&p.labels, "labels", "", "file of labels, one per line")
+}
+
+// registerReaders adds the flags of reading text with more than one model.
+func (p *pipelineFlags) registerReaders(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&p.recognise, "recognise", "", "MODEL that reads the text in the boxes which the first model finds")
+	f.StringVar(&p.classify, "orient", "", "MODEL that tells which boxes stand upside down, with --recognise")
+}
+
+func infos(list []runtime.Info) []pipeline.Info {
+	r := make([]pipeline.Info, len(list))
+	for i, f := range list {
+		r[i] = pipeline.Info{Name: f.Name, DType: f.DType, Shape: f.Shape, Quant: f.Quant}
+	}
+	return r
+}
+
+// choose finds the pipeline of a model: by flags, from the file, or by a guess that is told on standard error.
+func (p *pipelineFlags) choose(cmd *cobra.Command, l *loaded) (*pipeline.Spec, error) {
+	text := p.spec
+	if p.labels != "" {
+		if text != "" {
+			text += ","
+		}
+		text += "labels=" + p.labels
+	}
+	if p.preset != "" {
+		if text != "" {
+			text = "preset=" + p.preset + "," + text
+		} else {
+			return pipeline.Preset(p.preset)
+		}
+	}
+	if p.spec != "" || p.preset != "" {
+		spec, err := pipeline.ParseFlags(text, os.ReadFile)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		return spec, nil
+	}
+	if l.Contents != nil && l.Contents.Pipeline != nil {
+		return pipeline.Parse(l.Contents.Pipeline.Data)
+	}
+	spec, why, err := pipeline.Guess(infos(l.Model.Inputs()), infos(l.Model.Outputs()), l.Model.Meta())
+	if err != nil {
+		return nil, fmt.Errorf("%s has no pipeline, and none can be guessed (%w): give --preset or --pipeline", l.Path, err)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "edgerun: %s has no pipeline; %s. Give --preset or --pipeline to be sure.\n", l.Path, why)
+	return spec, nil
+}
+
+// labelsOf returns the labels that come with a model, beside those of its pipeline.
+func labelsOf(l *loaded) []string {
+	if l.Contents != nil && len(l.Contents.Labels) > 0 {
+		return l.Contents.Labels
+	}
+	if l.Format == "tflite" {
+		if b, err := os.ReadFile(l.Path); err == nil {
+			if names, err := pipeline.TFLiteLabels(b); err == nil {
+				return names
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pipelineFlags) build(cmd *cobra.Command, l *loaded, s *runtime.Session) (*pipeline.Pipeline, error) {
+	spec, err := p.choose(cmd, l)
+	if err != nil {
+		return nil, err
+	}
+	return pipeline.New(spec, pipeline.FromSession(s, infos(l.Model.Inputs()), infos(l.Model.Outputs())),
+		pipeline.Options{Meta: l.Model.Meta(), Labels: labelsOf(l)})
+}
+
+// further loads another model of a pipeline of several.
+func further(cmd *cobra.Command, m *modelFlags, path, preset string) (*pipeline.Pipeline, func(), error) {
+	other := *m
+	other.precision = ""
+	l, err := other.open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
+	if err != nil {
+		return nil, nil, err
+	}
+	p := pipelineFlags{}
+	if l.Contents == nil || l.Contents.Pipeline == nil {
+		p.preset = preset
+	}
+	pipe, err := p.build(cmd, l, s)
+	if err != nil {
+		s.Close()
+		return nil, nil, err
+	}
+	return pipe, s.Close, nil
+}
+
+// runPipeline runs the model's pipeline on files and prints what it finds in each.
+func runPipeline(cmd *cobra.Command, m *modelFlags, p *pipelineFlags, l *loaded, s *runtime.Session, files []string, asJSON bool) error {
+	pipe, err := p.build(cmd, l, s)
+	if err != nil {
+		return err
+	}
+	read := func(ctx context.Context, src pipeline.Source) (*pipeline.Result, error) { return pipe.Run(ctx, src) }
+	if p.recognise != "" {
+		ocr := &pipeline.OCR{Det: pipe}
+		rec, done, err := further(cmd, m, p.recognise, "ppocr-rec")
+		if err != nil {
+			return err
+		}
+		defer done()
+		ocr.Rec = rec
+		if p.classify != "" {
+			cls, done, err := further(cmd, m, p.classify, "ppocr-cls")
+			if err != nil {
+				return err
+			}
+			defer done()
+			ocr.Cls = cls
+		}
+		read = ocr.Read
+	} else if p.classify != "" {
+		return usagef("--orient needs --recognise")
+	}
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		sources := []pipeline.Source{{Data: data}}
+		if frames := pipeline.CIFAR(data); strings.HasSuffix(path, ".bin") && frames != nil {
+			sources = frames
+		}
+		for _, src := range sources {
+			r, err := read(cmd.Context(), src)
+			if err != nil {
+				return fmt.Errorf("%s: %w", path, err)
+			}
+			if asJSON {
+				if err := printJSON(cmd.OutOrStdout(), struct {
+					File string `json:"file"`
+					*pipeline.Result
+				}{path, r}); err != nil {
+					return err
+				}
+				continue
+			}
+			if len(files)*len(sources) > 1 {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\n", path)
+			}
+			if err := r.WriteText(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
