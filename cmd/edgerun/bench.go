@@ -142,3 +142,10 @@ func quantile(times []time.Duration, q float64) float64 {
 	i := int(math.Ceil(q*float64(len(times)))) - 1
 	return ms(times[min(max(i, 0), len(times)-1)])
 }
+
+// median of times in ms.
+func median(times []time.Duration) float64 {
+	sorted := slices.Clone(times)
+	slices.Sort(sorted)
+	return quantile(sorted, .5)
+}
