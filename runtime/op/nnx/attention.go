@@ -1,0 +1,246 @@
+package nnx
+
+import (
+	"github.com/edgerun/edgerun/internal/half"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+var attentionOps = map[string]op.Op{
+	"Attention": {Infer: inferAttention, Prepare: func(c *op.Call) (op.Run, error) {
+		return byType(c, c.In[0].DType, prepareAttention[float32], prepareAttention[float64])
+	}},
+}
+
+// attentionDims are the extents of ONNX's Attention, -1 where unknown.
+type attentionDims struct {
+	batch, heads, kvHeads, qLen, kvLen, past, dk, dv int
+	packed                                           bool // 3-D inputs
+}
+
+func attentionShape(c *op.Call) (*attentionDims, error) {
+	if err := c.Need(3); err != nil {
+		return nil, err
+	}
+	q, k, v := c.In[0], c.In[1], c.In[2]
+	d := &attentionDims{batch: -1, heads: -1, kvHeads: -1, qLen: -1, kvLen: -1, dk: -1, dv: -1}
+	rank := 0
+	for i, t := range c.In[:3] {
+		if t.Shape == nil {
+			continue
+		}
+		if r := len(t.Shape); r != 3 && r != 4 || rank != 0 && r != rank {
+			return nil, c.Errorf("input %d has rank %d; queries, keys and values have 3 or 4 alike", i, r)
+		}
+		rank = len(t.Shape)
+	}
+	if (c.Input(4) == nil) != (c.Input(5) == nil) {
+		return nil, c.Errorf("past keys and values come together")
+	}
+	if c.Input(6) != nil && c.Input(4) != nil {
+		return nil, c.Errorf("lengths of keys and past keys exclude each other")
+	}
+	d.past = 0
+	if p := c.Input(4); p != nil {
+		if p.Shape != nil && len(p.Shape) != 4 {
+			return nil, c.Errorf("past keys of shape %v", p.Shape)
+		}
+		d.past = extent(p, 2)
+	}
+	d.batch = extent(q, 0)
+	var err error
+	switch rank {
+	case 3:
+		d.packed = true
+		d.heads, d.kvHeads = c.Attrs.Int("q_num_heads", 0), c.Attrs.Int("kv_num_heads", 0)
+		if d.heads < 1 || d.kvHeads < 1 {
+			return nil, c.Errorf("3-D inputs need q_num_heads and kv_num_heads")
+		}
+		d.qLen, d.kvLen = extent(q, 1), extent(k, 1)
+		if d.dk, err = over(c, "query width", extent(q, 2), d.heads); err != nil {
+			return nil, err
+		}
+		if d.dv, err = over(c, "value width", extent(v, 2), d.kvHeads); err != nil {
+			return nil, err
+		}
+	case 4:
+		d.heads, d.kvHeads, d.qLen, d.kvLen, d.dk, d.dv = extent(q, 1), extent(k, 1), extent(q, 2), extent(k, 2), extent(q, 3), extent(v, 3)
+	}
+	return d, nil
+}
+
+func inferAttention(c *op.Call) error {
+	d, err := attentionShape(c)
+	if err != nil {
+		return err
+	}
+	q, k, v := c.In[0], c.In[1], c.In[2]
+	total := plus(d.past, d.kvLen)
+	if q.Shape == nil && k.Shape == nil && v.Shape == nil {
+		c.Set(0, q.DType, nil)
+	} else if d.packed {
+		c.Set(0, q.DType, tensor.Shape{d.batch, d.qLen, times(d.heads, d.dv)})
+	} else {
+		c.Set(0, q.DType, tensor.Shape{d.batch, d.heads, d.qLen, d.dv})
+	}
+	c.Set(1, k.DType, tensor.Shape{d.batch, d.kvHeads, total, d.dk})
+	c.Set(2, v.DType, tensor.Shape{d.batch, d.kvHeads, total, d.dv})
+	c.Set(3, q.DType, tensor.Shape{d.batch, d.heads, d.qLen, total})
+	return nil
+}
+
+// prepareAttention runs ONNX's Attention. Scores are softmaxed in the arithmetic of the inputs (f32 for f16 and bf16)
+// whatever softmax_precision asks for; for f16 and bf16 every stage is rounded to that type, as its definition does.
+func prepareAttention[T float](c *op.Call) (op.Run, error) {
+	d, err := attentionShape(c)
+	if err != nil {
+		return nil, err
+	}
+	total := d.past + d.kvLen
+	a := &sdpa[T]{
+		batch: d.batch, heads: d.heads, kvHeads: d.kvHeads, qLen: d.qLen, kvLen: total, dk: d.dk, dv: d.dv,
+		scale: defaultScale[T](c, d.dk), softcap: T(c.Attrs.Float("softcap", 0)), causal: c.Attrs.Bool("is_causal", false),
+		left: c.Attrs.Int("left_window_size", -1), right: c.Attrs.Int("right_window_size", -1), stage: c.Attrs.Int("qk_matmul_output_mode", 0),
+		round: rounding[T](c.In[0].DType),
+	}
+	if a.left < -1 || a.right < -1 || a.stage < 0 || a.stage > 3 {
+		return nil, c.Errorf("windows of %d and %d, stage %d", a.left, a.right, a.stage)
+	}
+	if err := a.prepare(c); err != nil {
+		return nil, err
+	}
+	if d.packed {
+		a.qAt, a.yAt = split(d.qLen, d.dk, d.heads*d.dk), split(d.qLen, d.dv, d.heads*d.dv)
+	} else {
+		a.qAt, a.yAt = stacked(d.heads, d.qLen, d.dk), stacked(d.heads, d.qLen, d.dv)
+	}
+	q, err := newSource[T](c, 0, d.batch*d.heads*d.qLen*d.dk)
+	if err != nil {
+		return nil, err
+	}
+	caches := [2]*cache[T]{}
+	for i, size := range [2]int{d.dk, d.dv} {
+		x := &cache[T]{batch: d.batch, heads: d.kvHeads, past: d.past, steps: d.kvLen, size: size}
+		if x.now, err = newSource[T](c, 1+i, d.batch*d.kvHeads*d.kvLen*size); err != nil {
+			return nil, err
+		}
+		if x.before, err = newSource[T](c, 4+i, d.batch*d.kvHeads*d.past*size); err != nil {
+			return nil, err
+		}
+		x.nowAt = stacked(d.kvHeads, d.kvLen, size)
+		if d.packed {
+			x.nowAt = split(d.kvLen, size, d.kvHeads*size)
+		}
+		x.prepare(c, 1+i)
+		caches[i] = x
+	}
+	a.kAt, a.vAt = caches[0].at, caches[1].at
+	fill, err := attentionMask(c, a, c.Input(3), d.batch, total)
+	if err != nil {
+		return nil, err
+	}
+	lens, err := newIndices(c, 6, d.batch)
+	if err != nil {
+		return nil, err
+	}
+	for b := range a.offset {
+		a.offset[b] = d.past
+	}
+	y := newTarget[T](c, 0, d.batch*d.heads*d.qLen*d.dv)
+	qk := newTarget[T](c, 3, 0)
+	return func() error {
+		a.q, a.y = q.get(), y.get()
+		a.k, a.v = caches[0].get(), caches[1].get()
+		if qk.t != nil {
+			a.qk = qk.get()
+		}
+		fill()
+		if lens.present() {
+			for b := range d.batch {
+				n := lens.at(b)
+				if n < 0 || n > total {
+					return c.Errorf("batch %d has %d keys of %d", b, n, total)
+				}
+				a.limit[b], a.offset[b] = n, n-d.qLen
+			}
+		}
+		a.run()
+		y.put()
+		qk.put()
+		return nil
+	}, nil
+}
+
+// attentionMask prepares a mask that is a choice (bool) or a bias (float); the result reads it in Run.
+func attentionMask[T float](c *op.Call, a *sdpa[T], t *tensor.Tensor, batch, kvLen int) (func(), error) {
+	if t == nil {
+		return func() {}, nil
+	}
+	if err := a.bias.place(c, t.Shape, batch, a.heads, a.qLen, kvLen); err != nil {
+		return nil, err
+	}
+	if t.DType == tensor.Bool {
+		return func() { a.bias.see = tensor.Of[bool](t) }, nil
+	}
+	for i, x := range c.In {
+		if x == t {
+			s, err := newSource[T](c, i, -1)
+			if err != nil {
+				return nil, err
+			}
+			return func() { a.bias.add = s.get() }, nil
+		}
+	}
+	panic("BUG: the mask is no input")
+}
+
+// cache joins past and new keys, or values, in the layout [batch, heads, past+steps, size] where somebody wants that.
+type cache[T float] struct {
+	batch, heads, past, steps, size int
+	before, now                     *source[T]
+	nowAt, at                       rowsAt
+	joined                          *target[T]
+}
+
+func (x *cache[T]) prepare(c *op.Call, out int) {
+	if x.before.t == nil && c.Output(out) == nil {
+		x.at = x.nowAt
+		return
+	}
+	x.at = stacked(x.heads, x.past+x.steps, x.size)
+	x.joined = newTarget[T](c, out, x.batch*x.heads*(x.past+x.steps)*x.size)
+}
+
+func (x *cache[T]) get() []T {
+	now := x.now.get()
+	if x.joined == nil {
+		return now
+	}
+	all, before := x.joined.get(), x.before.get()
+	for b := range x.batch {
+		for h := range x.heads {
+			to := x.at.at(b, h, 0)
+			n := x.past * x.size
+			if before != nil {
+				copy(all[to:to+n], before[(b*x.heads+h)*n:])
+			}
+			for s := range x.steps {
+				from := x.nowAt.at(b, h, s)
+				copy(all[to+n+s*x.size:to+n+(s+1)*x.size], now[from:from+x.size])
+			}
+		}
+	}
+	x.joined.put()
+	return all
+}
+
+// rounding rounds to a type narrower than the arithmetic; nil where there is nothing to round.
+func rounding[T float](d tensor.DType) func(T) T {
+	switch d {
+	case tensor.F16:
+		return func(x T) T { return T(half.FromF16(half.F16(float32(x)))) }
+	case tensor.BF16:
+		return func(x T) T { return T(half.FromBF16(half.BF16(float32(x)))) }
+	}
+	return nil
+}
