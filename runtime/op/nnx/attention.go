@@ -1,7 +1,6 @@
 package nnx
 
 import (
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -90,7 +89,7 @@ func inferAttention(c *op.Call) error {
 }
 
 // prepareAttention runs ONNX's Attention. Scores are softmaxed in the arithmetic of the inputs (f32 for f16 and bf16)
-// whatever softmax_precision asks for; for f16 and bf16 every stage is rounded to that type, as its definition does.
+// whatever softmax_precision asks for.
 func prepareAttention[T float](c *op.Call) (op.Run, error) {
 	d, err := attentionShape(c)
 	if err != nil {
@@ -101,7 +100,6 @@ func prepareAttention[T float](c *op.Call) (op.Run, error) {
 		batch: d.batch, heads: d.heads, kvHeads: d.kvHeads, qLen: d.qLen, kvLen: total, dk: d.dk, dv: d.dv,
 		scale: defaultScale[T](c, d.dk), softcap: T(c.Attrs.Float("softcap", 0)), causal: c.Attrs.Bool("is_causal", false),
 		left: c.Attrs.Int("left_window_size", -1), right: c.Attrs.Int("right_window_size", -1), stage: c.Attrs.Int("qk_matmul_output_mode", 0),
-		round: rounding[T](c.In[0].DType),
 	}
 	if a.left < -1 || a.right < -1 || a.stage < 0 || a.stage > 3 {
 		return nil, c.Errorf("windows of %d and %d, stage %d", a.left, a.right, a.stage)
@@ -232,15 +230,4 @@ func (x *cache[T]) get() []T {
 	}
 	x.joined.put()
 	return all
-}
-
-// rounding rounds to a type narrower than the arithmetic; nil where there is nothing to round.
-func rounding[T float](d tensor.DType) func(T) T {
-	switch d {
-	case tensor.F16:
-		return func(x T) T { return T(half.FromF16(half.F16(float32(x)))) }
-	case tensor.BF16:
-		return func(x T) T { return T(half.FromBF16(half.BF16(float32(x)))) }
-	}
-	return nil
 }

@@ -232,7 +232,8 @@ func dequantize[T float, I int8 | uint8 | int16 | int32 | int64](dst []T, src []
 	}
 }
 
-// target takes the elements of an output; put rounds them to the output's type. Of an output that nobody wants, get
+// target takes the elements of an output; put rounds them to the output's type, integers with Quant (per tensor)
+// included. Of an output that nobody wants, get
 // gives nil, or a buffer of need elements.
 type target[T float] struct {
 	t   *tensor.Tensor
@@ -240,6 +241,7 @@ type target[T float] struct {
 }
 
 func newTarget[T float](c *op.Call, i, need int) *target[T] {
+	// The shape rules give outputs a float type, or leave them one with Quant.
 	y := &target[T]{t: c.Output(i)}
 	if y.t == nil {
 		y.buf = make([]T, need)
@@ -275,8 +277,27 @@ func (y *target[T]) put() {
 		for i, v := range y.buf {
 			d[i] = half.BF16(float32(v))
 		}
+	case tensor.I8:
+		quantize(tensor.Of[int8](y.t), y.buf, y.t)
+	case tensor.U8:
+		quantize(tensor.Of[uint8](y.t), y.buf, y.t)
+	case tensor.I16:
+		quantize(tensor.Of[int16](y.t), y.buf, y.t)
 	default:
 		panic("BUG: floats as " + y.t.DType.String())
+	}
+}
+
+// quantize rounds v/scale half to even, adds the zero point and saturates.
+func quantize[I int8 | uint8 | int16, T float](dst []I, src []T, t *tensor.Tensor) {
+	lo, hi := t.DType.IntRange()
+	scale, zero := t.Quant.Scale[0], float64(t.Quant.ZeroAt(0))
+	for i, v := range src {
+		q := math.RoundToEven(float64(float32(v)/scale)) + zero
+		if q != q {
+			q = zero
+		}
+		dst[i] = I(min(max(q, float64(lo)), float64(hi)))
 	}
 }
 

@@ -42,7 +42,6 @@ type sdpa[T float] struct {
 	scores        []T // a row per batch and head
 	qk            []T // nil, or what stage says of all scores, [batch, heads, qLen, kvLen]
 	stage         int // 0 scaled product, 1 softcapped, 2 with bias, 3 softmax
-	round         func(T) T
 	body          func(lo, hi int)
 }
 
@@ -104,13 +103,6 @@ func (a *sdpa[T]) prepare(c *op.Call) error {
 
 func (a *sdpa[T]) run() { a.par.For(a.batch*a.heads, 1, a.body) }
 
-func (a *sdpa[T]) rounded(x T) T {
-	if a.round != nil {
-		return a.round(x)
-	}
-	return x
-}
-
 func (a *sdpa[T]) row(b, h, i int) {
 	hk := h / (a.heads / a.kvHeads)
 	s := a.scores[(b*a.heads+h)*a.kvLen:][:a.kvLen]
@@ -128,12 +120,12 @@ func (a *sdpa[T]) row(b, h, i int) {
 			continue
 		}
 		k := a.kAt.at(b, hk, j)
-		v := a.rounded(a.scale * a.dot(0, q, a.k[k:k+a.dk]))
+		v := T(a.scale * a.dot(0, q, a.k[k:k+a.dk]))
 		if out != nil && a.stage == 0 {
 			out[j] = v
 		}
 		if a.softcap > 0 {
-			v = a.rounded(a.softcap * a.tanh(v/a.softcap))
+			v = T(a.softcap * a.tanh(v/a.softcap))
 		}
 		if out != nil && a.stage == 1 {
 			out[j] = v
@@ -141,7 +133,7 @@ func (a *sdpa[T]) row(b, h, i int) {
 		if bias == none {
 			v = none
 		} else if bias != 0 {
-			v = a.rounded(v + bias)
+			v += bias
 		}
 		s[j] = v
 		top = max(top, v)
@@ -171,19 +163,18 @@ func (a *sdpa[T]) row(b, h, i int) {
 		if v == none {
 			s[j] = 0
 		} else {
-			s[j] = a.rounded(a.exp(v - top))
+			s[j] = a.exp(v - top)
 		}
 	}
 	total := sum(s)
 	if sink != none {
 		total += a.exp(sink - top)
 	}
-	total = a.rounded(total)
 	for j, v := range s {
 		if v == 0 {
 			continue
 		}
-		v = a.rounded(v / total)
+		v /= total
 		s[j] = v
 		at := a.vAt.at(b, hk, j)
 		a.axpy(y, v, a.v[at:at+a.dv])

@@ -206,7 +206,7 @@ func prepareCausalConv[T float](c *op.Call) (op.Run, error) {
 	}
 	y, last := newTarget[T](c, 0, xs.Len()), newTarget[T](c, 1, batch*channels*(k-1))
 	padded := make([]T, batch*channels*(length+k-1))
-	ar, round := arithOf[T](), rounding[T](c.In[0].DType)
+	ar := arithOf[T]()
 	var x, w, bias, past, out, state []T
 	body := func(lo, hi int) {
 		for r := lo; r < hi; r++ {
@@ -225,9 +225,6 @@ func prepareCausalConv[T float](c *op.Call) (op.Run, error) {
 				}
 				acc = ar.dot(acc, w[ch*k:(ch+1)*k], p[t:])
 				if silu {
-					if round != nil {
-						acc = round(acc)
-					}
 					acc *= ar.sigmoid(acc)
 				}
 				out[r*length+t] = acc
