@@ -1,12 +1,3 @@
-// Package kernels is the table of all kernels, and the choice among them.
-//
-// A kernel is one row (spec.Row): operation, types, tile, CPU features, class of numerics, name. Names read as op, type,
-// ISA and MR×NR: gemmI8Dot8x12 is an INT8 matrix product with the dot-product instructions, 8 rows by 12 columns per
-// tile. The table of an instruction set is listed best first; the first row whose needs the CPU meets wins, and ref ends
-// every chain. The same table drives dispatch, the differential test (kerneltest), the benchmark and
-// `edgerun kernels`, on every host.
-//
-// kernels never imports model or runtime.
 package kernels
 
 import (
@@ -14,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/edgerun/edgerun/internal/cpu"
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/amd64"
 	"github.com/edgerun/edgerun/kernels/arm64"
@@ -50,25 +42,34 @@ func For(f cpu.Features) *Set {
 	return s
 }
 
-// Select returns the best row for an operation and its types. That there is none is a bug: ref covers what operators
-// ask for.
-func (s *Set) Select(o spec.Op, in, w, acc, out tensor.DType) *spec.Row {
+// Rows lists the rows, best first.
+func (s *Set) Rows() []spec.Row { return s.rows }
+
+// Select returns the best row for an operation, its types and its numerics. Rows of class Approx serve fp32w, fp16 and
+// bf16 alone, so that in all other numerics every machine gives the same bytes. That there is no row is a bug: ref covers
+// what operators ask for.
+func (s *Set) Select(o spec.Op, in, w, acc, out tensor.DType, n num.Numerics) *spec.Row {
 	for i := range s.rows {
-		if r := &s.rows[i]; r.Op == o && r.In == in && r.W == w && r.Acc == acc && r.Out == out {
+		r := &s.rows[i]
+		if r.Op == o && r.In == in && r.W == w && r.Acc == acc && r.Out == out && (r.Num != spec.Approx || approximate(n)) {
 			return r
 		}
 	}
 	panic(fmt.Sprintf("BUG: no kernel for %v %v*%v+%v->%v", o, in, w, acc, out))
 }
 
-// Chosen reports whether row i of a table is the one that features f select for its operation and types.
+func approximate(n num.Numerics) bool { return n == num.FP32W || n == num.FP16 || n == num.BF16 }
+
+// Chosen reports whether row i of a table is the one that features f select for its operation, types and class.
 func Chosen(table []spec.Row, i int, f cpu.Features) bool {
 	r := &table[i]
 	if !f.Has(r.Needs) {
 		return false
 	}
 	for j := range i {
-		if q := &table[j]; q.Op == r.Op && q.In == r.In && q.W == r.W && q.Acc == r.Acc && q.Out == r.Out && f.Has(q.Needs) {
+		q := &table[j]
+		if q.Op == r.Op && q.In == r.In && q.W == r.W && q.Acc == r.Acc && q.Out == r.Out &&
+			(q.Num == spec.Approx) == (r.Num == spec.Approx) && f.Has(q.Needs) {
 			return false
 		}
 	}

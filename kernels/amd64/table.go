@@ -1,4 +1,8 @@
-// Package amd64 is the table of kernels in assembly for amd64. It has no rows yet.
+// Package amd64 is the table of the kernels in assembly for amd64.
+//
+// It builds on every architecture, so that the table can be listed anywhere: rows carry no build tag, only the bindings
+// of their functions do. A row whose function is not built in is listed but never selected, since kernels.For asks for
+// the rows of the architecture it runs on. The table has no rows yet.
 package amd64
 
 import "github.com/edgerun/edgerun/kernels/spec"

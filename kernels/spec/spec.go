@@ -1,8 +1,10 @@
 // Package spec holds the only words that kernels share with the rest: the row of the kernel table and the argument
 // structs. It imports internal/tensor and internal/cpu alone.
 //
-// A kernel takes one pointer to its argument struct, fills one tile, allocates nothing and returns nothing. Structs are
-// flat: pointers, counts and strides, so that assembly reads them by offset.
+// A kernel takes one pointer to its argument struct, fills one tile, allocates nothing and returns nothing. It reads and
+// writes nothing beyond what its struct describes, and never its inputs. Pointers are aligned to their element, no
+// more; outputs never overlap inputs. Structs are flat: pointers, counts and strides, so that assembly reads them by
+// offset (go_asm.h).
 package spec
 
 import (
@@ -18,11 +20,15 @@ type Op uint8
 
 // The kernels' operations. The comment is the loop that defines it.
 const (
-	// Gemm: for i < Rows, j < Cols: acc = Bias[j]; for k < K: acc += A[k][i] * B[k][j]; C[i][j] = epilogue(acc).
+	// Gemm: for i < Rows, j < Cols: acc = Bias[j]; for k < K: acc += A[k][i] * B[k][j]; C[i][j] = epilogue(acc, j).
 	Gemm Op = iota
-	// Depthwise: for c < Channels: acc = Bias[c]; for t < Taps, In[t] != nil: acc += In[t][c] * W[t][c]; Out[c] = epilogue(acc).
+	// Depthwise: for c < Channels: acc = Bias[c]; for t < Taps, In[t] != nil: acc += In[t][c] * W[t][c]; Out[c] = epilogue(acc, c).
 	Depthwise
+	numOps
 )
+
+// Ops is the number of operations.
+const Ops = int(numOps)
 
 func (o Op) String() string { return [...]string{"gemm", "depthwise"}[o] }
 
@@ -32,22 +38,23 @@ type Class uint8
 // The classes.
 const (
 	Exact      Class = iota // integers: equal
-	Consistent              // floats: the same bytes on every ISA
-	Approx                  // within Row.ULP and Row.Abs
+	Consistent              // floats: the same bytes on every ISA (any NaN stands for any other)
+	Approx                  // within Row.ULP or Row.Abs
 )
 
 func (c Class) String() string { return [...]string{"exact", "consistent", "approx"}[c] }
 
 // Row is one kernel.
 type Row struct {
-	Op              Op
+	Op Op
+	// In and W are the types of the packed operands, Acc that of the sums and of the bias, Out that of the result.
 	In, W, Acc, Out tensor.DType
 	MR, NR, KR      int // tile; KR is the number of k that the packing keeps together
 	Needs           cpu.Features
 	Num             Class
 	ULP, Abs        float64 // Approx only
 	Name            string
-	// Func takes *GemmArgs or *DepthwiseArgs, by Op.
+	// Func is a func(*GemmArgs) or func(*DepthwiseArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -55,18 +62,23 @@ func (r *Row) String() string {
 	return fmt.Sprintf("%s %v*%v+%v->%v %dx%dx%d %s", r.Name, r.In, r.W, r.Acc, r.Out, r.MR, r.NR, r.KR, r.Num)
 }
 
-// GemmArgs describes one tile of at most MR rows and NR columns.
+// Epilogue turns a sum into an element of the result.
+//
+// Float sums: clamp(acc, Lo, Hi); NaN stays NaN. Integer sums with Out = Acc: acc. Integer sums with another Out:
+// the integer nearest to float32(acc)*Scale[j] (one float32 product; half to even), plus Zero, clamped to [QLo, QHi],
+// which lies within Out's range.
+//
+// Fused multiply-adds: a float acc += x*y rounds once, to float32. Integer sums wrap.
+
+// GemmArgs describes one tile of at most MR rows and NR columns; see Epilogue above.
 //
 // A is packed as [ceil(K/KR)][MR][KR] and B as [ceil(K/KR)][NR][KR] elements of the row's In and W types; what lies
 // beyond Rows, Cols and K is zero. Rows of C are CStride elements apart.
-//
-// Floats: C = clamp(acc, Lo, Hi). Integers with Out = Acc: C = acc. Integers with another Out: C = saturate(round(
-// float32(acc) * Scale[j]) + Zero) clamped to [QLo, QHi], rounding half to even. Bias is of the Acc type; nil is 0.
 type GemmArgs struct {
 	A, B       unsafe.Pointer
 	C          unsafe.Pointer
-	Bias       unsafe.Pointer
-	Scale      unsafe.Pointer // float32 per column
+	Bias       unsafe.Pointer // Cols elements of type Acc; nil is 0
+	Scale      unsafe.Pointer // Cols elements of type float32
 	K          int
 	Rows, Cols int
 	CStride    int
@@ -75,16 +87,16 @@ type GemmArgs struct {
 	QLo, QHi   int32
 }
 
-// DepthwiseArgs describes one output position of a depthwise convolution.
+// DepthwiseArgs describes one output position of a depthwise convolution; see Epilogue above, with the channel for the
+// column.
 //
-// In holds Taps pointers to Channels elements each, nil for a tap in the padding; W is [Taps][Channels]. The epilogue is that of
-// GemmArgs, with the channel for the column.
+// In holds Taps pointers to Channels elements each, nil for a tap that is skipped; W is [Taps][Channels].
 type DepthwiseArgs struct {
 	In       unsafe.Pointer
 	W        unsafe.Pointer
 	Out      unsafe.Pointer
-	Bias     unsafe.Pointer
-	Scale    unsafe.Pointer
+	Bias     unsafe.Pointer // Channels elements of type Acc; nil is 0
+	Scale    unsafe.Pointer // Channels elements of type float32
 	Taps     int
 	Channels int
 	Lo, Hi   float32

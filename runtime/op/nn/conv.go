@@ -243,7 +243,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	if c.Num == num.BF16 {
 		return v.bf16(c, begin, end, func() []float32 { return xs }, func() []float32 { return ys }, biasAt, wf, lo, hi)
 	}
-	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
+	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	var jobs []*product[float32, float32]
 	for g := range v.group {
 		e := newEngine[float32, float32](c.Par, row, v.m, k, v.og)
@@ -292,7 +292,7 @@ func itoa(n int) string {
 
 // bf16 rounds both operands to BF16.
 func (v *conv) bf16(c *op.Call, begin, end func(), xs, ys func() []float32, biasAt func(int) func() unsafe.Pointer, wf *floats, lo, hi float32) (op.Run, error) {
-	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32)
+	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
 	rounded := make([]uint16, v.x.Len())
 	var jobs []*product[uint16, float32]
 	for g := range v.group {
@@ -332,7 +332,7 @@ func (v *conv) bf16(c *op.Call, begin, end func(), xs, ys func() []float32, bias
 
 // depthwise runs one filter per channel.
 func (v *conv) depthwise(c *op.Call, begin, end func(), xs, ys, bs func() []float32, wf *floats, lo, hi float32) (op.Run, error) {
-	row := rows.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
+	row := rows.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	kernel := row.Func.(func(*spec.DepthwiseArgs))
 	taps := v.taps()
 	transposed := func(dst, w []float32) []float32 { // [C][taps] to [taps][C]
@@ -407,7 +407,7 @@ func (v *conv) intSums(c *op.Call, fill func(dst16 []int16, dst32 []int32), wAt 
 	n := v.x.Len()
 	var packs []func()
 	if !wide {
-		row := rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32)
+		row := rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
 		buf := make([]int16, n)
 		var jobs []*product[int16, int32]
 		for g := range v.group {
@@ -441,7 +441,7 @@ func (v *conv) intSums(c *op.Call, fill func(dst16 []int16, dst32 []int32), wAt 
 			}
 		}
 	}
-	row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64)
+	row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
 	buf := make([]int32, n)
 	var jobs []*product[int32, int64]
 	for g := range v.group {

@@ -159,7 +159,7 @@ func (x *matrices) floatProducts(c *op.Call, w *tensor.Tensor, as, bs, ys func()
 	if c.Num == num.BF16 {
 		return x.bf16Products(c, w, as, bs, ys, bias, lo, hi)
 	}
-	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
+	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	e := newEngine[float32, float32](c.Par, row, x.m, x.k, x.n)
 	constant := w.HasData() && x.sameB()
 	at := func(b []float32) func(k, j int) float32 { return func(k, j int) float32 { return b[x.bAt(k, j)] } }
@@ -202,7 +202,7 @@ func (x *matrices) kind(what string, row *spec.Row) string {
 }
 
 func (x *matrices) bf16Products(c *op.Call, w *tensor.Tensor, as, bs, ys func() []float32, bias func() unsafe.Pointer, lo, hi float32) func() {
-	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32)
+	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
 	e := newEngine[uint16, float32](c.Par, row, x.m, x.k, x.n)
 	constant := w.HasData() && x.sameB()
 	if constant {
@@ -246,10 +246,10 @@ func (x *matrices) intProducts(c *op.Call, a, w *tensor.Tensor, fill func(d16 []
 	batch := 0
 	now := func() int { return batch }
 	if !wideSums(a.DType, w.DType, x.k) {
-		return intProductsAs[int16, int32](x, c, a, wAt, wConst, rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32),
+		return intProductsAs[int16, int32](x, c, a, wAt, wConst, rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num),
 			func(d []int16) { fill(d, nil) }, &batch, tile(now).e32)
 	}
-	return intProductsAs[int32, int64](x, c, a, wAt, wConst, rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64),
+	return intProductsAs[int32, int64](x, c, a, wAt, wConst, rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num),
 		func(d []int32) { fill(nil, d) }, &batch, tile(now).e64)
 }
 

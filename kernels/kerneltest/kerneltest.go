@@ -1,0 +1,327 @@
+package kerneltest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+	"unsafe"
+
+	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
+)
+
+// T is what a test body needs of a *testing.T.
+type T interface {
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Failed() bool
+}
+
+// Options say how to test.
+type Options struct {
+	Seed uint64
+	// Seconds bounds each row. At least one pairwise set of cases is run.
+	Seconds float64
+}
+
+// Run tests one row.
+func Run(t T, row *spec.Row, o Options) {
+	t.Logf("%v: seed %d", row, o.Seed)
+	rng := rand.New(rand.NewPCG(o.Seed, 1))
+	var s space
+	defer s.free()
+	until := time.Now().Add(time.Duration(o.Seconds * float64(time.Second)))
+	for round := 0; round == 0 || time.Now().Before(until); round++ {
+		levels := gemmLevels(row)
+		if row.Op == spec.Depthwise {
+			levels = depthwiseLevels(row)
+		}
+		pairwise(rng, levels, func(c []int) bool {
+			s.reset()
+			if row.Op == spec.Depthwise {
+				depthwiseCase(t, row, &s, rng, c)
+			} else {
+				gemmCase(t, row, &s, rng, c)
+			}
+			if t.Failed() {
+				t.Logf("%s: levels %v of %v", row.Name, c, levels)
+			}
+			return !t.Failed() && (round == 0 || time.Now().Before(until))
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// epilogue is how the sums of a case become results.
+type epilogue struct {
+	bias         *values // nil: 0
+	scale        []float32
+	lo, hi       float32
+	zero         int32
+	qlo, qhi     int32
+	acc, out     tensor.DType
+	biasB, scalB *buffer
+}
+
+const (
+	biasLevels  = 2
+	boundLevels = 3
+)
+
+func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLevel, bound int, at place) *epilogue {
+	e := &epilogue{acc: row.Acc, out: row.Out, biasB: &buffer{}, scalB: &buffer{}}
+	e.lo, e.hi = float32(math.Inf(-1)), float32(math.Inf(1))
+	if biasLevel > 0 {
+		e.bias = draw(rng, row.Acc, n, k, nil)
+		e.biasB = s.input(e.bias.bytes, row.Acc.Bits()/8, at)
+	}
+	if row.Out == row.Acc {
+		if bound > 0 {
+			e.lo, e.hi = [...]float32{0, -1}[bound-1], [...]float32{6, 0.5}[bound-1]
+		}
+		return e
+	}
+	lo, hi := row.Out.IntRange()
+	e.qlo, e.qhi = int32(lo), int32(hi)
+	e.zero = int32(lo + rng.Int64N(hi-lo+1))
+	if bound > 0 {
+		e.qlo, e.qhi = int32(lo)+int32(bound), int32(hi)-20
+	}
+	for range n {
+		// Powers of two make products that lie midway between integers.
+		e.scale = append(e.scale, float32(math.Ldexp([...]float64{1, 1.3, rng.Float64() + .5}[rng.IntN(3)], -rng.IntN(24))))
+	}
+	e.scalB = s.input(tensor.Bytes(e.scale), 4, at)
+	return e
+}
+
+// float is the epilogue of a float sum.
+func (e *epilogue) float(acc float32) float32 {
+	switch {
+	case acc < e.lo:
+		return e.lo
+	case acc > e.hi:
+		return e.hi
+	}
+	return acc
+}
+
+// integer is that of an integer sum, which wraps.
+func (e *epilogue) integer(acc int64, j int) int64 {
+	if e.acc == tensor.I32 {
+		acc = int64(int32(acc))
+	}
+	if e.out == e.acc {
+		return acc
+	}
+	f := float32(acc)
+	q := math.RoundToEven(float64(float32(f*e.scale[j]))) + float64(e.zero)
+	return int64(math.Max(float64(e.qlo), math.Min(float64(e.qhi), q)))
+}
+
+// startFloat and startInt are the values that the chains of column j begin with.
+func (e *epilogue) startFloat(j int) float32 {
+	if e.bias == nil {
+		return 0
+	}
+	return e.bias.f[j]
+}
+
+func (e *epilogue) startInt(j int) int64 {
+	if e.bias == nil {
+		return 0
+	}
+	return e.bias.i[j]
+}
+
+// compare checks element i of out, which holds the row's Out type.
+func compare(t T, row *spec.Row, out unsafe.Pointer, what string, wantF float32, wantI int64) {
+	switch row.Out {
+	case tensor.F32:
+		got := *(*float32)(out)
+		if !sameFloat(row, got, wantF) {
+			t.Errorf("%s: %s = %g (%08x), want %g (%08x)", row.Name, what, got, math.Float32bits(got), wantF, math.Float32bits(wantF))
+		}
+		return
+	case tensor.I8:
+		wantI -= int64(*(*int8)(out))
+	case tensor.U8:
+		wantI -= int64(*(*uint8)(out))
+	case tensor.I16:
+		wantI -= int64(*(*int16)(out))
+	case tensor.I32:
+		wantI -= int64(*(*int32)(out))
+	case tensor.I64:
+		wantI -= *(*int64)(out)
+	default:
+		panic("BUG: result of type " + row.Out.String())
+	}
+	if wantI != 0 {
+		t.Errorf("%s: %s is off by %d", row.Name, what, -wantI)
+	}
+}
+
+// sameFloat compares by the row's class.
+func sameFloat(row *spec.Row, got, want float32) bool {
+	if got != got || want != want {
+		return got != got && want != want
+	}
+	if math.Float32bits(got) == math.Float32bits(want) {
+		return true
+	}
+	if row.Num != spec.Approx {
+		return false
+	}
+	d := math.Abs(float64(got) - float64(want))
+	ulp := math.Abs(float64(math.Nextafter32(want, float32(math.Inf(1))) - want))
+	return d <= row.Abs || d <= row.ULP*ulp
+}
+
+// lengths are the numbers of k of a row: all tails up to twice KR plus 1, and longer ones.
+func lengths(row *spec.Row) []int {
+	var list []int
+	for k := range 2*row.KR + 2 {
+		list = append(list, k)
+	}
+	return append(list, 2*row.KR+7, 64, 131)
+}
+
+// The factors of a matrix product: rows, columns, k, stride, elements of A and B, of the bias, places of A, B, C and the rest, bias, bounds.
+func gemmLevels(row *spec.Row) []int {
+	return []int{row.MR, row.NR, len(lengths(row)), 3, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
+}
+
+func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
+	rows, cols, k := c[0]+1, c[1]+1, lengths(row)[c[2]]
+	stride := [...]int{cols, row.NR, row.NR + 3}[c[3]]
+	if stride < cols {
+		stride = cols
+	}
+	blocks := (k + row.KR - 1) / row.KR
+	// Element (r, p) of a panel of width n lies at block p/KR, row r, place p%KR.
+	at := func(n, r, p int) int { return (p/row.KR*n+r)*row.KR + p%row.KR }
+	padding := func(n, used int) func(i int) bool {
+		return func(i int) bool {
+			p := i/(n*row.KR)*row.KR + i%row.KR
+			return i/row.KR%n >= used || p >= k
+		}
+	}
+	a := draw(rng, row.In, blocks*row.MR*row.KR, kind(c[4]), padding(row.MR, rows))
+	b := draw(rng, row.W, blocks*row.NR*row.KR, kind(c[5]), padding(row.NR, cols))
+	size := row.Out.Bits() / 8
+	ab := s.input(a.bytes, row.In.Bits()/8, place(c[6]))
+	bb := s.input(b.bytes, row.W.Bits()/8, place(c[7]))
+	cb := s.make(((rows-1)*stride+cols)*size, size, place(c[8]))
+	e := newEpilogue(row, s, rng, cols, kind(c[4]), c[9], c[10], place(c[7]))
+	const sentinel = 0xa5
+	for i := range cb.data {
+		cb.data[i] = sentinel
+	}
+	args := spec.GemmArgs{A: ab.pointer(), B: bb.pointer(), C: cb.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(),
+		K: k, Rows: rows, Cols: cols, CStride: stride, Lo: e.lo, Hi: e.hi, Zero: e.zero, QLo: e.qlo, QHi: e.qhi}
+	was := args
+	row.Func.(func(*spec.GemmArgs))(&args)
+	if args != was {
+		t.Errorf("%s: the kernel changed its arguments", row.Name)
+	}
+	for i := range rows {
+		for j := range cols {
+			var f float32
+			var n int64
+			if row.In.IsFloat() {
+				f = e.startFloat(j)
+				for p := range k {
+					f = fmath.FMA(a.f[at(row.MR, i, p)], b.f[at(row.NR, j, p)], f)
+				}
+				f = e.float(f)
+			} else {
+				n = e.startInt(j)
+				for p := range k {
+					n += a.i[at(row.MR, i, p)] * b.i[at(row.NR, j, p)]
+				}
+				n = e.integer(n, j)
+			}
+			compare(t, row, unsafe.Pointer(&cb.data[(i*stride+j)*size]), fmt.Sprintf("C[%d][%d] of %dx%d, k %d", i, j, rows, cols, k), f, n)
+		}
+		if i+1 < rows {
+			for _, v := range cb.data[(i*stride+cols)*size : (i+1)*stride*size] {
+				if v != sentinel {
+					t.Errorf("%s: the kernel wrote between rows of C", row.Name)
+					return
+				}
+			}
+		}
+	}
+	ab.unchanged(t, "A")
+	bb.unchanged(t, "B")
+	e.unchanged(t)
+}
+
+func (e *epilogue) unchanged(t T) {
+	e.biasB.unchanged(t, "Bias")
+	e.scalB.unchanged(t, "Scale")
+}
+
+// tapCounts are the numbers of taps of a depthwise kernel.
+var tapCounts = []int{0, 1, 2, 3, 9, 25}
+
+// The factors of a depthwise convolution: channels, taps, skipped taps, elements, places of inputs, weights, output, bias, bounds.
+func depthwiseLevels(row *spec.Row) []int {
+	return []int{2*row.NR + 4, len(tapCounts), 3, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
+}
+
+func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
+	channels, taps := c[0], tapCounts[c[1]]
+	if channels > 2*row.NR+1 {
+		channels = 8*row.NR + c[0]
+	}
+	x := draw(rng, row.In, taps*channels, kind(c[3]), nil)
+	w := draw(rng, row.W, taps*channels, kind(c[4]), nil)
+	size, in := row.Out.Bits()/8, row.In.Bits()/8
+	xb := s.input(x.bytes, in, place(c[5]))
+	wb := s.input(w.bytes, row.W.Bits()/8, place(c[6]))
+	ob := s.make(channels*size, size, place(c[7]))
+	e := newEpilogue(row, s, rng, channels, kind(c[3]), c[8], c[9], place(c[6]))
+	ptrs := make([]unsafe.Pointer, taps)
+	for i := range ptrs {
+		if channels > 0 && (c[2] == 0 || c[2] == 1 && rng.IntN(2) == 0) { // else skipped
+			ptrs[i] = unsafe.Pointer(&xb.data[i*channels*in])
+		}
+	}
+	args := spec.DepthwiseArgs{W: wb.pointer(), Out: ob.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(), Taps: taps, Channels: channels,
+		Lo: e.lo, Hi: e.hi, Zero: e.zero, QLo: e.qlo, QHi: e.qhi}
+	if taps > 0 {
+		args.In = unsafe.Pointer(&ptrs[0])
+	}
+	row.Func.(func(*spec.DepthwiseArgs))(&args)
+	for ch := range channels {
+		f, n := float32(0), int64(0)
+		if row.In.IsFloat() {
+			f = e.startFloat(ch)
+		} else {
+			n = e.startInt(ch)
+		}
+		for i, p := range ptrs {
+			switch {
+			case p == nil:
+			case row.In.IsFloat():
+				f = fmath.FMA(x.f[i*channels+ch], w.f[i*channels+ch], f)
+			default:
+				n += x.i[i*channels+ch] * w.i[i*channels+ch]
+			}
+		}
+		if row.In.IsFloat() {
+			f = e.float(f)
+		} else {
+			n = e.integer(n, ch)
+		}
+		compare(t, row, unsafe.Pointer(&ob.data[ch*size]), fmt.Sprintf("Out[%d] of %d, %d taps", ch, channels, taps), f, n)
+	}
+	xb.unchanged(t, "In")
+	wb.unchanged(t, "W")
+	e.unchanged(t)
+}
