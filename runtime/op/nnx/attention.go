@@ -133,7 +133,7 @@ func prepareAttention[T float](c *op.Call) (op.Run, error) {
 		caches[i] = x
 	}
 	a.kAt, a.vAt = caches[0].at, caches[1].at
-	fill, err := attentionMask(c, a, c.Input(3), d.batch, total)
+	fill, err := attentionMask(c, a, 3, d.batch, total)
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +169,9 @@ func prepareAttention[T float](c *op.Call) (op.Run, error) {
 	}, nil
 }
 
-// attentionMask prepares a mask that is a choice (bool) or a bias (float); the result reads it in Run.
-func attentionMask[T float](c *op.Call, a *sdpa[T], t *tensor.Tensor, batch, kvLen int) (func(), error) {
+// attentionMask prepares input i, a mask that is a choice (bool) or a bias (float); the result reads it in Run.
+func attentionMask[T float](c *op.Call, a *sdpa[T], i, batch, kvLen int) (func(), error) {
+	t := c.Input(i)
 	if t == nil {
 		return func() {}, nil
 	}
@@ -180,16 +181,11 @@ func attentionMask[T float](c *op.Call, a *sdpa[T], t *tensor.Tensor, batch, kvL
 	if t.DType == tensor.Bool {
 		return func() { a.bias.see = tensor.Of[bool](t) }, nil
 	}
-	for i, x := range c.In {
-		if x == t {
-			s, err := newSource[T](c, i, -1)
-			if err != nil {
-				return nil, err
-			}
-			return func() { a.bias.add = s.get() }, nil
-		}
+	s, err := newSource[T](c, i, -1)
+	if err != nil {
+		return nil, err
 	}
-	panic("BUG: the mask is no input")
+	return func() { a.bias.add = s.get() }, nil
 }
 
 // cache joins past and new keys, or values, in the layout [batch, heads, past+steps, size] where somebody wants that.
@@ -214,20 +210,37 @@ func (x *cache[T]) get() []T {
 	if x.joined == nil {
 		return now
 	}
-	all, before := x.joined.get(), x.before.get()
+	all := x.joined.get()
 	for b := range x.batch {
-		for h := range x.heads {
-			to := x.at.at(b, h, 0)
-			n := x.past * x.size
-			if before != nil {
-				copy(all[to:to+n], before[(b*x.heads+h)*n:])
-			}
-			for s := range x.steps {
-				from := x.nowAt.at(b, h, s)
-				copy(all[to+n+s*x.size:to+n+(s+1)*x.size], now[from:from+x.size])
-			}
-		}
+		join := joint[T]{to: x.at, heads: x.heads, size: x.size}
+		join.copy(all, b, 0, x.before.get(), stacked(x.heads, x.past, x.size), x.past, nil)
+		join.copy(all, b, x.past, now, x.nowAt, x.steps, nil)
 	}
 	x.joined.put()
 	return all
+}
+
+// joint fills rows of heads from elsewhere.
+type joint[T float] struct {
+	to          rowsAt
+	heads, size int
+}
+
+// copy puts n steps of batch b behind step first, and adds the bias of each head, if there is one. Absent rows are skipped.
+func (j *joint[T]) copy(dst []T, b, first int, src []T, at rowsAt, n int, bias []T) {
+	if src == nil {
+		return
+	}
+	for h := range j.heads {
+		for s := range n {
+			to, from := j.to.at(b, h, first+s), at.at(b, h, s)
+			row := dst[to : to+j.size]
+			copy(row, src[from:from+j.size])
+			if bias != nil {
+				for i, v := range bias[h*j.size : (h+1)*j.size] {
+					row[i] += v
+				}
+			}
+		}
+	}
 }

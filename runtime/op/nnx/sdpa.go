@@ -35,7 +35,7 @@ type sdpa[T float] struct {
 	offset, limit []int
 	qAt, kAt, vAt rowsAt
 	yAt           rowsAt
-	bias          mask[T]
+	bias, more    mask[T]
 	sinks         []T // one more score per head, whose share is lost
 	smooth        bool
 	q, k, v, y    []T
@@ -190,7 +190,10 @@ func (a *sdpa[T]) biasOf(b, h, i, j int) T {
 	if j >= a.limit[b] || a.causal && j > p || a.left >= 0 && j < p-a.left || a.right >= 0 && j > p+a.right {
 		return -inf[T]()
 	}
-	m := &a.bias
+	return a.bias.of(b, h, i, j) + a.more.of(b, h, i, j)
+}
+
+func (m *mask[T]) of(b, h, i, j int) T {
 	if !m.on {
 		return 0
 	}
