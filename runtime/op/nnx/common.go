@@ -28,7 +28,7 @@ type arith[T float] struct {
 	// dot continues the FMA chain acc + Σ a[i]*b[i]; b is at least as long as a.
 	dot func(acc T, a, b []T) T
 	// dot4 continues four chains at once, over consecutive rows of w, stride apart.
-	dot4 func(acc *[4]T, a, w []T, stride int)
+	dot4 func(acc [4]T, a, w []T, stride int) [4]T
 	// axpy adds a*x to y, fused.
 	axpy               func(y []T, a T, x []T)
 	exp, tanh, sigmoid func(T) T
@@ -43,7 +43,7 @@ var arith32 = arith[float32]{
 		}
 		return acc
 	},
-	dot4: func(acc *[4]float32, a, w []float32, stride int) {
+	dot4: func(acc [4]float32, a, w []float32, stride int) [4]float32 {
 		n := len(a)
 		w0, w1, w2, w3 := w[:n], w[stride:stride+n], w[2*stride:2*stride+n], w[3*stride:3*stride+n]
 		s0, s1, s2, s3 := acc[0], acc[1], acc[2], acc[3]
@@ -51,7 +51,7 @@ var arith32 = arith[float32]{
 			s0, s1 = fmath.FMA(x, w0[i], s0), fmath.FMA(x, w1[i], s1)
 			s2, s3 = fmath.FMA(x, w2[i], s2), fmath.FMA(x, w3[i], s3)
 		}
-		*acc = [4]float32{s0, s1, s2, s3}
+		return [4]float32{s0, s1, s2, s3}
 	},
 	axpy: func(y []float32, a float32, x []float32) {
 		x = x[:len(y)]
@@ -70,12 +70,13 @@ var arith64 = arith[float64]{
 		}
 		return acc
 	},
-	dot4: func(acc *[4]float64, a, w []float64, stride int) {
+	dot4: func(acc [4]float64, a, w []float64, stride int) [4]float64 {
 		for k := range acc {
 			for i, x := range a {
 				acc[k] = math.FMA(x, w[k*stride+i], acc[k])
 			}
 		}
+		return acc
 	},
 	axpy: func(y []float64, a float64, x []float64) {
 		for i := range y {
@@ -96,11 +97,9 @@ func arithOf[T float]() arith[T] {
 // products sets out[i] to the chain init[i] + Σ a*w[i], for all rows of w (len(out) rows of stride elements).
 func (a *arith[T]) products(out, init, x, w []T, stride int) {
 	i := 0
-	var acc [4]T
 	for ; i+4 <= len(out); i += 4 {
-		copy(acc[:], init[i:i+4])
-		a.dot4(&acc, x, w[i*stride:], stride)
-		copy(out[i:i+4], acc[:])
+		acc := a.dot4([4]T(init[i:i+4]), x, w[i*stride:], stride)
+		copy(out[i:], acc[:])
 	}
 	for ; i < len(out); i++ {
 		out[i] = a.dot(init[i], x, w[i*stride:i*stride+len(x)])
@@ -142,14 +141,14 @@ type source[T float] struct {
 	fixed bool
 }
 
-// newSource wants the input, if it is there, to have n elements; n < 0 takes any number.
+// newSource wants the input, if it is there, to have n elements; -1 takes any number.
 func newSource[T float](c *op.Call, i, n int) (*source[T], error) {
 	t := c.Input(i)
 	s := &source[T]{t: t}
 	if t == nil {
 		return s, nil
 	}
-	if n >= 0 && t.Len() != n {
+	if n != -1 && t.Len() != n {
 		return nil, c.Errorf("input %d has shape %v, want %d elements", i, t.Shape, n)
 	}
 	switch {
@@ -312,7 +311,7 @@ func newIndices(c *op.Call, i, n int) (indices, error) {
 	if err := c.Want(i, tensor.I32, tensor.I64); err != nil {
 		return indices{}, err
 	}
-	if n >= 0 && t.Len() != n {
+	if n != -1 && t.Len() != n {
 		return indices{}, c.Errorf("input %d has shape %v, want %d elements", i, t.Shape, n)
 	}
 	return indices{t}, nil
@@ -360,4 +359,14 @@ func over(c *op.Call, what string, a, n int) (int, error) {
 		return 0, c.Errorf("%s of %d does not divide by %d heads", what, a, n)
 	}
 	return a / n, nil
+}
+
+// ranks fails where one of the inputs is known to have another rank.
+func ranks(c *op.Call, rank int, inputs ...int) error {
+	for _, i := range inputs {
+		if t := c.Input(i); t != nil && t.Shape != nil && len(t.Shape) != rank {
+			return c.Errorf("input %d has rank %d, want %d", i, len(t.Shape), rank)
+		}
+	}
+	return nil
 }

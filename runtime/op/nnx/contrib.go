@@ -245,8 +245,8 @@ func prepareMSAttention[T float](c *op.Call) (op.Run, error) {
 			q.copy(d.q, b, 0, qkv, split(steps, d.dk, width), steps, nil)
 			k.copy(d.k, b, 0, old, stacked(heads, past, d.dk), past, nil)
 			w.copy(d.v, b, 0, oldV, stacked(heads, past, d.dv), past, nil)
-			k.copy(d.k, b, past, qkv[qk:], split(steps, d.dk, width), steps, nil)
-			w.copy(d.v, b, past, qkv[2*qk:], split(steps, d.dv, width), steps, nil)
+			k.copy(d.k, b, past, qkv, split(steps, d.dk, width).from(qk), steps, nil)
+			w.copy(d.v, b, past, qkv, split(steps, d.dv, width).from(2*qk), steps, nil)
 		}
 		if present.t != nil {
 			p := present.get()
@@ -313,9 +313,18 @@ func integerProjection[T float](c *op.Call, bias *source[T], rows, in, width int
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range [2]int{4, 7} {
-		if t := c.Input(i); t != nil && t.Len() != 1 && t.Len() != width {
-			return nil, c.Errorf("input %d has shape %v, want 1 or %d elements", i, t.Shape, width)
+	for i, n := range map[int]int{4: width, 6: 1, 7: width} {
+		t := c.Input(i)
+		if t == nil {
+			continue
+		}
+		if t.Len() != 1 && t.Len() != n {
+			return nil, c.Errorf("input %d has shape %v, want 1 or %d elements", i, t.Shape, n)
+		}
+		if i > 5 {
+			if err := c.Want(i, c.In[i-6].DType); err != nil {
+				return nil, err
+			}
 		}
 	}
 	byteAt := func(t *tensor.Tensor, i int) int32 {
@@ -360,7 +369,6 @@ func integerProjection[T float](c *op.Call, bias *source[T], rows, in, width int
 type mhaDims struct {
 	batch, heads, qLen, kvLen, past, dk, dv int
 	qAt, kAt, vAt                           rowsAt
-	kFrom, vFrom                            int // where keys and values begin in their input
 	kIn, vIn                                int // their inputs
 	kvBias                                  bool
 }
@@ -385,9 +393,9 @@ func mhaShape(c *op.Call) (*mhaDims, error) {
 	switch {
 	case len(q.Shape) == 5 && k == nil && v == nil && (q.Shape[2] < 0 || q.Shape[2] == d.heads) && (q.Shape[3] < 0 || q.Shape[3] == 3):
 		d.kvLen, d.dk, d.dv = d.qLen, q.Shape[4], q.Shape[4]
-		d.kIn, d.vIn, d.kFrom, d.vFrom = 0, 0, d.dk, 2*d.dk
-		d.qAt = rowsAt{d.qLen * d.heads * 3 * d.dk, 3 * d.dk, d.heads * 3 * d.dk}
-		d.kAt, d.vAt = d.qAt, d.qAt
+		d.kIn, d.vIn = 0, 0
+		d.qAt = rowsAt{0, d.qLen * d.heads * 3 * d.dk, 3 * d.dk, d.heads * 3 * d.dk}
+		d.kAt, d.vAt = d.qAt.from(d.dk), d.qAt.from(2*d.dk)
 		return d, nil
 	case len(q.Shape) != 3 || k == nil:
 		return nil, c.Errorf("queries %v and keys %v", q, k)
@@ -399,9 +407,9 @@ func mhaShape(c *op.Call) (*mhaDims, error) {
 	switch {
 	case len(k.Shape) == 5 && v == nil:
 		d.kvLen, d.dv = k.Shape[1], d.dk
-		d.vIn, d.vFrom = 1, d.dk
-		d.kAt = rowsAt{d.kvLen * d.heads * 2 * d.dk, 2 * d.dk, d.heads * 2 * d.dk}
-		d.vAt = d.kAt
+		d.vIn = 1
+		d.kAt = rowsAt{0, d.kvLen * d.heads * 2 * d.dk, 2 * d.dk, d.heads * 2 * d.dk}
+		d.vAt = d.kAt.from(d.dk)
 	case v == nil:
 		return nil, c.Errorf("values are missing")
 	case len(k.Shape) == 4 && len(v.Shape) == 4:
@@ -489,8 +497,8 @@ func prepareMHA[T float](c *op.Call) (op.Run, error) {
 			q.copy(d.q, b, 0, qs, m.qAt, m.qLen, qb)
 			k.copy(d.k, b, 0, oldK, stacked(m.heads, m.past, m.dk), m.past, nil)
 			v.copy(d.v, b, 0, oldV, stacked(m.heads, m.past, m.dv), m.past, nil)
-			k.copy(d.k, b, m.past, ks[m.kFrom:], m.kAt, m.kvLen, kb)
-			v.copy(d.v, b, m.past, vs[m.vFrom:], m.vAt, m.kvLen, vb)
+			k.copy(d.k, b, m.past, ks, m.kAt, m.kvLen, kb)
+			v.copy(d.v, b, m.past, vs, m.vAt, m.kvLen, vb)
 		}
 		for i, p := range [2]*target[T]{pk, pv} {
 			if p.t != nil {

@@ -24,8 +24,8 @@ func gqaShape(c *op.Call) (*gqaDims, error) {
 		return nil, c.Errorf("%d heads of queries do not divide by %d heads of keys", d.heads, d.kvHeads)
 	}
 	q := c.In[0]
-	if q.Shape != nil && len(q.Shape) != 3 {
-		return nil, c.Errorf("queries have rank %d, want 3", len(q.Shape))
+	if err := ranks(c, 3, 0, 1, 2); err != nil {
+		return nil, err
 	}
 	if (c.Input(1) == nil) != (c.Input(2) == nil) || (c.Input(3) == nil) != (c.Input(4) == nil) {
 		return nil, c.Errorf("keys and values come together")
@@ -94,6 +94,11 @@ func prepareGQA[T float](c *op.Call) (op.Run, error) {
 		width += 2 * kWidth
 		kWidth = width
 	}
+	kAt := split(d.steps, d.size, kWidth)
+	vAt := kAt
+	if d.packed {
+		kAt, vAt = kAt.from(d.heads*d.size), vAt.from((d.heads+d.kvHeads)*d.size)
+	}
 	src := map[int]*source[T]{}
 	for i, n := range map[int]int{0: qn, 1: kn, 2: kn, 3: d.batch * d.kvHeads * d.past * d.size, 4: d.batch * d.kvHeads * d.past * d.size, 11: d.heads} {
 		if src[i], err = newSource[T](c, i, n); err != nil {
@@ -153,7 +158,7 @@ func prepareGQA[T float](c *op.Call) (op.Run, error) {
 		}
 		qs, ks, vs, oldK, oldV := src[0].get(), src[1].get(), src[2].get(), src[3].get(), src[4].get()
 		if d.packed {
-			ks, vs = qs[d.heads*d.size:], qs[(d.heads+d.kvHeads)*d.size:]
+			ks, vs = qs, qs
 		}
 		a.sinks = src[11].get()
 		clear(a.k)
@@ -172,8 +177,8 @@ func prepareGQA[T float](c *op.Call) (op.Run, error) {
 			q.copy(a.q, b, 0, qs, split(d.steps, d.size, width), d.steps, nil)
 			k.copy(a.k, b, 0, oldK, stacked(d.kvHeads, d.past, d.size), held, nil)
 			v.copy(a.v, b, 0, oldV, stacked(d.kvHeads, d.past, d.size), held, nil)
-			k.copy(a.k, b, held, ks, split(d.steps, d.size, kWidth), d.steps, nil)
-			v.copy(a.v, b, held, vs, split(d.steps, d.size, kWidth), d.steps, nil)
+			k.copy(a.k, b, held, ks, kAt, d.steps, nil)
+			v.copy(a.v, b, held, vs, vAt, d.steps, nil)
 			if turn == nil {
 				continue
 			}
@@ -214,10 +219,10 @@ func inferEmbed(c *op.Call) error {
 	if err := need(c, 0, 2, 3, 5, 6); err != nil {
 		return err
 	}
-	ids, words := c.In[0], c.In[2]
-	if ids.Shape != nil && len(ids.Shape) != 2 {
-		return c.Errorf("ids have rank %d, want 2", len(ids.Shape))
+	if err := ranks(c, 2, 0, 2, 3, 4); err != nil {
+		return err
 	}
+	ids, words := c.In[0], c.In[2]
 	shape := tensor.Shape{extent(ids, 0), extent(ids, 1), extent(words, 1)}
 	c.Set(0, words.DType, shape)
 	c.Set(1, tensor.I32, tensor.Shape{extent(ids, 0)})
@@ -332,10 +337,8 @@ func inferQuantLSTM(c *op.Call) error {
 	if err := need(c, 0, 1, 2, 8, 9, 10, 11); err != nil {
 		return err
 	}
-	for i, t := range c.In[:3] {
-		if t.Shape != nil && len(t.Shape) != 3 {
-			return c.Errorf("input %d has rank %d, want 3", i, len(t.Shape))
-		}
+	if err := ranks(c, 3, 0, 1, 2); err != nil {
+		return err
 	}
 	hidden := c.Attrs.Int("hidden_size", -1)
 	if n := extent(c.In[2], 1); n >= 0 {

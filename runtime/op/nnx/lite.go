@@ -59,6 +59,11 @@ func checkLiteLSTM(c *op.Call, at liteLSTMAt) (int, error) {
 	if err := need(c, at.x, w+1, w+2, w+3, w+5, w+6, w+7, w+12, w+13, w+14, at.state, at.cell); err != nil {
 		return 0, err
 	}
+	for k := range liteR * 2 {
+		if err := ranks(c, 2, w+k); err != nil {
+			return 0, err
+		}
+	}
 	for _, k := range [3]int{liteR, litePeep, liteBias} {
 		in := c.Input(w + k)
 		if k == litePeep && c.Input(w+litePeep+1) == nil {
@@ -337,7 +342,8 @@ func (l *liteLSTM) run(y []float32) {
 				row = t*l.batch + b
 			}
 			l.step(l.nx[row*l.in:(row+1)*l.in], row, h, cell)
-			copy(y[row*l.width+l.column:], h)
+			at := row*l.width + l.column
+			copy(y[at:at+l.out], h)
 		}
 	}
 	l.h.put()
@@ -435,6 +441,9 @@ func (l *liteLSTM) step(x []float32, row int, h, cell []float32) {
 
 func inferLiteRNN(c *op.Call) error {
 	if err := c.Need(5); err != nil {
+		return err
+	}
+	if err := ranks(c, 2, 1, 2, 4); err != nil {
 		return err
 	}
 	x := c.In[0]

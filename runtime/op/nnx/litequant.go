@@ -349,6 +349,9 @@ func inferSVDF(c *op.Call) error {
 	if err := need(c, 0, 1, 2, 4); err != nil {
 		return err
 	}
+	if err := ranks(c, 2, 0, 1, 2); err != nil {
+		return err
+	}
 	x, rank := c.In[0], c.Attrs.Int("rank", 1)
 	if rank < 1 {
 		return c.Errorf("rank %d", rank)
@@ -366,9 +369,6 @@ func inferSVDF(c *op.Call) error {
 // prepareSVDF shifts each filter's memory by one, puts feature·x at its end, and sums time·memory over the filters of
 // each unit: y = act(bias + Σ_rank time·memory).
 func prepareSVDF(c *op.Call) (op.Run, error) {
-	if len(c.In[0].Shape) != 2 {
-		return nil, c.Errorf("input %v, want rank 2", c.In[0].Shape)
-	}
 	rank := c.Attrs.Int("rank", 1)
 	batch, in := c.In[0].Shape[0], c.In[0].Shape[1]
 	filters, memory := extent(c.In[1], 0), extent(c.In[2], 1)

@@ -29,10 +29,8 @@ func inferRecurrent(c *op.Call) error {
 		return err
 	}
 	x, w, r := c.In[0], c.In[1], c.In[2]
-	for i, t := range c.In[:3] {
-		if t.Shape != nil && len(t.Shape) != 3 {
-			return c.Errorf("input %d has rank %d, want 3", i, len(t.Shape))
-		}
+	if err := ranks(c, 3, 0, 1, 2); err != nil {
+		return err
 	}
 	hidden, dirs, g := c.Attrs.Int("hidden_size", -1), directions(c), gates[c.Op]
 	if n := extent(r, 2); n >= 0 {

@@ -7,16 +7,24 @@ import (
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-// rowsAt says where the rows of a tensor of heads begin: batch*b + head*h + step*s.
-type rowsAt struct{ batch, head, step int }
+// rowsAt says where the rows of a tensor of heads begin: first + batch*b + head*h + step*s.
+type rowsAt struct{ first, batch, head, step int }
 
-func (r rowsAt) at(b, h, s int) int { return b*r.batch + h*r.head + s*r.step }
+func (r rowsAt) at(b, h, s int) int { return r.first + b*r.batch + h*r.head + s*r.step }
+
+// from is r in a tensor that begins with n other elements.
+func (r rowsAt) from(n int) rowsAt {
+	r.first = n
+	return r
+}
 
 // split is the place of rows in [batch, heads, steps, size], packed in [batch, steps, heads*size] of width elements.
-func split(steps, size, width int) rowsAt { return rowsAt{steps * width, size, width} }
+func split(steps, size, width int) rowsAt { return rowsAt{0, steps * width, size, width} }
 
 // stacked is the place of rows in [batch, heads, steps, size].
-func stacked(heads, steps, size int) rowsAt { return rowsAt{heads * steps * size, steps * size, size} }
+func stacked(heads, steps, size int) rowsAt {
+	return rowsAt{0, heads * steps * size, steps * size, size}
+}
 
 // sdpa is scaled dot-product attention over rows of queries, keys and values, wherever these lie:
 //

@@ -18,11 +18,8 @@ func linearHeads(c *op.Call) (heads, kvHeads, dk, dv int, err error) {
 	if err = c.Need(3); err != nil {
 		return
 	}
-	for i, t := range c.In[:3] {
-		if t.Shape != nil && len(t.Shape) != 3 {
-			err = c.Errorf("input %d has rank %d, want 3", i, len(t.Shape))
-			return
-		}
+	if err = ranks(c, 3, 0, 1, 2); err != nil {
+		return
 	}
 	heads, kvHeads = c.Attrs.Int("q_num_heads", 0), c.Attrs.Int("kv_num_heads", 0)
 	if heads < 1 || kvHeads < 1 || heads%kvHeads != 0 {
