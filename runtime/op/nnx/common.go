@@ -370,3 +370,22 @@ func ranks(c *op.Call, rank int, inputs ...int) error {
 	}
 	return nil
 }
+
+// storable fails where an output has a type that target cannot round to.
+func storable(c *op.Call) error {
+	for i, t := range c.Out {
+		if t == nil {
+			continue
+		}
+		switch t.DType {
+		case tensor.F32, tensor.F64, tensor.F16, tensor.BF16:
+			continue
+		case tensor.I8, tensor.U8, tensor.I16:
+			if t.Quant != nil && t.Quant.PerTensor() {
+				continue
+			}
+		}
+		return c.Errorf("output %d of type %v without quantisation parameters for the whole tensor", i, t.DType)
+	}
+	return nil
+}

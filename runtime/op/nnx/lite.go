@@ -186,6 +186,9 @@ func prepareLiteLSTM(c *op.Call) (op.Run, error) {
 	if integerLSTM(c) {
 		return prepareIntegerLSTM(c)
 	}
+	if err := storable(c); err != nil {
+		return nil, err
+	}
 	l, err := newLiteLSTM(c, liteForward, 0, 1, 2, false)
 	if err != nil {
 		return nil, err
@@ -199,6 +202,9 @@ func prepareLiteLSTM(c *op.Call) (op.Run, error) {
 }
 
 func prepareLiteBidi(c *op.Call) (op.Run, error) {
+	if err := storable(c); err != nil {
+		return nil, err
+	}
 	merge := c.Attrs.Bool("merge_outputs", false)
 	first, yr := 2, 1
 	if merge {
@@ -461,6 +467,9 @@ func inferLiteRNN(c *op.Call) error {
 
 // prepareLiteRNN computes h = act(bias + W*x + R*h) step by step.
 func prepareLiteRNN(c *op.Call) (op.Run, error) {
+	if err := storable(c); err != nil {
+		return nil, err
+	}
 	act, err := liteActivation(c, "none")
 	if err != nil {
 		return nil, err

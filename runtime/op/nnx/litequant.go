@@ -389,6 +389,9 @@ func prepareSVDF(c *op.Call) (op.Run, error) {
 		}
 		return integerSVDF(c, batch, in, filters, memory, rank)
 	}
+	if err := storable(c); err != nil {
+		return nil, err
+	}
 	var src [5]*source[float32]
 	for i, n := range sizes {
 		if src[i], err = newSource[float32](c, i, n); err != nil {
