@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 
@@ -29,7 +30,7 @@ var (
 )
 
 // DefaultMaxMemory bounds the tensors of one session unless Options say otherwise, in bytes.
-const DefaultMaxMemory = 4 << 30
+const DefaultMaxMemory = min(4<<30, math.MaxInt)
 
 // DefaultPlans is the number of plans, one per set of input shapes, that a model keeps unless Options say otherwise.
 const DefaultPlans = 16
@@ -40,6 +41,8 @@ type Options struct {
 	MaxMemory int
 	// Plans bounds the plans that are kept. 0 means DefaultPlans.
 	Plans int
+	// KeepInputs makes no layer write over its inputs, so that an observer sees what it was given.
+	KeepInputs bool
 	// SkipPasses names passes of package opt to leave out, for debugging.
 	SkipPasses []string
 	// AfterPass, if set, sees the graph after each pass.
@@ -154,7 +157,7 @@ func (m *Model) Plan(shapes []tensor.Shape) (*plan.Plan, error) {
 	p := e.Value.(*planned)
 	m.mu.Unlock()
 	p.once.Do(func() {
-		p.plan, p.err = plan.Build(m.graph, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory})
+		p.plan, p.err = plan.Build(m.graph, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs})
 	})
 	return p.plan, p.err
 }

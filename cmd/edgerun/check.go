@@ -63,6 +63,7 @@ the same inputs.`,
 			if !flags.Strict() {
 				tol = flags
 			}
+			m.keepInputs = locate
 			l, err := m.open(args[0])
 			if err != nil {
 				return err

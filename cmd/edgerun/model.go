@@ -19,6 +19,7 @@ type modelFlags struct {
 	allowUnsigned bool
 	keys          []string
 	skip          []string
+	keepInputs    bool // for observers that evaluate layers once more
 }
 
 func (m *modelFlags) register(cmd *cobra.Command) {
@@ -53,7 +54,7 @@ func (m *modelFlags) prepare(src *runtime.Source) (*loaded, error) {
 	if err != nil {
 		return nil, usagef("--max-memory: %w", err)
 	}
-	model, err := runtime.New(src.Graph, runtime.Options{MaxMemory: limit, SkipPasses: m.skip})
+	model, err := runtime.New(src.Graph, runtime.Options{MaxMemory: limit, SkipPasses: m.skip, KeepInputs: m.keepInputs})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", src.Path, err)
 	}

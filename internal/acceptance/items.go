@@ -224,15 +224,18 @@ func silero(ctx context.Context, e *env) (string, bool, error) {
 	if err != nil {
 		return "", false, err
 	}
-	var r struct{ Probabilities []float64 }
+	var r struct{ Frames []struct{ Values []float64 } }
 	if err := json.Unmarshal(out, &r); err != nil {
 		return "", false, err
 	}
 	worst := 0.0
-	for i := range min(len(want), len(r.Probabilities)) {
-		worst = max(worst, math.Abs(want[i]-r.Probabilities[i]))
+	for i, f := range r.Frames {
+		if i >= len(want) || len(f.Values) != 1 {
+			return "", false, fmt.Errorf("step %d of %d has %d values", i, len(want), len(f.Values))
+		}
+		worst = max(worst, math.Abs(want[i]-f.Values[0]))
 	}
-	return fmt.Sprintf("%d steps, furthest %.2g", len(r.Probabilities), worst), len(r.Probabilities) == len(want) && len(want) == 312 && worst <= 1e-3, nil
+	return fmt.Sprintf("%d steps, furthest %.2g", len(r.Frames), worst), len(r.Frames) == len(want) && len(want) == 312 && worst <= 1e-3, nil
 }
 
 // numbers reads the one list of numbers in a JSON document.
@@ -261,14 +264,16 @@ func (e *env) classify(ctx context.Context, model, preset string, files []string
 	}
 	var list []int
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
-		var r struct{ Classes []struct{ Index int } }
+		var r struct {
+			Classes []struct{ Class int }
+		}
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
 			return nil, err
 		}
 		if len(r.Classes) == 0 {
 			return nil, fmt.Errorf("no class in %s", line)
 		}
-		list = append(list, r.Classes[0].Index)
+		list = append(list, r.Classes[0].Class)
 	}
 	return list, nil
 }

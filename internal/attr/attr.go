@@ -26,7 +26,7 @@ func Get[T any](a Attrs, name string, def T) T {
 }
 
 // Int reads an integer.
-func (a Attrs) Int(name string, def int) int { return int(Get(a, name, int64(def))) }
+func (a Attrs) Int(name string, def int) int { return tensor.Int(Get(a, name, int64(def))) }
 
 // Bool reads an integer that stands for a truth value.
 func (a Attrs) Bool(name string, def bool) bool {
@@ -51,7 +51,7 @@ func (a Attrs) Ints(name string) []int {
 	}
 	r := make([]int, len(v))
 	for i, x := range v {
-		r[i] = int(x)
+		r[i] = tensor.Int(x)
 	}
 	return r
 }

@@ -304,6 +304,11 @@ func (t *Tensor) Ints() ([]int64, error) {
 	return nil, fmt.Errorf("%v tensor where integers are needed", t.DType)
 }
 
+// Int converts to int; where int has 32 bits, what is out of range saturates.
+func Int(v int64) int {
+	return int(min(max(v, math.MinInt), math.MaxInt))
+}
+
 func widen[T int32 | int16 | int8 | uint64 | uint32 | uint16 | uint8](t *Tensor) []int64 {
 	v := Of[T](t)
 	r := make([]int64, len(v))

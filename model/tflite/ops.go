@@ -1,6 +1,8 @@
 package tflite
 
 import (
+	"math"
+
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
@@ -557,7 +559,7 @@ func slice(b *builder) {
 	for i := range begin {
 		axes[i] = i
 		if ends[i] = begin[i] + size[i]; size[i] < 0 {
-			ends[i] = 1 << 60
+			ends[i] = math.MaxInt32
 		}
 	}
 	b.node("Slice", b.o(0), nil, b.i(0), b.ints(begin...), b.ints(ends...), b.ints(axes...))

@@ -266,10 +266,7 @@ func (x *Instance) runDynamic(s *step) error {
 		if slot < 0 {
 			continue
 		}
-		out[i] = &tensor.Tensor{Quant: x.slots[slot].Quant}
-		if out[i].Quant != nil {
-			out[i].DType = x.slots[slot].DType
-		}
+		out[i] = &tensor.Tensor{Quant: x.slots[slot].Quant, DType: x.slots[slot].DType}
 	}
 	limit := 0
 	if x.opts.MaxMemory > 0 {

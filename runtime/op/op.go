@@ -10,7 +10,7 @@ import (
 
 // Op is everything that the runtime knows about one operator.
 type Op struct {
-	// Infer is the shape rule. It checks the inputs and attributes as far as they are known and fills the types and
+	// Infer is the shape rule. c.Out comes with the types that the graph declares. It checks the inputs and attributes as far as they are known and fills the types and
 	// shapes of c.Out (see Call.Set). Inputs may have unknown ranks and extents and, mostly, no data.
 	Infer func(c *Call) error
 	// Prepare checks the rest, computes everything that does not depend on the data and returns the work of one

@@ -11,11 +11,11 @@ import (
 	"github.com/edgerun/edgerun/runtime/op/elem"
 	"github.com/edgerun/edgerun/runtime/op/move"
 	"github.com/edgerun/edgerun/runtime/op/nn"
-	"github.com/edgerun/edgerun/runtime/op/rnn"
+	"github.com/edgerun/edgerun/runtime/op/nnx"
 )
 
 // table is the union of the families' tables, whose names are disjoint.
-var table = join(map[string]op.Op{"Table": tableOp}, elem.Ops, move.Ops, nn.Ops, rnn.Ops)
+var table = join(map[string]op.Op{"Table": tableOp}, elem.Ops, move.Ops, nn.Ops, nnx.Ops)
 
 func join(families ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}

@@ -38,11 +38,7 @@ func (c *Context) inferNode(n *model.Node) error {
 			call.Out = append(call.Out, nil)
 			continue
 		}
-		t := &tensor.Tensor{Quant: v.Quant}
-		if v.Quant != nil {
-			t.DType = v.DType
-		}
-		call.Out = append(call.Out, t)
+		call.Out = append(call.Out, &tensor.Tensor{Quant: v.Quant, DType: v.DType})
 	}
 	if err := o.Infer(call); err != nil {
 		return err

@@ -9,9 +9,11 @@ import (
 )
 
 // layout shares buffers where the operators allow it and gives each arena slot its range.
-func (p *Plan) layout() {
+func (p *Plan) layout(inPlace bool) {
 	p.lifetimes()
-	p.shareInPlace(p.Steps)
+	if inPlace {
+		p.shareInPlace(p.Steps)
+	}
 	p.place()
 }
 

@@ -17,6 +17,8 @@ type Options struct {
 	Shapes []tensor.Shape
 	// MaxMemory bounds the bytes of the arena, and of constants made while planning; 0 means no bound.
 	MaxMemory int
+	// KeepInputs makes no step write over its inputs, so that observers see them after it ran.
+	KeepInputs bool
 }
 
 // Build lowers g.
@@ -47,7 +49,7 @@ func Build(g *model.Graph, o Options) (*Plan, error) {
 		b.plan.Outputs = append(b.plan.Outputs, i)
 	}
 	b.prune()
-	b.plan.layout()
+	b.plan.layout(!o.KeepInputs)
 	if o.MaxMemory > 0 && b.plan.ArenaSize > o.MaxMemory {
 		return nil, fmt.Errorf("arena of %d bytes passes the limit of %d: %w", b.plan.ArenaSize, o.MaxMemory, tensor.ErrTooLarge)
 	}
@@ -252,10 +254,7 @@ func outHeaders(n *model.Node) []*tensor.Tensor {
 	outs := make([]*tensor.Tensor, len(n.Out))
 	for i, v := range n.Out {
 		if v != nil {
-			outs[i] = &tensor.Tensor{Quant: v.Quant}
-			if v.Quant != nil {
-				outs[i].DType = v.DType
-			}
+			outs[i] = &tensor.Tensor{Quant: v.Quant, DType: v.DType}
 		}
 	}
 	return outs

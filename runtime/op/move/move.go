@@ -32,7 +32,7 @@ func ints(c *op.Call, i int) ([]int, error) {
 	}
 	r := make([]int, len(v))
 	for k, x := range v {
-		r[k] = int(x)
+		r[k] = tensor.Int(x)
 	}
 	return r, nil
 }

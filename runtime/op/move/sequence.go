@@ -155,13 +155,16 @@ func splitToSequence(c *op.Call) ([]*tensor.Tensor, error) {
 	return list, nil
 }
 
-// inferElement: the type of an element is known only when the sequence is; float32 is what graphs without other word
-// mean, and Run tells.
+// inferElement: the type of an element is known only when the sequence is; until then it is what the graph declares,
+// or float32.
 func inferElement(c *op.Call) error {
 	if err := c.Need(1); err != nil {
 		return err
 	}
 	d := tensor.F32
+	if y := c.Output(0); y != nil && y.DType != tensor.Invalid {
+		d = y.DType
+	}
 	if e := c.In[0].Elems; len(e) > 0 {
 		d = e[0].DType
 	}

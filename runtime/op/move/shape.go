@@ -1,6 +1,7 @@
 package move
 
 import (
+	"math"
 	"slices"
 
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -673,9 +674,12 @@ func slices3(c *op.Call, s tensor.Shape) ([]span, error) {
 
 // sliceOf applies Python's rules to one dimension.
 func sliceOf(extent, start, end, step int) span {
+	// Positions beyond any extent mean the end; clipped, they do not overflow.
+	const far = math.MaxInt32 / 2
+	step = min(max(step, -far), far)
 	clip := func(v, lo, hi int) int {
 		if v < 0 {
-			v = max(v, -1<<62) + extent
+			v = max(v, -far) + extent
 		}
 		return min(max(v, lo), hi)
 	}
@@ -688,9 +692,6 @@ func sliceOf(extent, start, end, step int) span {
 		end = -1
 	} else {
 		end = clip(end, -1, extent-1)
-	}
-	if step < -1<<40 {
-		step = -1 << 40
 	}
 	return span{start, max(0, (start-end-step-1)/-step), step}
 }

@@ -268,7 +268,7 @@ func rangeOf(c *op.Call) (start, step float64, n int, err error) {
 		return 0, 0, 0, c.Errorf("step 0")
 	}
 	count := math.Ceil((v[1] - v[0]) / v[2])
-	if !(count < 1<<40) {
+	if !(count < math.MaxInt/16) {
 		return 0, 0, 0, c.Errorf("%g elements: %w", count, tensor.ErrTooLarge)
 	}
 	return v[0], v[2], int(max(0, count)), nil
