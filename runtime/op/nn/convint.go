@@ -1,95 +1,163 @@
 package nn
 
 import (
-	"math"
+	"unsafe"
 
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
+
+// tiles are the epilogues for either width of sums; a product uses one of them.
+type tiles struct {
+	e32 func(sums []int32, stride, r0, rows, j0, cols int)
+	e64 func(sums []int64, stride, r0, rows, j0, cols int)
+}
+
+// intSums prepares integer sums of (x-zx)*(w-zw), through int16 operands where these fit and int32 otherwise, and returns
+// the work of one run. fill16 or fill32 reads x less its zero point; each makes the epilogue that gets the sums of a tile.
+func (v *conv) intSums(c *op.Call, fill16 func([]int16), fill32 func([]int32), zw func(o int) int32, fixed, wide bool, each func(group int) tiles) func() {
+	if wide {
+		row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
+		return convSums(c, v, row, intSource[int32](v.w, zw, fixed, v.outC), fill32, func(g int, p *product[int32, int32, int64]) { p.epilogue = each(g).e64 })
+	}
+	row := rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
+	return convSums(c, v, row, intSource[int16](v.w, zw, fixed, v.outC), fill16, func(g int, p *product[int16, int16, int32]) { p.epilogue = each(g).e32 })
+}
+
+func convSums[T int16 | int32, C int32 | int64](c *op.Call, v *conv, row *spec.Row, w *source[T], fill func([]T), set func(g int, p *product[T, T, C])) func() {
+	buf := make([]T, v.x.Len())
+	run := convProducts(c, v, row, w, func() []T { return buf }, 0, set)
+	return func() {
+		fill(buf)
+		run()
+	}
+}
+
+// prepareQuantConv prepares the integer convolution with requantisation.
+func prepareQuantConv(c *op.Call, v *conv) (op.Run, error) {
+	w := v.w
+	if !w.HasData() || !w.Quant.PerTensor() && w.Quant.Axis != 0 {
+		return nil, c.Errorf("quantised convolution needs constant weights per tensor or output channel")
+	}
+	return v.quantised(c, v.x.Quant, w.Quant, v.y.Quant, c.Input(2))
+}
+
+// quantised is the convolution of integers with parameters xq by constant weights with wq (per tensor or output channel)
+// into integers with yq.
+func (v *conv) quantised(c *op.Call, xq, wq, yq *tensor.QParams, b *tensor.Tensor) (op.Run, error) {
+	x, y := v.x, v.y
+	if !xq.PerTensor() || !yq.PerTensor() || !wq.PerTensor() && len(wq.Scale) != v.outC {
+		return nil, c.Errorf("quantised convolution needs activations per tensor and weights per tensor or output channel")
+	}
+	if b != nil && b.DType != tensor.I32 && b.DType != tensor.I64 && b.DType != tensor.F32 {
+		return nil, c.Errorf("bias of type %v", b.DType)
+	}
+	if !y.DType.IsInt() || y.DType.Bits() > 32 {
+		return nil, c.Errorf("output of type %v", y.DType)
+	}
+	r := newRequant(c, xq, wq, yq, y.DType)
+	bias := intBias(b, xq, wq)
+	zw, zx := qzero(wq), xq.ZeroAt(0)
+	k := v.taps() * v.cg
+	facts := factsOf(c, v.w, itoa(v.outC), zw, v.outC, k, func(o, p int) int { return o*k + p })
+	if facts.bytes && x.DType == y.DType && !wideSums(tensor.I8, tensor.I8, k) {
+		switch x.DType {
+		case tensor.I8:
+			return quantKernel[int8, int32](c, v, &r, facts, zx, zw, bias), nil
+		case tensor.U8:
+			return quantKernel[uint8, int32](c, v, &r, facts, zx, zw, bias), nil
+		case tensor.I16:
+			return quantKernel[int16, int64](c, v, &r, facts, zx, zw, bias), nil
+		}
+	}
+	zero := func() int32 { return zx }
+	sums := v.intSums(c, intFill[int16](x, zero), intFill[int32](x, zero), zw, true, wideSums(x.DType, v.w.DType, k), func(g int) tiles {
+		return tiles{requantTile[int32](v.outC, g*v.og, y, &r, bias), requantTile[int64](v.outC, g*v.og, y, &r, bias)}
+	})
+	return func() error { sums(); return nil }, nil
+}
+
+func requantTile[C int32 | int64](ldc, first int, y *tensor.Tensor, r *requant, bias func(int) int64) func([]C, int, int, int, int, int) {
+	return func(sums []C, stride, r0, rowCount, j0, cols int) {
+		for i := range rowCount {
+			for j := range cols {
+				o := first + j0 + j
+				storeInt(y, (r0+i)*ldc+o, r.of(int64(sums[i*stride+j])+bias(o), o))
+			}
+		}
+	}
+}
+
+// quantKernel drives a row that requantises: y = requantise(Σ x*w + (bias - zx*Σ w)). What lies in the padding is zx.
+func quantKernel[T int8 | uint8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, facts *weightFacts, zx int32, zw func(o int) int32, bias func(int) int64) op.Run {
+	in, acc := tensor.DTypeOf[T](), tensor.DTypeOf[C]()
+	w := intSource[int8](v.w, zw, true, v.outC)
+	offsets, scale := make([]C, v.outC), r.columns(v.outC)
+	var run func()
+	if v.cg == 1 && v.og == 1 && v.group > 1 && in.Bits() == 8 {
+		f := newFilters[T](c, v, rows.Select(spec.Depthwise, in, tensor.I8, acc, in, c.Num), w)
+		f.pad = make([]T, v.channels)
+		for i := range f.pad {
+			f.pad[i] = T(zx)
+		}
+		f.args = spec.DepthwiseArgs{Bias: pointer(offsets), Scale: pointer(scale), Zero: r.zero, QLo: r.lo, QHi: r.hi}
+		run = func() { f.run(c.Par, tensor.Of[T](v.x), tensor.Of[T](v.y)) }
+	} else {
+		row := rows.Select(spec.Gemm, in, tensor.I8, acc, in, c.Num)
+		run = convProducts(c, v, row, w, func() []T { return tensor.Of[T](v.x) }, T(zx), func(g int, p *product[T, int8, C]) {
+			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.outC, scale[g*v.og:(g+1)*v.og]
+			first := offsets[g*v.og:]
+			p.bias = func() unsafe.Pointer { return pointer(first) }
+			p.out = func() unsafe.Pointer { return unsafe.Add(data(v.y), g*v.og*p.outElement) }
+		})
+	}
+	return func() error {
+		if len(v.y.Data) == 0 {
+			return nil
+		}
+		for o := range offsets {
+			offsets[o] = C(bias(o) - int64(zx)*facts.sum[o])
+		}
+		run()
+		return nil
+	}
+}
 
 // prepareHybridConv quantises the input of each image on the fly, multiplies integers and scales back: TFLite's hybrid
 // kernels. The scale is the largest magnitude over 127; with asymmetric_quantize_inputs it spans the range in 255 steps.
 func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 	if v.x.DType != tensor.F32 || v.y.DType != tensor.F32 || !v.w.HasData() || !v.w.Quant.PerTensor() && v.w.Quant.Axis != 0 {
-		return nil, c.Errorf("dynamic quantisation needs f32 input and output and constant weights per tensor or output channel")
+		return nil, c.Errorf("dynamic_quantize needs f32 input and output and constant weights per tensor or output channel")
+	}
+	if wideSums(tensor.I8, v.w.DType, v.taps()*v.cg) {
+		return nil, c.Errorf("dynamic_quantize with weights of type %v and %d products per sum", v.w.DType, v.taps()*v.cg)
 	}
 	lo, hi := activation(c)
 	q := newDynamic(v.batch, v.inPos*v.channels, c.Attrs.Bool("asymmetric_quantize_inputs", false))
 	bias := newFloats(c.Input(2))
 	var bs, ys []float32
 	sw := v.w.Quant.Scale
-	tile := func(g int) tileFuncs {
-		return tileFuncs{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
+	run := v.intSums(c, func(d []int16) { q.quantise(d, tensor.Of[float32](v.x)) }, nil, qzero(v.w.Quant), true, false, func(g int) tiles {
+		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
 			for i := range rowCount {
 				sx := q.scale[(r0+i)/v.pos]
 				for j := range cols {
 					o := g*v.og + j0 + j
-					f := float32(sums[i*stride+j]) * float32(sx*sw[min(o, len(sw)-1)])
+					f := float32(float32(sums[i*stride+j]) * float32(sx*sw[min(o, len(sw)-1)]))
 					if len(bs) > 0 {
-						f = float32(f) + bs[o]
+						f += bs[o]
 					}
 					ys[(r0+i)*v.outC+o] = clamp(f, lo, hi)
 				}
 			}
 		}}
-	}
-	if wideSums(tensor.I8, v.w.DType, v.taps()*v.cg) {
-		return nil, c.Errorf("dynamic quantisation of %d products per sum", v.taps()*v.cg)
-	}
-	run := v.intSums(c, func(d16 []int16, _ []int32) { q.quantise(d16, tensor.Of[float32](v.x)) },
-		func() func(o, i int) int32 { return constInts(v.w) }, true, false, tile)
+	})
 	return func() error {
 		bs, ys = bias.get(), tensor.Of[float32](v.y)
 		run()
 		return nil
 	}, nil
-}
-
-// dynamic quantises rows of floats on the fly.
-type dynamic struct {
-	rows, size int
-	asymmetric bool
-	scale      []float32
-}
-
-func newDynamic(rows, size int, asymmetric bool) *dynamic {
-	return &dynamic{rows, size, asymmetric, make([]float32, rows)}
-}
-
-// quantise fills dst with each row's integers, less the zero point, and notes the row's scale.
-func (d *dynamic) quantise(dst []int16, x []float32) {
-	for r := range d.rows {
-		row, out := x[r*d.size:(r+1)*d.size], dst[r*d.size:(r+1)*d.size]
-		lo, hi := float32(0), float32(0)
-		for _, v := range row {
-			lo, hi = min(lo, v), max(hi, v)
-		}
-		var zero, most, least float64
-		var scale float32
-		if d.asymmetric {
-			scale = (hi - lo) / 255
-			if scale > 0 {
-				zero = math.RoundToEven(-128 - float64(lo)/float64(scale))
-				zero = min(max(zero, -128), 127)
-			}
-			least, most = -128-zero, 127-zero
-		} else {
-			scale = max(-lo, hi) / 127
-			least, most = -127, 127
-		}
-		d.scale[r] = scale
-		if !(scale > 0) || math.IsInf(float64(scale), 0) {
-			d.scale[r] = 0
-			clear(out)
-			continue
-		}
-		inv := 1 / scale
-		for i, v := range row {
-			q := math.Round(float64(v * inv)) // half away from zero, as TFLite
-			out[i] = int16(min(max(q, least), most))
-		}
-	}
 }
 
 func inferConvInteger(c *op.Call) error {
@@ -102,63 +170,26 @@ func inferConvInteger(c *op.Call) error {
 	return inferConvAs(c, 0, 1, -1, tensor.I32)
 }
 
-func wantBytes(c *op.Call, inputs ...int) error {
-	for _, i := range inputs {
-		if err := c.Want(i, tensor.I8, tensor.U8); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// zeroAt reads a zero point, per tensor or per channel, at run time; 0 where it is absent.
-func zeroAt(t *tensor.Tensor) func(o int) int32 {
-	if t == nil {
-		return func(int) int32 { return 0 }
-	}
-	return func(o int) int32 {
-		i := min(o, t.Len()-1)
-		switch t.DType {
-		case tensor.I8:
-			return int32(int8(t.Data[i]))
-		case tensor.U8:
-			return int32(t.Data[i])
-		case tensor.I16:
-			return int32(tensor.Of[int16](t)[i])
-		case tensor.U16:
-			return int32(tensor.Of[uint16](t)[i])
-		case tensor.I32:
-			return tensor.Of[int32](t)[i]
-		}
-		return packed(t, i)
-	}
-}
-
-// runtimeInts reads weights less their zero points at run time.
-func runtimeInts(w *tensor.Tensor, zero func(o int) int32) func() func(o, i int) int32 {
-	v := make([]int32, w.Len())
-	return func() func(o, i int) int32 {
-		widenInts(v, w)
-		return func(o, i int) int32 { return v[i] - zero(o) }
-	}
-}
+// fixedZero reports whether a zero point is known.
+func fixedZero(t *tensor.Tensor) bool { return t == nil || t.HasData() }
 
 func prepareConvInteger(c *op.Call) (op.Run, error) {
 	v, err := newConv(c, 0, 1)
 	if err != nil {
 		return nil, err
 	}
+	if wideSums(v.x.DType, v.w.DType, v.taps()*v.cg) {
+		return nil, c.Errorf("sums of %d products may pass 32 bits", v.taps()*v.cg)
+	}
 	zx := zeroAt(c.Input(2))
-	zw := zeroAt(c.Input(3))
-	tile := func(g int) tileFuncs {
-		return tileFuncs{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
+	run := v.intSums(c, intFill[int16](v.x, func() int32 { return zx(0) }), nil, zeroAt(c.Input(3)), fixedZero(c.Input(3)), false, func(g int) tiles {
+		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
 			y := tensor.Of[int32](v.y)
 			for i := range rowCount {
 				copy(y[(r0+i)*v.outC+g*v.og+j0:], sums[i*stride:i*stride+cols])
 			}
 		}}
-	}
-	run := v.intSums(c, intFill(v.x, func() int32 { return zx(0) }), runtimeInts(v.w, zw), false, false, tile)
+	})
 	return func() error { run(); return nil }, nil
 }
 
@@ -172,47 +203,39 @@ func inferQLinearConv(c *op.Call) error {
 	return inferConvAs(c, 0, 3, 8, c.In[7].DType)
 }
 
-// scaleAt reads a scale, per tensor or per channel, at run time.
-func scaleAt(t *tensor.Tensor) func(o int) float32 {
-	return func(o int) float32 {
-		i := min(o, t.Len()-1)
-		switch t.DType {
-		case tensor.F16:
-			return half.FromF16(tensor.Of[uint16](t)[i])
-		case tensor.BF16:
-			return half.FromBF16(tensor.Of[uint16](t)[i])
-		}
-		return tensor.Of[float32](t)[i]
-	}
-}
-
 func prepareQLinearConv(c *op.Call) (op.Run, error) {
 	v, err := newConv(c, 0, 3)
 	if err != nil {
 		return nil, err
 	}
+	xq, wq, yq := constantParams(c.In[1], c.In[2]), constantParams(c.In[4], c.In[5]), constantParams(c.In[6], c.In[7])
+	if xq != nil && wq != nil && yq != nil && v.w.HasData() {
+		return v.quantised(c, xq, wq, yq, c.Input(8))
+	}
+	if wideSums(v.x.DType, v.w.DType, v.taps()*v.cg) {
+		return nil, c.Errorf("sums of %d products may pass 32 bits", v.taps()*v.cg)
+	}
 	sx, sw, sy := scaleAt(c.In[1]), scaleAt(c.In[4]), scaleAt(c.In[6])
-	zx, zw, zy := zeroAt(c.In[2]), zeroAt(c.In[5]), zeroAt(c.In[7])
+	zx, zy := zeroAt(c.In[2]), zeroAt(c.In[7])
 	b := c.Input(8)
 	lo, hi := v.y.DType.IntRange()
-	tile := func(g int) tileFuncs {
-		return tileFuncs{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
-			r := requant{scale: make([]float32, 0, 1), zero: zy(0), lo: int32(lo), hi: int32(hi)}
-			for j := range cols {
-				o := g*v.og + j0 + j
-				r.scale = append(r.scale[:0], float32(float64(sx(0))*float64(sw(o))/float64(sy(0))))
-				for i := range rowCount {
-					acc := int64(sums[i*stride+j])
-					if b != nil {
-						acc += int64(tensor.Of[int32](b)[o])
-					}
-					storeInt(v.y, (r0+i)*v.outC+o, r.of(acc, 0))
-				}
-			}
-		}}
+	scale := make([]float32, v.outC) // as the inputs are in this run
+	r := requant{scale: scale, lo: int32(lo), hi: int32(hi)}
+	bias := intBias(b, nil, nil)
+	if b != nil && b.DType != tensor.I32 {
+		return nil, c.Errorf("bias of type %v", b.DType)
 	}
-	run := v.intSums(c, intFill(v.x, func() int32 { return zx(0) }), runtimeInts(v.w, zw), false, false, tile)
-	return func() error { run(); return nil }, nil
+	run := v.intSums(c, intFill[int16](v.x, func() int32 { return zx(0) }), nil, zeroAt(c.In[5]), fixedZero(c.In[5]), false, func(g int) tiles {
+		return tiles{e32: requantTile[int32](v.outC, g*v.og, v.y, &r, bias)}
+	})
+	return func() error {
+		r.zero = zy(0)
+		for o := range scale {
+			scale[o] = float32(float64(sx(0)) * float64(sw(o)) / float64(sy(0)))
+		}
+		run()
+		return nil
+	}, nil
 }
 
 // prepareFusedConv is Conv with a residual input Z and an activation by name (com.microsoft.FusedConv).
@@ -236,41 +259,4 @@ func prepareFusedConv(c *op.Call) (op.Run, error) {
 			y[i] = act(x)
 		}
 	})
-}
-
-// namedActivation reads the attributes activation and activation_params of com.microsoft operators.
-func namedActivation(c *op.Call) (func(float32) float32, error) {
-	p := c.Attrs.Floats("activation_params")
-	at := func(i int, def float32) float32 {
-		if i < len(p) {
-			return p[i]
-		}
-		return def
-	}
-	switch name := c.Attrs.Str("activation", ""); name {
-	case "":
-		return func(x float32) float32 { return x }, nil
-	case "Relu":
-		return func(x float32) float32 { return max(x, 0) }, nil
-	case "LeakyRelu":
-		a := at(0, c.Attrs.Float("activation_alpha", .01))
-		return func(x float32) float32 {
-			if x < 0 {
-				return a * x
-			}
-			return x
-		}, nil
-	case "Clip":
-		lo, hi := at(0, float32(math.Inf(-1))), at(1, float32(math.Inf(1)))
-		return func(x float32) float32 { return clamp(x, lo, hi) }, nil
-	case "Sigmoid":
-		return func(x float32) float32 { return float32(1 / (1 + math.Exp(-float64(x)))) }, nil
-	case "Tanh":
-		return func(x float32) float32 { return float32(math.Tanh(float64(x))) }, nil
-	case "HardSigmoid":
-		a, b := at(0, .2), at(1, .5)
-		return func(x float32) float32 { return clamp(float32(a*x)+b, 0, 1) }, nil
-	default:
-		return nil, c.Errorf("activation %q unsupported", name)
-	}
 }

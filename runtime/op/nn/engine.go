@@ -2,6 +2,7 @@ package nn
 
 import (
 	"runtime"
+	"strconv"
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/cpu"
@@ -22,103 +23,170 @@ var rows = func() *kernels.Set {
 	return kernels.For(have)
 }()
 
-// operand is an element type of packed operands, accum one of accumulators.
+// operand is an element type of packed operands, accum one of sums.
 type (
 	operand interface {
-		float32 | uint16 | int16 | int32
+		float32 | uint16 | int8 | uint8 | int16 | int32
 	}
 	accum interface{ float32 | int32 | int64 }
 )
 
-// engine multiplies rows that are gathered tile by tile with a packed matrix B of K×N.
-type engine[A operand, C accum] struct {
-	row    *spec.Row
-	kernel func(*spec.GemmArgs)
-	k, n   int
-	b      []A
-	lanes  []lane[A, C]
+// engine multiplies rows that are gathered tile by tile with a packed matrix B of K×N. The work is split into shares, more
+// than threads, by rows and, where these are few, by columns too.
+type engine[A, B operand, C accum] struct {
+	row                *spec.Row
+	kernel             func(*spec.GemmArgs)
+	m, k, n            int
+	b                  []B
+	lanes              []lane[A, C]
+	rowShare, colShare int
 }
 
-// lane is the scratch of one share of the work.
+// lane is the scratch of one share.
 type lane[A operand, C accum] struct {
 	a    []A
 	c    []C
+	offs []int32
 	args spec.GemmArgs
 }
 
-// newEngine makes an engine for M×K times K×N. It splits the work into more lanes than threads, so that the result does
-// not depend on who does what and the shares even out.
-func newEngine[A operand, C accum](par op.Par, row *spec.Row, m, k, n int) *engine[A, C] {
-	e := &engine[A, C]{row: row, kernel: row.Func.(func(*spec.GemmArgs)), k: k, n: n}
-	tiles := (m + row.MR - 1) / row.MR
-	e.lanes = make([]lane[A, C], max(1, min(4*par.Threads(), tiles)))
+func newEngine[A, B operand, C accum](par op.Par, row *spec.Row, m, k, n int) *engine[A, B, C] {
+	e := &engine[A, B, C]{row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, k: k, n: n}
+	shares := 4 * par.Threads()
+	e.rowShare = max(1, min(shares, ceil(m, row.MR)))
+	e.colShare = max(1, min(ceil(shares, e.rowShare), ceil(n, row.NR)))
+	if par.Threads() == 1 {
+		e.rowShare, e.colShare = 1, 1
+	}
+	e.lanes = make([]lane[A, C], e.rowShare*e.colShare)
 	for i := range e.lanes {
-		e.lanes[i].a = make([]A, k*row.MR)
+		e.lanes[i].a = make([]A, ceil(k, row.KR)*row.KR*row.MR)
 		e.lanes[i].c = make([]C, row.MR*row.NR)
 	}
 	return e
 }
 
-// panels is the number of elements of a packed B.
-func (e *engine[A, C]) panels() int { return (e.n + e.row.NR - 1) / e.row.NR * e.row.NR * e.k }
+func ceil(a, b int) int { return (a + b - 1) / b }
 
-// packB packs B from at(k, j) into dst.
-func (e *engine[A, C]) packB(dst []A, at func(k, j int) A) {
-	nr := e.row.NR
+// depth is the number of elements of a panel per row or column.
+func (e *engine[A, B, C]) depth() int { return ceil(e.k, e.row.KR) * e.row.KR }
+
+// panels is the number of elements of a packed B.
+func (e *engine[A, B, C]) panels() int { return ceil(e.n, e.row.NR) * e.row.NR * e.depth() }
+
+// packB packs B into dst; at(k, j) is its element.
+func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) {
+	nr, kr := e.row.NR, e.row.KR
+	i := 0
 	for j0 := 0; j0 < e.n; j0 += nr {
-		panel := dst[j0*e.k : (j0+nr)*e.k]
-		cols := min(nr, e.n-j0)
-		for k := range e.k {
-			p := panel[k*nr : k*nr+nr]
-			for j := range p {
-				if j < cols {
-					p[j] = at(k, j0+j)
-				} else {
-					p[j] = 0
+		for k0 := 0; k0 < e.k; k0 += kr {
+			for j := j0; j < j0+nr; j++ {
+				for k := k0; k < k0+kr; k++ {
+					dst[i] = 0
+					if j < e.n && k < e.k {
+						dst[i] = at(k, j)
+					}
+					i++
 				}
 			}
 		}
 	}
 }
 
-// product computes rows [0,m) of A·B. gather fills dst[k*MR+i] with A[r0+i][k] for i < rows and zero for the others. Where
-// epilogue is nil the kernel writes to out, whose rows are ldc elements apart, with bias and bounds; otherwise epilogue
-// gets each tile of sums, whose rows are stride elements apart.
-type product[A operand, C accum] struct {
-	*engine[A, C]
-	m        int
-	gather   func(dst []A, r0, rows int)
-	epilogue func(sums []C, stride, r0, rows, j0, cols int)
-	out      func() unsafe.Pointer
-	ldc      int
-	bias     func() unsafe.Pointer
-	lo, hi   float32
-	body     func(lo, hi int)
+// panel writes rows of A into a packed tile.
+type panel[A operand] struct {
+	dst    []A
+	mr, kr int
+	offs   []int32 // room for product.taps numbers
+}
+
+// put writes src as the elements k, k+1, ... of row i.
+func (p *panel[A]) put(i, k int, src []A) {
+	if p.kr == 1 {
+		at := k*p.mr + i
+		for _, v := range src {
+			p.dst[at] = v
+			at += p.mr
+		}
+		return
+	}
+	for _, v := range src {
+		p.dst[(k/p.kr*p.mr+i)*p.kr+k%p.kr] = v
+		k++
+	}
+}
+
+// fill writes n times v.
+func (p *panel[A]) fill(i, k, n int, v A) {
+	for ; n > 0; n-- {
+		p.dst[(k/p.kr*p.mr+i)*p.kr+k%p.kr] = v
+		k++
+	}
+}
+
+// strided is put of n elements that lie step apart.
+func (p *panel[A]) strided(i, n int, src []A, step int) {
+	for k := range n {
+		p.dst[(k/p.kr*p.mr+i)*p.kr+k%p.kr] = src[k*step]
+	}
+}
+
+// product computes A·B. gather writes rows r0 to r0+rows-1 of A. Where epilogue is nil the kernel writes to out, whose rows
+// are ldc elements apart, with the bias and the row's own epilogue; otherwise epilogue gets each tile of sums, whose rows are stride
+// elements apart.
+type product[A, B operand, C accum] struct {
+	*engine[A, B, C]
+	gather     func(p *panel[A], r0, rows int)
+	epilogue   func(sums []C, stride, r0, rows, j0, cols int)
+	out        func() unsafe.Pointer
+	ldc        int
+	bias       func() unsafe.Pointer // of type C; nil: none
+	scale      []float32
+	lo, hi     float32
+	zero       int32
+	qlo, qhi   int32
+	taps       int // that gather wants room for
+	body       func(lo, hi int)
+	outElement int // bytes
 }
 
 // ready makes the loop body; call it once all fields are set.
-func (p *product[A, C]) ready() *product[A, C] {
+func (p *product[A, B, C]) ready() *product[A, B, C] {
+	p.outElement = p.row.Out.Bits() / 8
+	for i := range p.lanes {
+		p.lanes[i].offs = make([]int32, p.taps)
+	}
 	p.body = func(lo, hi int) {
-		tiles := (p.m + p.row.MR - 1) / p.row.MR
 		for l := lo; l < hi; l++ {
-			for t := l * tiles / len(p.lanes); t < (l+1)*tiles/len(p.lanes); t++ {
-				p.tile(&p.lanes[l], t*p.row.MR)
-			}
+			p.share(&p.lanes[l], l/p.colShare, l%p.colShare)
 		}
 	}
 	return p
 }
 
-func (p *product[A, C]) run(par op.Par) { par.For(len(p.lanes), 1, p.body) }
+func (p *product[A, B, C]) run(par op.Par) {
+	if p.m > 0 && p.n > 0 {
+		par.For(len(p.lanes), 1, p.body)
+	}
+}
 
-func (p *product[A, C]) tile(l *lane[A, C], r0 int) {
-	var z C
-	size := int(unsafe.Sizeof(z))
+func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
+	tiles, panels := ceil(p.m, p.row.MR), ceil(p.n, p.row.NR)
+	for t := r * tiles / p.rowShare; t < (r+1)*tiles/p.rowShare; t++ {
+		p.tile(l, t*p.row.MR, c*panels/p.colShare, (c+1)*panels/p.colShare)
+	}
+}
+
+func (p *product[A, B, C]) tile(l *lane[A, C], r0, from, to int) {
 	mr, nr := p.row.MR, p.row.NR
 	n := min(mr, p.m-r0)
-	p.gather(l.a, r0, n)
+	dst := panel[A]{l.a, mr, p.row.KR, l.offs}
+	p.gather(&dst, r0, n)
+	for i := n; i < mr; i++ {
+		dst.fill(i, 0, p.k, 0)
+	}
 	a := &l.args
-	*a = spec.GemmArgs{K: p.k, Rows: n, Lo: p.lo, Hi: p.hi}
+	*a = spec.GemmArgs{K: p.k, Rows: n, Lo: p.lo, Hi: p.hi, Zero: p.zero, QLo: p.qlo, QHi: p.qhi}
 	if p.k > 0 {
 		a.A = unsafe.Pointer(&l.a[0])
 	}
@@ -129,16 +197,20 @@ func (p *product[A, C]) tile(l *lane[A, C], r0 int) {
 	if p.out != nil {
 		out = p.out()
 	}
-	for j0 := 0; j0 < p.n; j0 += nr {
+	depth := p.depth()
+	for j0 := from * nr; j0 < min(p.n, to*nr); j0 += nr {
 		a.Cols = min(nr, p.n-j0)
 		if p.k > 0 {
-			a.B = unsafe.Pointer(&p.b[j0*p.k])
+			a.B = unsafe.Pointer(&p.b[j0*depth])
 		}
 		if bias != nil {
-			a.Bias = unsafe.Add(bias, size*j0)
+			a.Bias = unsafe.Add(bias, int(unsafe.Sizeof(l.c[0]))*j0)
+		}
+		if p.scale != nil {
+			a.Scale = unsafe.Pointer(&p.scale[j0])
 		}
 		if p.epilogue == nil {
-			a.C, a.CStride = unsafe.Add(out, size*(r0*p.ldc+j0)), p.ldc
+			a.C, a.CStride = unsafe.Add(out, p.outElement*(r0*p.ldc+j0)), p.ldc
 			p.kernel(a)
 			continue
 		}
@@ -149,10 +221,53 @@ func (p *product[A, C]) tile(l *lane[A, C], r0 int) {
 	runtime.KeepAlive(l)
 }
 
-// pointer returns the address of a tensor's data as it is now; nil for none.
-func pointer(t *tensor.Tensor) unsafe.Pointer {
-	if t == nil || len(t.Data) == 0 {
+// source is where packing finds the elements of B.
+type source[B operand] struct {
+	// constant is the tensor that they come from, if that is known; then they are packed once.
+	constant *tensor.Tensor
+	// kind names the way from the tensor to the elements.
+	kind string
+	// load reads the tensor and returns the element with flat index i, which belongs to output channel o.
+	load func() func(i, o int) B
+}
+
+// attach gives the engine its packed B: at once where the source is constant, else whenever the returned function is
+// called. index(k, j) is the flat index of an element, channel(j) its output channel; kind tells this B from others of
+// the same tensor.
+func attach[A, B operand, C accum](c *op.Call, e *engine[A, B, C], s *source[B], kind string, index func(k, j int) int, channel func(j int) int) func() {
+	var element func(i, o int) B
+	at := func(k, j int) B { return element(index(k, j), channel(j)) }
+	if s.constant == nil {
+		e.b = make([]B, e.panels())
+		return func() {
+			element = s.load()
+			e.packB(e.b, at)
+		}
+	}
+	e.b = op.Packed(c, s.constant, s.kind+"/"+e.row.Name+"/"+kind, func() []B {
+		b := make([]B, e.panels())
+		element = s.load()
+		e.packB(b, at)
+		element = nil
+		return b
+	})
+	return nil
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// pointer returns the address of a slice's first element; nil where there is none.
+func pointer[T any](s []T) unsafe.Pointer {
+	if len(s) == 0 {
 		return nil
 	}
-	return unsafe.Pointer(&t.Data[0])
+	return unsafe.Pointer(&s[0])
+}
+
+// data returns the address of a tensor's data as it is now; nil for none.
+func data(t *tensor.Tensor) unsafe.Pointer {
+	if t == nil {
+		return nil
+	}
+	return pointer(t.Data)
 }

@@ -1,0 +1,103 @@
+package nn
+
+import (
+	"runtime"
+	"unsafe"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+// filters is the work of a depthwise convolution, position by position. T is the element type of input and output.
+type filters[T, W operand] struct {
+	*conv
+	kernel func(*spec.DepthwiseArgs)
+	w      []W // [taps][channels]
+	pack   func()
+	// args holds what all positions share; its pointers are set by each run.
+	args spec.DepthwiseArgs
+	x, y []T
+	pad  []T // what stands for a tap in the padding; nil skips the tap
+	// shares hold each share's own pointers.
+	shares []filterShare
+	body   func(lo, hi int)
+}
+
+type filterShare struct {
+	offs []int32
+	in   []unsafe.Pointer
+	args spec.DepthwiseArgs
+}
+
+func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) *filters[T, W] {
+	taps := v.taps()
+	f := &filters[T, W]{conv: v, kernel: row.Func.(func(*spec.DepthwiseArgs))}
+	turn := func(dst []W, at func(i, o int) W) { // [channels][taps] to [taps][channels]
+		for ch := range v.channels {
+			for t := range taps {
+				dst[t*v.channels+ch] = at(ch*taps+t, ch)
+			}
+		}
+	}
+	if w.constant != nil {
+		f.w = op.Packed(c, w.constant, w.kind+"/depthwise", func() []W {
+			dst := make([]W, taps*v.channels)
+			turn(dst, w.load())
+			return dst
+		})
+	} else {
+		f.w = make([]W, taps*v.channels)
+		f.pack = func() { turn(f.w, w.load()) }
+	}
+	f.shares = make([]filterShare, max(1, min(4*c.Par.Threads(), v.m)))
+	for i := range f.shares {
+		f.shares[i].offs, f.shares[i].in = make([]int32, taps), make([]unsafe.Pointer, taps)
+	}
+	f.body = func(from, to int) {
+		for l := from; l < to; l++ {
+			f.share(&f.shares[l], l*v.m/len(f.shares), (l+1)*v.m/len(f.shares))
+		}
+	}
+	return f
+}
+
+// run computes all positions of y.
+func (f *filters[T, W]) run(par op.Par, x, y []T) {
+	f.x, f.y = x, y
+	if f.pack != nil {
+		f.pack()
+	}
+	par.For(len(f.shares), 1, f.body)
+}
+
+func (f *filters[T, W]) share(s *filterShare, from, to int) {
+	s.args = f.args
+	a := &s.args
+	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.channels
+	pad := pointer(f.pad)
+	for r := from; r < to; r++ {
+		f.offsets(&f.table, r%f.pos, s.offs)
+		base := r / f.pos * f.inPos
+		for t, o := range s.offs {
+			s.in[t] = pad
+			if o >= 0 {
+				s.in[t] = unsafe.Pointer(&f.x[(base+int(o))*f.channels])
+			}
+		}
+		a.Out = unsafe.Pointer(&f.y[r*f.channels])
+		f.kernel(a)
+	}
+	runtime.KeepAlive(s)
+}
+
+// depthwise runs one filter per channel on floats.
+func (v *conv) depthwise(c *op.Call, w *source[float32], xs, ys, bs *[]float32, lo, hi float32) func() {
+	row := rows.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	f := newFilters[float32](c, v, row, w)
+	f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+	return func() {
+		f.args.Bias = pointer(*bs)
+		f.run(c.Par, *xs, *ys)
+	}
+}

@@ -1,0 +1,307 @@
+package nn
+
+import (
+	"math"
+	"unsafe"
+
+	"github.com/edgerun/edgerun/internal/half"
+	"github.com/edgerun/edgerun/internal/num"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+var matmulOps = map[string]op.Op{
+	"MatMul":        {Infer: inferMatMul, Prepare: prepareMatMul, Traits: op.QuantKernel},
+	"Gemm":          {Infer: inferGemm, Prepare: prepareGemm, Traits: op.QuantKernel},
+	"MatMulInteger": {Infer: inferMatMulInteger, Prepare: prepareMatMulInteger},
+	"QLinearMatMul": {Infer: inferQLinearMatMul, Prepare: prepareQLinearMatMul},
+}
+
+// matrices describes batched products: y[b] = a[b]·w[b], M×K times K×N, with operands broadcast over b.
+type matrices struct {
+	m, k, n    int
+	batch      int
+	aOff, bOff []int // first element of each batch's operand, in elements
+	aT, bT     bool  // the operand is stored transposed
+}
+
+func (x *matrices) aAt(i, k int) int {
+	if x.aT {
+		return k*x.m + i
+	}
+	return i*x.k + k
+}
+
+func (x *matrices) bAt(k, j int) int {
+	if x.bT {
+		return j*x.k + k
+	}
+	return k*x.n + j
+}
+
+// sameB reports whether all batches share one B.
+func (x *matrices) sameB() bool {
+	for _, o := range x.bOff {
+		if o != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func matmulShape(c *op.Call, a, b tensor.Shape) (tensor.Shape, error) {
+	if a == nil || b == nil {
+		return nil, nil
+	}
+	if len(a) == 0 || len(b) == 0 {
+		return nil, c.Errorf("operands %v and %v must not be scalars", a, b)
+	}
+	x, y := a, b
+	if len(a) == 1 {
+		x = tensor.Shape{1, a[0]}
+	}
+	if len(b) == 1 {
+		y = tensor.Shape{b[0], 1}
+	}
+	if ka, kb := x[len(x)-1], y[len(y)-2]; ka >= 0 && kb >= 0 && ka != kb {
+		return nil, c.Errorf("operands %v and %v do not fit", a, b)
+	}
+	s, err := c.Broadcast(x[:len(x)-2], y[:len(y)-2])
+	if err != nil {
+		return nil, err
+	}
+	if len(a) > 1 {
+		s = append(s, x[len(x)-2])
+	}
+	if len(b) > 1 {
+		s = append(s, y[len(y)-1])
+	}
+	return s, nil
+}
+
+// newMatrices lays out a MatMul of known shapes. Batches that share B and whose A lie one after the other are one tall
+// product.
+func newMatrices(a, b tensor.Shape) *matrices {
+	if len(a) == 1 {
+		a = tensor.Shape{1, a[0]}
+	}
+	if len(b) == 1 {
+		b = tensor.Shape{b[0], 1}
+	}
+	x := &matrices{m: a[len(a)-2], k: a[len(a)-1], n: b[len(b)-1]}
+	ab, bb := a[:len(a)-2], b[:len(b)-2]
+	rank := max(len(ab), len(bb))
+	dims := make([]int, rank)
+	as, bs := make([]int, rank), make([]int, rank)
+	fill := func(s tensor.Shape, size int, st []int) {
+		step := size
+		for i := len(s) - 1; i >= 0; i-- {
+			d := rank - len(s) + i
+			if s[i] > 1 {
+				st[d] = step
+			}
+			step *= s[i]
+			if s[i] != 1 || dims[d] == 0 {
+				dims[d] = s[i]
+			}
+		}
+	}
+	fill(ab, x.m*x.k, as)
+	fill(bb, x.k*x.n, bs)
+	x.batch = tensor.Shape(dims).Len()
+	x.aOff, x.bOff = make([]int, x.batch), make([]int, x.batch)
+	for i := range x.batch {
+		r := i
+		for d := rank - 1; d >= 0; d-- {
+			x.aOff[i] += r % dims[d] * as[d]
+			x.bOff[i] += r % dims[d] * bs[d]
+			r /= dims[d]
+		}
+	}
+	if x.batch > 1 && x.sameB() && len(ab) == rank {
+		dense := true
+		for i, o := range x.aOff {
+			dense = dense && o == i*x.m*x.k
+		}
+		if dense {
+			x.m, x.batch, x.aOff, x.bOff = x.m*x.batch, 1, []int{0}, []int{0}
+		}
+	}
+	return x
+}
+
+// gatherA returns the function that packs rows of A from the elements src()[off()+aAt].
+func gatherA[A operand](x *matrices, src func() []A, off func() int) func(dst *panel[A], r0, rows int) {
+	return func(dst *panel[A], r0, rows int) {
+		a := src()[off():]
+		for i := range rows {
+			if x.aT {
+				dst.strided(i, x.k, a[r0+i:], x.m)
+			} else {
+				dst.put(i, 0, a[(r0+i)*x.k:(r0+i+1)*x.k])
+			}
+		}
+	}
+}
+
+// matProducts returns the work of one run: a product per batch. Where all batches share a constant w it is packed once. set
+// fills the epilogue, which finds the current batch by its argument.
+func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, w *source[B], src func() []A, set func(batch func() int, p *product[A, B, C])) func() {
+	batch := 0
+	now := func() int { return batch }
+	if !x.sameB() {
+		w.constant = nil
+	}
+	e := newEngine[A, B, C](c.Par, row, x.m, x.k, x.n)
+	t := "/n"
+	if x.bT {
+		t = "/t"
+	}
+	pack := attach(c, e, w, itoa(x.k)+"x"+itoa(x.n)+t, func(k, j int) int { return x.bOff[batch] + x.bAt(k, j) }, func(j int) int { return j })
+	p := &product[A, B, C]{engine: e, gather: gatherA(x, src, func() int { return x.aOff[batch] })}
+	set(now, p)
+	p.ready()
+	return func() {
+		for batch = range x.batch {
+			if pack != nil && (batch == 0 || x.bOff[batch] != x.bOff[batch-1]) {
+				pack()
+			}
+			p.run(c.Par)
+		}
+	}
+}
+
+// floatProducts prepares y[b] = clamp(a[b]·w[b] + bias) with f32 sums, from the slices as they are in each run.
+func (x *matrices) floatProducts(c *op.Call, w *tensor.Tensor, as, ys, bias *[]float32, lo, hi float32) (func(), error) {
+	from, err := floatSource(c, w, x.sameB())
+	if err != nil {
+		return nil, err
+	}
+	if c.Num != num.BF16 {
+		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+		return matProducts(c, x, row, from, func() []float32 { return *as }, matEpilogue[float32, float32](x, ys, bias, lo, hi)), nil
+	}
+	narrow := make([]uint16, c.In[0].Len())
+	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
+	run := matProducts(c, x, row, rounded(from), func() []uint16 { return narrow }, matEpilogue[uint16, uint16](x, ys, bias, lo, hi))
+	return func() {
+		half.ToBF16(narrow, *as)
+		run()
+	}, nil
+}
+
+// matEpilogue lets the kernel write bias and bounds itself.
+func matEpilogue[A, B operand](x *matrices, ys, bias *[]float32, lo, hi float32) func(batch func() int, p *product[A, B, float32]) {
+	return func(batch func() int, p *product[A, B, float32]) {
+		p.lo, p.hi, p.ldc = lo, hi, x.n
+		p.out = func() unsafe.Pointer { return unsafe.Pointer(&(*ys)[batch()*x.m*x.n]) }
+		p.bias = func() unsafe.Pointer { return pointer(*bias) }
+	}
+}
+
+func inferMatMul(c *op.Call) error {
+	if err := c.Need(2); err != nil {
+		return err
+	}
+	s, err := matmulShape(c, c.In[0].Shape, c.In[1].Shape)
+	if err != nil {
+		return err
+	}
+	c.Set(0, productType(c), s)
+	return nil
+}
+
+// productType is the type of a product: that of A, but FP32 where A is quantised, or a weight that is stored narrow.
+func productType(c *op.Call) tensor.DType {
+	if c.In[0].Quant != nil || c.Num == num.FP16 || c.Num == num.BF16 {
+		return tensor.F32
+	}
+	return c.In[0].DType
+}
+
+func prepareMatMul(c *op.Call) (op.Run, error) {
+	x := newMatrices(c.In[0].Shape, c.In[1].Shape)
+	return x.prepare(c, nil)
+}
+
+// prepare dispatches by the operands' types. The bias is a row of N, or nil.
+func (x *matrices) prepare(c *op.Call, bias *tensor.Tensor) (op.Run, error) {
+	a, w, y := c.In[0], c.In[1], c.Out[0]
+	lo, hi := activation(c)
+	switch {
+	case a.Quant != nil && w.Quant != nil && y.Quant != nil:
+		return x.prepareQuant(c, bias)
+	case a.Quant != nil || y.Quant != nil:
+		return nil, c.Errorf("operands %v, %v and result %v: not all are quantised", a, w, y)
+	case w.Quant != nil && c.Attrs.Bool("dynamic_quantize", false):
+		return x.prepareHybrid(c, bias)
+	}
+	switch a.DType {
+	case tensor.I32:
+		return plainProduct[int32](c, x), nil
+	case tensor.I64:
+		return plainProduct[int64](c, x), nil
+	case tensor.U32:
+		return plainProduct[uint32](c, x), nil
+	case tensor.U64:
+		return plainProduct[uint64](c, x), nil
+	case tensor.F64:
+		if bias == nil {
+			run := plainProduct[float64](c, x)
+			return func() error {
+				err := run()
+				bound64(c, y)
+				return err
+			}, nil
+		}
+	case tensor.F32, tensor.F16, tensor.BF16:
+	default:
+		return nil, c.Errorf("operands of type %v", a.DType)
+	}
+	fa, fy, fb := newFloats(a), newFloats(y), newFloats(bias)
+	var as, ys, bs []float32
+	run, err := x.floatProducts(c, w, &as, &ys, &bs, lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		as, ys, bs = fa.get(), fy.room(), fb.get()
+		if len(ys) > 0 {
+			run()
+			fy.put()
+		}
+		return nil
+	}, nil
+}
+
+// bound64 applies the fused activation to float64.
+func bound64(c *op.Call, y *tensor.Tensor) {
+	if lo, hi := bounds64(c); !math.IsInf(lo, -1) || !math.IsInf(hi, 1) {
+		v := tensor.Of[float64](y)
+		for i := range v {
+			v[i] = math.Max(lo, math.Min(hi, v[i]))
+		}
+	}
+}
+
+// plainProduct is the product of types that no kernel serves.
+func plainProduct[T int32 | int64 | uint32 | uint64 | float64](c *op.Call, x *matrices) op.Run {
+	body := func(from, to int) {
+		as, ws, ys := tensor.Of[T](c.In[0]), tensor.Of[T](c.In[1]), tensor.Of[T](c.Out[0])
+		for r := from; r < to; r++ {
+			b, i := r/x.m, r%x.m
+			for j := range x.n {
+				var sum T
+				for k := range x.k {
+					sum += T(as[x.aOff[b]+x.aAt(i, k)] * ws[x.bOff[b]+x.bAt(k, j)])
+				}
+				ys[r*x.n+j] = sum
+			}
+		}
+	}
+	return func() error {
+		c.Par.For(x.batch*x.m, 1, body)
+		return nil
+	}
+}
