@@ -108,8 +108,6 @@ func (t table) field(i int) int {
 	return t.at + off
 }
 
-func (t table) has(i int) bool { return t.field(i) != 0 }
-
 func (t table) i8(i, def int) int {
 	if at := t.field(i); at != 0 {
 		if b := t.r.bytes(at, 1); b != nil {

@@ -81,25 +81,8 @@ func (x *index) only(v *model.Value) *model.Node {
 	return x.readers[v][0]
 }
 
-// replace makes every reader of old read new instead, subgraphs and the graph's outputs included.
-func replace(g *model.Graph, old, new *model.Value) {
-	swap := func(list []*model.Value) {
-		for i, v := range list {
-			if v == old {
-				list[i] = new
-			}
-		}
-	}
-	g.Walk(func(_ *model.Graph, n *model.Node) {
-		swap(n.In)
-		for _, sub := range n.Graphs {
-			swap(sub.Outputs)
-		}
-	})
-	swap(g.Outputs)
-}
-
-// replaceAll is replace for many values in one walk; chains of replacements are followed.
+// replaceAll makes every reader of a value in m read its replacement instead, subgraphs and the graph's outputs included;
+// chains of replacements are followed.
 func replaceAll(g *model.Graph, m map[*model.Value]*model.Value) {
 	if len(m) == 0 {
 		return

@@ -69,10 +69,6 @@ func quantParams(n *model.Node, v *model.Value) *model.QParams {
 // liftQuant turns QDQ pairs with constant parameters into values that carry these.
 func liftQuant(c *Context, g *model.Graph) error {
 	x := newIndex(g)
-	type key struct {
-		v *model.Value
-		q string
-	}
 	for _, n := range g.Nodes {
 		switch n.Op {
 		case "QuantizeLinear":

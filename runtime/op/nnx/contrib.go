@@ -23,7 +23,6 @@ func byFirst(f32, f64 func(*op.Call) (op.Run, error)) func(*op.Call) (op.Run, er
 // dense is attention over queries, keys and values that Run gathers into [batch, heads, steps, size].
 type dense[T float] struct {
 	sdpa[T]
-	put func()
 }
 
 // newDense prepares the shapes; y is laid out as [batch, qLen, heads*dv].
