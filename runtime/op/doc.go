@@ -5,8 +5,6 @@
 //	elem  elementwise, comparison, cast, reduction, normalisation, activation, random
 //	move  shape, indexing, joining, padding, resizing, selection, strings, sequences
 //	nn    convolution, matrix products, pooling, recurrent layers, attention, quantisation
-//	signal  DFT, STFT, windows, mel weights
-//	tree  ai.onnx.ml: trees, encoders and other classic models
 //
 // Package runtime/ops joins them. Operators see tensors and attributes, never the graph; If, Loop and Scan, which
 // hold graphs, belong to runtime/exec. Heavy operators drive the rows of package kernels; the others are their own
