@@ -125,14 +125,14 @@ func (l *Locator) compare(s *plan.Step, i int, t *tensor.Tensor, want []float64)
 
 // reference evaluates a step's operator on real numbers in FP32.
 func reference(s *plan.Step, in, out []*tensor.Tensor) ([][]float64, error) {
-	name, kernel := s.Op, s.Kernel
+	kernel := s.Kernel
 	c := &op.Call{Name: s.Name, Op: s.Op, Attrs: s.Attrs}
 	switch s.Op {
 	case "Quantize", "Dequantize":
 		v, err := Reals(in[0], in[0].Quant)
 		return [][]float64{v}, err
 	case "Table":
-		name = s.Attrs.Str("of", "")
+		name := s.Attrs.Str("of", "")
 		var ok bool
 		if kernel, ok = ops.Lookup(name); !ok {
 			return nil, fmt.Errorf("the table stands for %q, which is no operator", name)
