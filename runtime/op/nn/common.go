@@ -10,7 +10,7 @@ import (
 )
 
 // Ops is the table of this family.
-var Ops = join(convOps, matmulOps, poolOps, quantOps, einsumOps, contribOps)
+var Ops = join(convOps, deformOps, matmulOps, nbitsOps, poolOps, quantOps, einsumOps, contribOps, integerOps, qlinearOps)
 
 func join(tables ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}

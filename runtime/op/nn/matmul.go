@@ -178,9 +178,14 @@ func (x *matrices) floatProducts(c *op.Call, w *tensor.Tensor, as, ys, bias *[]f
 	if err != nil {
 		return nil, err
 	}
+	return x.sourceProducts(c, from, as, ys, bias, lo, hi), nil
+}
+
+// sourceProducts is floatProducts with w from a source.
+func (x *matrices) sourceProducts(c *op.Call, from *source[float32], as, ys, bias *[]float32, lo, hi float32) func() {
 	if c.Num != num.BF16 {
 		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		return matProducts(c, x, row, from, func() []float32 { return *as }, matEpilogue[float32, float32](x, ys, bias, lo, hi)), nil
+		return matProducts(c, x, row, from, func() []float32 { return *as }, matEpilogue[float32, float32](x, ys, bias, lo, hi))
 	}
 	narrow := make([]uint16, c.In[0].Len())
 	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
@@ -188,7 +193,7 @@ func (x *matrices) floatProducts(c *op.Call, w *tensor.Tensor, as, ys, bias *[]f
 	return func() {
 		half.ToBF16(narrow, *as)
 		run()
-	}, nil
+	}
 }
 
 // matEpilogue lets the kernel write bias and bounds itself.
