@@ -1,8 +1,12 @@
 package nn
 
 import (
-	"github.com/edgerun/edgerun/internal/fmath"
+	"fmt"
+	"math"
+	"unsafe"
+
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -144,18 +148,16 @@ func inferConvTranspose(c *op.Call) error {
 	return nil
 }
 
-// prepareConvTranspose gathers, for each output position, the taps of inputs that reach it: y[o] = b + Σ over kernel positions t in order, over
-// input channels i in order, of x[(o + begin - t*dilation)/stride][i] * w[i][t][o's channel].
-func prepareConvTranspose(c *op.Call) (op.Run, error) {
-	t, _, err := transposedWindow(c, c.In[0].Shape, c.In[1].Shape)
-	if err != nil {
-		return nil, err
-	}
-	if !t.nhwc {
-		return nil, c.Errorf("BUG: layout NCHW reached the kernel")
-	}
-	xt, wt, yt := c.In[0], c.In[1], c.Out[0]
-	taps := t.taps()
+// phase is a set of output positions that the same taps reach: those with equal remainders by the strides. Over them a
+// transposed convolution is a convolution with these taps alone.
+type phase struct {
+	taps []int
+	// out lists the positions; in holds, for each of them, the input position under each tap, -1 where there is none.
+	out, in []int32
+}
+
+// phases sorts the output positions. Taps that reach no input are left out.
+func (t *transposedConv) phases() []*phase {
 	// For each dimension: output position, kernel position -> input position or -1.
 	var table [3][]int32
 	for d := range 3 {
@@ -171,116 +173,262 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 			}
 		}
 	}
-	// The same walk as a convolution, with the roles of in and out exchanged.
+	// The walk is that of a convolution, with the roles of in and out exchanged.
 	walk := &window{in: t.out, out: t.in, kernel: t.kernel, rank: t.rank}
-	positions, inPos := walk.positions(), walk.inPositions()
-	m := t.batch * positions
-	shares := max(1, min(4*c.Par.Threads(), m))
-	offs := make([][]int32, shares)
-	for i := range offs {
-		offs[i] = make([]int32, taps)
+	offs := make([]int32, t.taps())
+	byKey := map[[3]int]*phase{}
+	var list []*phase
+	for p := range walk.positions() {
+		at := [3]int{p / (t.in[2] * t.in[1]), p / t.in[2] % t.in[1], p % t.in[2]}
+		for d := range at {
+			at[d] %= t.stride[d]
+		}
+		ph := byKey[at]
+		if ph == nil {
+			ph = &phase{}
+			for k := range t.taps() {
+				pos := [3]int{k / (t.kernel[2] * t.kernel[1]), k / t.kernel[2] % t.kernel[1], k % t.kernel[2]}
+				live := true
+				for d := range pos {
+					live = live && (at[d]+t.begin[d]-pos[d]*t.dilation[d])%t.stride[d] == 0
+				}
+				if live {
+					ph.taps = append(ph.taps, k)
+				}
+			}
+			byKey[at] = ph
+			list = append(list, ph)
+		}
+		walk.offsets(&table, p, offs)
+		ph.out = append(ph.out, int32(p))
+		for _, k := range ph.taps {
+			ph.in = append(ph.in, offs[k])
+		}
 	}
-	if xt.Quant != nil && yt.Quant != nil && wt.Quant != nil {
-		if !wt.HasData() || !xt.Quant.PerTensor() || !yt.Quant.PerTensor() {
-			return nil, c.Errorf("quantised transposed convolution needs activations per tensor and constant weights")
-		}
-		w := make([]int32, wt.Len())
-		widenInts(w, wt)
-		axis, q := wt.Quant.Axis, wt.Quant
-		last := len(wt.Shape) - 1
-		if !q.PerTensor() && (axis != last || t.group != 1) {
-			return nil, c.Errorf("weights quantised along axis %d, want %d and one group", axis, last)
-		}
-		r := newRequant(c, xt.Quant, q, yt.Quant, yt.DType)
-		bias := intBias(c.Input(2), xt.Quant, q)
-		zx := xt.Quant.ZeroAt(0)
-		x := make([]int32, xt.Len())
-		body := func(from, to int) {
-			for l := from; l < to; l++ {
-				for p := l * m / shares; p < (l+1)*m/shares; p++ {
-					walk.offsets(&table, p%positions, offs[l])
-					for ch := range t.outC {
-						g, o := ch/t.og, ch%t.og
-						acc := bias(ch)
-						for k, off := range offs[l] {
-							if off < 0 {
-								continue
-							}
-							base := (p/positions*inPos+int(off))*t.ic + g*t.cg
-							for i := range t.cg {
-								acc += int64(x[base+i]-zx) * int64(w[((g*t.cg+i)*taps+k)*t.og+o]-q.ZeroAt(min(o, len(q.Scale)-1)))
-							}
+	return list
+}
+
+// transposedProducts makes one product per phase and group and returns the work of one run. store gets the sums of n channels
+// from first on, for output row r.
+func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, row *spec.Row, w *source[B], src func() []A,
+	set func(group int, p *product[A, B, C]), store func(sums []C, r, first int)) func() {
+	var packs []func()
+	var jobs []*product[A, B, C]
+	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
+	for n, ph := range t.phases() {
+		live := len(ph.taps)
+		for g := range t.group {
+			e := newEngine[A, B, C](c.Par, row, t.batch*len(ph.out), live*t.cg, t.og)
+			kind := "transposed/" + itoa(n) + "/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(t.stride, t.dilation, t.begin)
+			pack := attach(c, e, w, kind, func(k, j int) int { return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg])*t.og + j }, func(j int) int { return g*t.og + j })
+			if pack != nil {
+				packs = append(packs, pack)
+			}
+			p := &product[A, B, C]{engine: e}
+			p.gather = func(dst *panel[A], r0, rows int) {
+				x := src()
+				for i := range rows {
+					image, at := (r0+i)/len(ph.out), (r0+i)%len(ph.out)
+					for k, off := range ph.in[at*live : (at+1)*live] {
+						if off < 0 {
+							dst.fill(i, k*t.cg, t.cg, 0)
+							continue
 						}
-						storeInt(yt, p*t.outC+ch, r.of(acc, ch))
+						from := (image*inPos+int(off))*t.ic + g*t.cg
+						dst.put(i, k*t.cg, x[from:from+t.cg])
 					}
 				}
 			}
-		}
-		return func() error {
-			widenInts(x, xt)
-			c.Par.For(shares, 1, body)
-			return nil
-		}, nil
-	}
-	if xt.Quant != nil || yt.Quant != nil {
-		return nil, c.Errorf("input %v, weights %v and output %v: not all are quantised", xt, wt, yt)
-	}
-	x, y, bias := newFloats(xt), newFloats(yt), newFloats(c.Input(2))
-	lo, hi := activation(c)
-	// Weights as [tap][group][in][out].
-	order := func(w []float32) []float32 {
-		r := make([]float32, len(w))
-		for i := range t.ic {
-			for k := range taps {
-				copy(r[(k*t.ic+i)*t.og:(k*t.ic+i+1)*t.og], w[(i*taps+k)*t.og:])
+			p.epilogue = func(sums []C, stride, r0, rows, j0, cols int) {
+				for i := range rows {
+					r := (r0+i)/len(ph.out)*positions + int(ph.out[(r0+i)%len(ph.out)])
+					store(sums[i*stride:i*stride+cols], r, g*t.og+j0)
+				}
 			}
+			if set != nil {
+				set(g, p)
+			}
+			jobs = append(jobs, p.ready())
 		}
-		return r
 	}
-	var wf *floats
-	var w []float32
-	if wt.HasData() {
-		w = op.Packed(c, wt, "transposed", func() []float32 { return order(floatWeights(wt)) })
-	} else {
-		wf = newFloats(wt)
+	return func() {
+		for _, f := range packs {
+			f()
+		}
+		for _, p := range jobs {
+			p.run(c.Par)
+		}
+	}
+}
+
+// prepareConvTranspose computes y[o] = b + Σ over kernel positions t in order, over input channels i in order, of
+// x[(o + begin - t*dilation)/stride][i] * w[i][t][o's channel].
+func prepareConvTranspose(c *op.Call) (op.Run, error) {
+	t, _, err := transposedWindow(c, c.In[0].Shape, c.In[1].Shape)
+	if err != nil {
+		return nil, err
+	}
+	x, w, y := c.In[0], c.In[1], c.Out[0]
+	switch {
+	case x.Quant != nil && y.Quant != nil && w.Quant != nil:
+		return t.quantised(c)
+	case x.Quant != nil || y.Quant != nil:
+		return nil, c.Errorf("input %v, weights %v and output %v: not all are quantised", x, w, y)
+	case c.Attrs.Bool("dynamic_quantize", false) && w.Quant != nil:
+		return t.hybrid(c)
+	case x.DType == tensor.F64:
+		return t.float64s(c)
+	}
+	fx, fy, bias := newFloats(x), newFloats(y), newFloats(c.Input(2))
+	lo, hi := activation(c)
+	from, err := floatSource(c, w, true)
+	if err != nil {
+		return nil, err
 	}
 	var xs, ys, bs []float32
-	body := func(from, to int) {
-		for l := from; l < to; l++ {
-			for p := l * m / shares; p < (l+1)*m/shares; p++ {
-				walk.offsets(&table, p%positions, offs[l])
-				out := ys[p*t.outC : (p+1)*t.outC]
-				if len(bs) > 0 {
-					copy(out, bs)
-				} else {
-					clear(out)
-				}
-				for k, off := range offs[l] {
-					if off < 0 {
-						continue
+	store := func(sums []float32, r, first int) { copy(ys[r*t.outC+first:], sums) }
+	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	run := transposedProducts(c, t, row, from, func() []float32 { return xs }, func(g int, p *product[float32, float32, float32]) {
+		p.lo, p.hi = lo, hi
+		p.bias = func() unsafe.Pointer {
+			if len(bs) == 0 {
+				return nil
+			}
+			return unsafe.Pointer(&bs[g*t.og])
+		}
+	}, store)
+	return func() error {
+		xs, ys, bs = fx.get(), fy.room(), bias.get()
+		if len(ys) > 0 {
+			run()
+			fy.put()
+		}
+		return nil
+	}, nil
+}
+
+// checkQuant fails unless w is constant and quantised per tensor, or per output channel in one group.
+func (t *transposedConv) checkQuant(c *op.Call) error {
+	w := c.In[1]
+	if !w.HasData() {
+		return c.Errorf("quantised transposed convolution needs constant weights")
+	}
+	if last := len(w.Shape) - 1; !w.Quant.PerTensor() && (w.Quant.Axis != last || t.group != 1) {
+		return c.Errorf("weights quantised along axis %d, want %d and one group", w.Quant.Axis, last)
+	}
+	return nil
+}
+
+// sums prepares integer sums; see conv.intSums.
+func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]int32), wide bool, store func(sum int64, r, o int)) func() {
+	x, w := c.In[0], c.In[1]
+	if wide {
+		buf := make([]int32, x.Len())
+		row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
+		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, nil, func(sums []int64, r, first int) {
+			for j, s := range sums {
+				store(s, r, first+j)
+			}
+		})
+		return func() {
+			fill32(buf)
+			run()
+		}
+	}
+	buf := make([]int16, x.Len())
+	row := rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
+	run := transposedProducts(c, t, row, intSource[int16](w, qzero(w.Quant), true, t.outC), func() []int16 { return buf }, nil, func(sums []int32, r, first int) {
+		for j, s := range sums {
+			store(int64(s), r, first+j)
+		}
+	})
+	return func() {
+		fill16(buf)
+		run()
+	}
+}
+
+func (t *transposedConv) quantised(c *op.Call) (op.Run, error) {
+	if err := t.checkQuant(c); err != nil {
+		return nil, err
+	}
+	x, w, y, b := c.In[0], c.In[1], c.Out[0], c.Input(2)
+	if !x.Quant.PerTensor() || !y.Quant.PerTensor() {
+		return nil, c.Errorf("quantised transposed convolution needs activations per tensor")
+	}
+	if b != nil && b.DType != tensor.I32 && b.DType != tensor.I64 && b.DType != tensor.F32 {
+		return nil, c.Errorf("bias of type %v", b.DType)
+	}
+	r := newRequant(c, x.Quant, w.Quant, y.Quant, y.DType)
+	bias := intBias(b, x.Quant, w.Quant)
+	zx := x.Quant.ZeroAt(0)
+	zero := func() int32 { return zx }
+	run := t.sums(c, intFill[int16](x, zero), intFill[int32](x, zero), wideSums(x.DType, w.DType, t.taps()*t.cg), func(sum int64, row, o int) {
+		storeInt(y, row*t.outC+o, r.of(sum+bias(o), o))
+	})
+	return func() error { run(); return nil }, nil
+}
+
+// hybrid quantises each image on the fly; see prepareHybridConv.
+func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
+	if err := t.checkQuant(c); err != nil {
+		return nil, err
+	}
+	x, y, sw := c.In[0], c.Out[0], c.In[1].Quant.Scale
+	if x.DType != tensor.F32 || y.DType != tensor.F32 || wideSums(tensor.I8, c.In[1].DType, t.taps()*t.cg) {
+		return nil, c.Errorf("dynamic_quantize needs f32 input and output and weights of at most 8 bits")
+	}
+	lo, hi := activation(c)
+	q := newDynamic(t.batch, t.positions()*t.ic, c.Attrs.Bool("asymmetric_quantize_inputs", false))
+	bias := newFloats(c.Input(2))
+	var bs, ys []float32
+	run := t.sums(c, func(d []int16) { q.quantise(d, tensor.Of[float32](x)) }, nil, false, func(sum int64, row, o int) {
+		f := float32(float32(sum) * float32(q.scale[row/t.inPositions()]*sw[min(o, len(sw)-1)]))
+		if len(bs) > 0 {
+			f += bs[o]
+		}
+		ys[row*t.outC+o] = clamp(f, lo, hi)
+	})
+	return func() error {
+		bs, ys = bias.get(), tensor.Of[float32](y)
+		run()
+		return nil
+	}, nil
+}
+
+// float64s is the transposed convolution in float64, whose products are rounded one by one.
+func (t *transposedConv) float64s(c *op.Call) (op.Run, error) {
+	b := c.Input(2)
+	if b != nil && b.DType != tensor.F64 || c.In[1].DType != tensor.F64 {
+		return nil, c.Errorf("weights %v and bias %v for an input of type f64", c.In[1], b)
+	}
+	lo, hi := bounds64(c)
+	taps, positions, inPos := t.taps(), t.inPositions(), t.positions()
+	list := t.phases()
+	return func() error {
+		x, w, y := tensor.Of[float64](c.In[0]), tensor.Of[float64](c.In[1]), tensor.Of[float64](c.Out[0])
+		for _, ph := range list {
+			for r := range t.batch * len(ph.out) {
+				image, at := r/len(ph.out), r%len(ph.out)
+				for ch := range t.outC {
+					g, o := ch/t.og, ch%t.og
+					sum := 0.0
+					if b != nil {
+						sum = tensor.Of[float64](b)[ch]
 					}
-					in := xs[(p/positions*inPos+int(off))*t.ic:][:t.ic]
-					for i, v := range in {
-						row := w[(k*t.ic+i)*t.og:][:t.og]
-						dst := out[i/t.cg*t.og:][:t.og]
-						for o := range dst {
-							dst[o] = fmath.FMA(v, row[o], dst[o])
+					for k, tap := range ph.taps {
+						off := ph.in[at*len(ph.taps)+k]
+						if off < 0 {
+							continue
+						}
+						for i := range t.cg {
+							sum += float64(x[(image*inPos+int(off))*t.ic+g*t.cg+i] * w[((g*t.cg+i)*taps+tap)*t.og+o])
 						}
 					}
-				}
-				for o, v := range out {
-					out[o] = clamp(v, lo, hi)
+					y[(image*positions+int(ph.out[at]))*t.outC+ch] = math.Max(lo, math.Min(hi, sum))
 				}
 			}
 		}
-	}
-	return func() error {
-		xs, ys, bs = x.get(), y.room(), bias.get()
-		if wf != nil {
-			w = order(wf.get())
-		}
-		c.Par.For(shares, 1, body)
-		y.put()
 		return nil
 	}, nil
 }
