@@ -37,6 +37,15 @@ func clamp(x, lo, hi float32) float32 {
 	return x
 }
 
+func clampAll(v []float32, lo, hi float32) {
+	if math.IsInf(float64(lo), -1) && math.IsInf(float64(hi), 1) {
+		return
+	}
+	for i, x := range v {
+		v[i] = clamp(x, lo, hi)
+	}
+}
+
 // floats gives f32 access to an input or output of type f32, f16, bf16 or f64. get is called in Run and fills the
 // buffer where the type is another one; put rounds the buffer back.
 type floats struct {

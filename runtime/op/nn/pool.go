@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/ref"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -80,11 +81,17 @@ func nhwcPool(c *op.Call) (*window, error) {
 	return w, nil
 }
 
-// poolLoop calls each for every output position with the input positions under its window, -1 in the padding.
-func poolLoop(c *op.Call, w *window, each func(image, position int, offs []int32)) op.Run {
+// shareCount is the number of shares that poolLoop makes.
+func shareCount(c *op.Call, w *window) int {
+	return max(1, min(4*c.Par.Threads(), w.batch*w.positions()))
+}
+
+// poolLoop calls each for every output position with the input positions under its window, -1 in the padding. Calls with one share
+// never run at once.
+func poolLoop(c *op.Call, w *window, each func(share, image, position int, offs []int32)) op.Run {
 	table := w.table()
 	m := w.batch * w.positions()
-	shares := max(1, min(4*c.Par.Threads(), m))
+	shares := shareCount(c, w)
 	offs := make([][]int32, shares)
 	for i := range offs {
 		offs[i] = make([]int32, w.taps())
@@ -94,7 +101,7 @@ func poolLoop(c *op.Call, w *window, each func(image, position int, offs []int32
 		for l := from; l < to; l++ {
 			for p := l * m / shares; p < (l+1)*m/shares; p++ {
 				w.offsets(&table, p%pos, offs[l])
-				each(p/pos, p%pos, offs[l])
+				each(l, p/pos, p%pos, offs[l])
 			}
 		}
 	}
@@ -111,62 +118,33 @@ func prepareMaxPool(c *op.Call) (op.Run, error) {
 	}
 	x, y := c.In[0], c.Out[0]
 	lo, hi := activation(c)
+	bounded := !math.IsInf(float64(lo), -1) || !math.IsInf(float64(hi), 1)
+	if x.Quant != nil && !x.Quant.PerTensor() {
+		return nil, c.Errorf("quantised pooling needs parameters per tensor")
+	}
+	if x.DType.IsInt() && bounded {
+		if y.Quant == nil {
+			return nil, c.Errorf("act_min and act_max on integers of type %v", x.DType)
+		}
+		r := newRequant(c, y.Quant, nil, y.Quant, y.DType)
+		lo, hi = float32(r.lo), float32(r.hi)
+	}
 	switch x.DType {
 	case tensor.F32:
-		run := maxPool[float32](c, w, x, y)
-		if math.IsInf(float64(lo), -1) && math.IsInf(float64(hi), 1) {
-			return run, nil
-		}
-		return func() error {
-			if err := run(); err != nil {
-				return err
-			}
-			v := tensor.Of[float32](y)
-			for i := range v {
-				v[i] = clamp(v[i], lo, hi)
-			}
-			return nil
-		}, nil
+		return boundedPool(maxPool[float32](c, w, x, y), y, bounded, lo, hi), nil
 	case tensor.F64:
-		return maxPool[float64](c, w, x, y), nil
+		return boundedPool(maxPool[float64](c, w, x, y), y, bounded, float64(lo), float64(hi)), nil
 	case tensor.I8:
-		run := maxPool[int8](c, w, x, y)
-		if y.Quant == nil || math.IsInf(float64(lo), -1) && math.IsInf(float64(hi), 1) {
-			return run, nil
-		}
-		r := newRequant(c, y.Quant, nil, y.Quant, y.DType)
-		return func() error {
-			if err := run(); err != nil {
-				return err
-			}
-			v := tensor.Of[int8](y)
-			for i := range v {
-				v[i] = int8(min(max(int32(v[i]), r.lo), r.hi))
-			}
-			return nil
-		}, nil
+		return boundedPool(maxPool[int8](c, w, x, y), y, bounded, int8(lo), int8(hi)), nil
 	case tensor.U8:
-		run := maxPool[uint8](c, w, x, y)
-		if y.Quant == nil || math.IsInf(float64(lo), -1) && math.IsInf(float64(hi), 1) {
-			return run, nil
-		}
-		r := newRequant(c, y.Quant, nil, y.Quant, y.DType)
-		return func() error {
-			if err := run(); err != nil {
-				return err
-			}
-			for i, v := range y.Data {
-				y.Data[i] = uint8(min(max(int32(v), r.lo), r.hi))
-			}
-			return nil
-		}, nil
+		return boundedPool(maxPool[uint8](c, w, x, y), y, bounded, uint8(lo), uint8(hi)), nil
 	case tensor.I16:
-		return maxPool[int16](c, w, x, y), nil
+		return boundedPool(maxPool[int16](c, w, x, y), y, bounded, int16(lo), int16(hi)), nil
 	case tensor.F16, tensor.BF16:
 		fx, fy := newFloats(x), newFloats(y)
 		a := &tensor.Tensor{DType: tensor.F32, Shape: x.Shape, Data: tensor.Bytes(fx.buf)}
 		b := &tensor.Tensor{DType: tensor.F32, Shape: y.Shape, Data: tensor.Bytes(fy.buf)}
-		run := maxPool[float32](c, w, a, b)
+		run := boundedPool(maxPool[float32](c, w, a, b), b, bounded, lo, hi)
 		return func() error {
 			fx.get()
 			if err := run(); err != nil {
@@ -179,11 +157,32 @@ func prepareMaxPool(c *op.Call) (op.Run, error) {
 	return nil, c.Errorf("input of type %v", x.DType)
 }
 
+// boundedPool applies the fused activation.
+func boundedPool[T float32 | float64 | int8 | uint8 | int16](run op.Run, y *tensor.Tensor, bounded bool, lo, hi T) op.Run {
+	if !bounded {
+		return run
+	}
+	return func() error {
+		if err := run(); err != nil {
+			return err
+		}
+		v := tensor.Of[T](y)
+		for i, x := range v {
+			if x < lo {
+				v[i] = lo
+			} else if x > hi {
+				v[i] = hi
+			}
+		}
+		return nil
+	}
+}
+
 func maxPool[T float32 | float64 | int8 | uint8 | int16](c *op.Call, w *window, x, y *tensor.Tensor) op.Run {
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
 	index := c.Output(1)
 	columnMajor := c.Attrs.Int("storage_order", 0) == 1
-	return poolLoop(c, w, func(image, p int, offs []int32) {
+	return poolLoop(c, w, func(_, image, p int, offs []int32) {
 		in, out := tensor.Of[T](x), tensor.Of[T](y)[(image*pos+p)*ch:][:ch]
 		first := true
 		for _, o := range offs {
@@ -269,7 +268,8 @@ func prepareGlobalAverage(c *op.Call) (op.Run, error) { return prepareAverage(c,
 
 func prepareAveragePool(c *op.Call) (op.Run, error) { return prepareAverage(c, false) }
 
-// prepareAverage sums the positions of a window in 16 lanes (position mod 16, counted over the window), then pairwise.
+// prepareAverage sums the positions of a window in 16 lanes (position mod 16, counted over the window), then pairwise, and divides
+// by their number.
 func prepareAverage(c *op.Call, global bool) (op.Run, error) {
 	w, err := nhwcPool(c)
 	if err != nil {
@@ -277,64 +277,113 @@ func prepareAverage(c *op.Call, global bool) (op.Run, error) {
 	}
 	x, y := c.In[0], c.Out[0]
 	div := divisors(c, w, global)
-	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
-	if x.Quant != nil && y.Quant != nil {
-		if !x.Quant.PerTensor() || !y.Quant.PerTensor() {
-			return nil, c.Errorf("quantised pooling needs parameters per tensor")
-		}
-		zx := x.Quant.ZeroAt(0)
-		base := newRequant(c, x.Quant, nil, y.Quant, y.DType)
-		scales := make([]requant, len(div))
-		for i, n := range div {
-			r := base
-			r.scale = []float32{float32(float64(x.Quant.Scale[0]) / float64(y.Quant.Scale[0]) / float64(max(1, n)))}
-			scales[i] = r
-		}
-		ints := make([]int32, x.Len())
-		run := poolLoop(c, w, func(image, p int, offs []int32) {
-			for i := range ch {
-				sum := int64(0)
-				for _, o := range offs {
-					if o >= 0 {
-						sum += int64(ints[(image*inPos+int(o))*ch+i] - zx)
-					}
-				}
-				storeInt(y, (image*pos+p)*ch+i, scales[p].of(sum, 0))
-			}
-		})
+	switch {
+	case x.Quant != nil && y.Quant != nil:
+		return quantAverage(c, w, div)
+	case x.Quant != nil || y.Quant != nil:
+		return nil, c.Errorf("input %v and output %v: not both are quantised", x, y)
+	case x.DType == tensor.F64:
+		run := average(c, w, div, func() ([]float64, []float64) { return tensor.Of[float64](x), tensor.Of[float64](y) })
 		return func() error {
-			widenInts(ints, x)
-			return run()
+			err := run()
+			bound64(c, y)
+			return err
 		}, nil
+	}
+	if err := c.Want(0, anyFloat...); err != nil {
+		return nil, err
 	}
 	fx, fy := newFloats(x), newFloats(y)
 	lo, hi := activation(c)
 	var in, out []float32
-	run := poolLoop(c, w, func(image, p int, offs []int32) {
-		dst := out[(image*pos+p)*ch:][:ch]
-		n := float32(div[p])
-		for i := range dst {
-			var lanes [16]float32
-			for t, o := range offs {
-				if o >= 0 {
-					lanes[t&15] += in[(image*inPos+int(o))*ch+i]
-				}
-			}
-			for half := 8; half > 0; half /= 2 {
-				for k := range half {
-					lanes[k] += lanes[k+half]
-				}
-			}
-			dst[i] = clamp(lanes[0]/n, lo, hi)
-		}
-	})
+	run := average(c, w, div, func() ([]float32, []float32) { return in, out })
 	return func() error {
 		in, out = fx.get(), fy.room()
 		if err := run(); err != nil {
 			return err
 		}
+		clampAll(out, lo, hi)
 		fy.put()
 		return nil
+	}, nil
+}
+
+// average fills one lane of all channels per position of the window and adds them up.
+func average[T float32 | float64](c *op.Call, w *window, div []int, data func() (in, out []T)) op.Run {
+	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
+	used := min(16, w.taps())
+	lanes := make([][]T, shareCount(c, w))
+	for i := range lanes {
+		lanes[i] = make([]T, used*ch)
+	}
+	return poolLoop(c, w, func(share, image, p int, offs []int32) {
+		in, out := data()
+		sums := lanes[share]
+		clear(sums)
+		for t, o := range offs {
+			if o < 0 {
+				continue
+			}
+			lane := sums[(t&15)*ch:][:ch]
+			for i, v := range in[(image*inPos+int(o))*ch:][:ch] {
+				lane[i] += v
+			}
+		}
+		// A lane that no position falls into is 0 and changes nothing.
+		for half := 8; half > 0; half /= 2 {
+			for k := half; k < min(used, 2*half); k++ {
+				lane := sums[(k-half)*ch:][:ch]
+				for i, v := range sums[k*ch:][:ch] {
+					lane[i] += v
+				}
+			}
+		}
+		n := T(div[p])
+		for i, v := range sums[:ch] {
+			out[(image*pos+p)*ch+i] = v / n
+		}
+	})
+}
+
+// quantAverage rounds the mean of the reals, from exact sums, to the output.
+func quantAverage(c *op.Call, w *window, div []int) (op.Run, error) {
+	x, y := c.In[0], c.Out[0]
+	if !x.Quant.PerTensor() || !y.Quant.PerTensor() {
+		return nil, c.Errorf("quantised pooling needs parameters per tensor")
+	}
+	if !y.DType.IsInt() || y.DType.Bits() > 32 {
+		return nil, c.Errorf("output of type %v", y.DType)
+	}
+	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
+	zx := int64(x.Quant.ZeroAt(0))
+	base := newRequant(c, x.Quant, nil, y.Quant, y.DType)
+	scales := make([]float32, len(div))
+	for i, n := range div {
+		scales[i] = float32(float64(x.Quant.Scale[0]) / float64(y.Quant.Scale[0]) / float64(max(1, n)))
+	}
+	ints := make([]int32, x.Len())
+	sums := make([][]int64, shareCount(c, w))
+	for i := range sums {
+		sums[i] = make([]int64, ch)
+	}
+	run := poolLoop(c, w, func(share, image, p int, offs []int32) {
+		sum := sums[share]
+		clear(sum)
+		for _, o := range offs {
+			if o < 0 {
+				continue
+			}
+			for i, v := range ints[(image*inPos+int(o))*ch:][:ch] {
+				sum[i] += int64(v) - zx
+			}
+		}
+		for i, v := range sum {
+			storeInt(y, (image*pos+p)*ch+i, ref.Requantise(v, scales[p], base.zero, base.lo, base.hi))
+		}
+	})
+	return func() error {
+		widenInts(ints, x)
+		return run()
 	}, nil
 }
 
@@ -347,7 +396,7 @@ func prepareLpPool(c *op.Call) (op.Run, error) {
 	norm := float64(c.Attrs.Int("p", 2))
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
 	var in, out []float32
-	run := poolLoop(c, w, func(image, p int, offs []int32) {
+	run := poolLoop(c, w, func(_, image, p int, offs []int32) {
 		for i := range ch {
 			sum := 0.0
 			for _, o := range offs {
