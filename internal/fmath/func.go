@@ -2,112 +2,177 @@ package fmath
 
 import "math"
 
-// Exp is e**x within 1 ulp. x = n·ln2 + r with |r| <= ln2/2, where ln2 is split in two so that n·hi is exact; e**r is a
-// polynomial in one FMA chain; 2**n is applied in two steps, so that subnormal results are rounded once.
-func Exp(x float32) float32 {
+// The polynomials below are fitted by fit.py.
+
+// clamp bounds x; NaN stays.
+func clamp(x, lo, hi float32) float32 { return min(max(x, lo), hi) }
+
+// exponential splits e**x into 2**n * (1 + (r + q)): x = n*ln2 + r with |r| <= ln2/2, where ln2 has two parts so that n
+// times the first is exact, and q = e**r - 1 - r = r*r*P(r), to which the part of r that rounding lost is added.
+func exponential(x float32) (n, r, q float32) {
 	const (
 		log2e = 1.44269504
 		ln2hi = 0.693359375
 		ln2lo = -2.12194440e-4
 	)
-	switch {
-	case x != x:
-		return x
-	case x > 88.7229:
-		return float32(math.Inf(1))
-	case x < -103.98:
-		return 0
-	}
-	n := float32(math.RoundToEven(float64(float32(x * log2e))))
-	r := FMA(n, -ln2hi, x)
-	r = FMA(n, -ln2lo, r)
-	p := float32(1.9875691500e-4)
-	p = FMA(p, r, 1.3981999507e-3)
-	p = FMA(p, r, 8.3334519073e-3)
-	p = FMA(p, r, 4.1665795894e-2)
-	p = FMA(p, r, 1.6666665459e-1)
-	p = FMA(p, r, 5.0000001201e-1)
-	p = FMA(p, float32(r*r), r)
-	p = float32(p + 1)
-	half := int32(n) / 2
-	return float32(float32(p*pow2(half)) * pow2(int32(n)-half))
+	n = float32(math.RoundToEven(float64(float32(x * log2e))))
+	high := FMA(n, -ln2hi, x)
+	r = FMA(n, -ln2lo, high)
+	low := FMA(n, -ln2lo, float32(high-r))
+	p := FMA(1.9761725e-4, r, 1.39323215e-3)
+	p = FMA(p, r, 8.33354611e-3)
+	p = FMA(p, r, 4.16664928e-2)
+	p = FMA(p, r, 1.66666657e-1)
+	p = FMA(p, r, 0.5)
+	return n, r, FMA(p, float32(r*r), low)
 }
 
 // pow2 is 2**n for -126 <= n <= 127.
 func pow2(n int32) float32 { return math.Float32frombits(uint32(n+127) << 23) }
 
-// Sigmoid is 1/(1+e**-x).
+// Exp is e**x. The power of two is applied in two steps, so that subnormal results are rounded once and large ones
+// reach infinity.
+func Exp(x float32) float32 {
+	if x != x {
+		return x
+	}
+	n, r, q := exponential(clamp(x, -104, 89))
+	one := float32(1 + r)
+	lost := float32(r - float32(one-1))
+	y := one + float32(lost+q)
+	half := int32(n) >> 1
+	return float32(float32(y*pow2(half)) * pow2(int32(n)-half))
+}
+
+// Expm1 is e**x - 1, exact to the last places also near 0.
+func Expm1(x float32) float32 {
+	if x != x {
+		return x
+	}
+	// Beyond 88 the product overflows one power of two too early.
+	if x > 88 {
+		return Exp(x)
+	}
+	n, r, q := exponential(max(x, -26))
+	s := pow2(int32(n))
+	y := FMA(float32(r+q), s, float32(s-1))
+	if y == 0 {
+		return x // a zero keeps its sign
+	}
+	return y
+}
+
+// Sigmoid is 1/(1+e**-x), computed as e**-|x|/(1+e**-|x|) where x is negative, with most of what rounding the divisor
+// lost put back.
 func Sigmoid(x float32) float32 {
-	if x >= 0 {
-		return 1 / float32(1+Exp(-x))
+	e := Exp(-abs(x))
+	d := float32(1 + e)
+	lost := float32(e - float32(d-1))
+	top := float32(1)
+	if x < 0 {
+		top = e
+	}
+	y := top / d
+	return FMA(-y, lost, y)
+}
+
+// Tanh is the hyperbolic tangent: x + x**3*T(x*x) for |x| < 0.625, else 1 - 2/(e**2|x| + 1).
+func Tanh(x float32) float32 {
+	a := abs(x)
+	if !(a < 0.625) {
+		return sign(1-2/float32(Exp(2*a)+1), x)
+	}
+	s := float32(a * a)
+	t := FMA(-5.69721917e-3, s, 2.06316467e-2)
+	t = FMA(t, s, -5.37372567e-2)
+	t = FMA(t, s, 0.133314103)
+	t = FMA(t, s, -0.333332807)
+	return sign(FMA(float32(t*s), a, a), x)
+}
+
+// Erf is the error function, 1 - e**-t with t = -log(erfc(|x|)) = |x| * (1.125 + R(|x|)).
+func Erf(x float32) float32 {
+	if x != x {
+		return x
+	}
+	a := min(abs(x), 4)
+	r := FMA(1.43967372e-6, a, -2.36976321e-5)
+	r = FMA(r, a, 1.76447662e-4)
+	r = FMA(r, a, -7.58502632e-4)
+	r = FMA(r, a, 1.81913981e-3)
+	r = FMA(r, a, -2.65368086e-4)
+	r = FMA(r, a, -1.91136338e-2)
+	r = FMA(r, a, 1.02770656e-1)
+	r = FMA(r, a, 6.36619866e-1)
+	r = FMA(r, a, 3.37916659e-3)
+	t := FMA(a, 1.125, float32(a*r))
+	return sign(-Expm1(-t), x)
+}
+
+// Log is the natural logarithm.
+func Log(x float32) float32 {
+	switch {
+	case x != x || x > math.MaxFloat32:
+		return x
+	case x < 0:
+		return float32(math.NaN())
+	case x == 0:
+		return float32(math.Inf(-1))
+	}
+	e := int32(0)
+	if x < 0x1p-126 {
+		x, e = x*0x1p23, -23
+	}
+	// x = 2**e * (1+f) with sqrt(1/2) <= 1+f < sqrt(2).
+	const sqrtHalf = 0x3f3504f3
+	u := math.Float32bits(x) - sqrtHalf
+	e += int32(u) >> 23
+	return logarithm(math.Float32frombits(u&0x7fffff+sqrtHalf)-1, float32(e))
+}
+
+// logarithm is log(1+f) + e*ln2, with log(1+f) = f - f*f/2 + f**3*L(f).
+func logarithm(f, e float32) float32 {
+	const (
+		ln2hi = 0.693359375
+		ln2lo = -2.12194440e-4
+	)
+	s := float32(f * f)
+	l := FMA(6.75060302e-2, f, -1.16713785e-1)
+	l = FMA(l, f, 1.18836753e-1)
+	l = FMA(l, f, -1.24060579e-1)
+	l = FMA(l, f, 1.42203212e-1)
+	l = FMA(l, f, -1.66679949e-1)
+	l = FMA(l, f, 2.0002073e-1)
+	l = FMA(l, f, -2.50000089e-1)
+	l = FMA(l, f, 3.33333135e-1)
+	y := float32(float32(f*s) * l)
+	y = FMA(e, ln2lo, y)
+	y = FMA(s, -0.5, y)
+	return FMA(e, ln2hi, float32(f+y))
+}
+
+// Softplus is log(1+e**x) = max(x, 0) + log(1+e**-|x|).
+func Softplus(x float32) float32 {
+	f, e := Exp(-abs(x)), float32(0)
+	if f > 0.41421356 {
+		f, e = float32(0.5*f)-0.5, 1 // 1+f halved; exact
+	}
+	return max(x, 0) + logarithm(f, e)
+}
+
+// Mish is x*tanh(softplus(x)) = x*n/(n+2) with n = e**x * (e**x + 2). Below -87, where e**x has lost digits, so has Mish.
+func Mish(x float32) float32 {
+	if x > 20 {
+		return x
 	}
 	e := Exp(x)
-	return e / float32(1+e)
+	n := FMA(e, e, 2*e)
+	return float32(x*n) / float32(n+2)
 }
 
-// Tanh is the hyperbolic tangent: a polynomial near 0, else 1 - 2/(e**2x + 1).
-func Tanh(x float32) float32 {
-	a := x
-	if a < 0 {
-		a = -a
-	}
-	switch {
-	case x != x:
-		return x
-	case a < 0.625:
-		s := float32(x * x)
-		p := float32(-5.70498872745e-3)
-		p = FMA(p, s, 2.06390887954e-2)
-		p = FMA(p, s, -5.37397155531e-2)
-		p = FMA(p, s, 1.33314422036e-1)
-		p = FMA(p, s, -3.33332819422e-1)
-		return FMA(float32(p*s), x, x)
-	case a > 9.1:
-		return float32(math.Copysign(1, float64(x)))
-	}
-	t := float32(1 - 2/float32(Exp(float32(2*a))+1))
-	if x < 0 {
-		return -t
-	}
-	return t
-}
+func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
-// Erf is the error function, rounded from float64 arithmetic that uses only +, -, *, / and FMA-free steps, so that its
-// bits do not depend on the machine: Abramowitz and Stegun's series near 0, a continued fraction elsewhere would need
-// exp; here both use the Taylor series, which converges for the |x| < 4 where erf is not 1 in float32.
-func Erf(x float32) float32 {
-	a := math.Abs(float64(x))
-	switch {
-	case x != x:
-		return x
-	case a > 3.9192059:
-		return float32(math.Copysign(1, float64(x)))
-	}
-	// erf(x) = 2/sqrt(pi) · e**(-x²) · Σ 2ⁿ x^(2n+1) / (2n+1)!!, all terms positive.
-	s := float64(a * a)
-	term, sum := a, a
-	for n := 1; n < 60; n++ {
-		term = float64(term*float64(2*s)) / float64(2*n+1)
-		sum = float64(sum + term)
-		if term < sum*1e-12 {
-			break
-		}
-	}
-	r := float64(float64(1.1283791670955126*exp64(-s)) * sum)
-	if r > 1 {
-		r = 1
-	}
-	return float32(math.Copysign(r, float64(x)))
-}
-
-// exp64 is e**x for -16 <= x <= 0 in float64 steps whose rounding is spelled out; good to 1e-14.
-func exp64(x float64) float64 {
-	n := math.RoundToEven(float64(x * 1.4426950408889634))
-	r := float64(x-float64(n*0.693147180369123816490)) - float64(n*1.90821492927058770002e-10)
-	term, sum := 1.0, 1.0
-	for i := 1; i < 16; i++ {
-		term = float64(term*r) / float64(i)
-		sum = float64(sum + term)
-	}
-	return math.Ldexp(sum, int(n))
+// sign gives y, which is not negative, the sign of x.
+func sign(y, x float32) float32 {
+	return math.Float32frombits(math.Float32bits(y) | math.Float32bits(x)&(1<<31))
 }
