@@ -1,167 +1,143 @@
 package half
 
-import (
-	"math"
-	"sort"
-)
+import "math"
 
 // Small is a floating-point format of 8 or fewer bits.
 type Small struct {
 	decode []float32
-	// finite lists the non-negative finite values in rising order; the code of finite[i] is codes[i].
-	finite []float32
-	codes  []uint8
+	mbits  int
+	bias   int
+	last   uint8 // code of the largest finite value
 	sign   uint8 // bit of the sign; 0 where there is none
-	nan    int   // code, -1 where there is none
-	inf    int   // code of +Inf, -1 where there is none
+	nan    uint8 // what NaN becomes
+	over   uint8 // what lies beyond the largest value, unless it saturates
 	negZ   bool  // -0 exists
 }
 
 // The formats, as ONNX names them.
 var (
-	E4M3FN   = newSmall(8, 4, 7, 0x7f, -1, true)
-	E4M3FNUZ = newSmall(8, 4, 8, 0x80, -1, false)
-	E5M2     = newSmall(8, 5, 15, 0x7f, 0x7c, true)
-	E5M2FNUZ = newSmall(8, 5, 16, 0x80, -1, false)
-	E2M1     = newSmall(4, 2, 1, -1, -1, true)
-	E8M0     = newE8M0()
+	E4M3FN   = newSmall(Small{mbits: 3, bias: 7, last: 0x7e, sign: 0x80, nan: 0x7f, over: 0x7f, negZ: true})
+	E4M3FNUZ = newSmall(Small{mbits: 3, bias: 8, last: 0x7f, sign: 0x80, nan: 0x80, over: 0x80})
+	E5M2     = newSmall(Small{mbits: 2, bias: 15, last: 0x7b, sign: 0x80, nan: 0x7f, over: 0x7c, negZ: true})
+	E5M2FNUZ = newSmall(Small{mbits: 2, bias: 16, last: 0x7f, sign: 0x80, nan: 0x80, over: 0x80})
+	// E2M1 has neither infinity nor NaN: it always saturates, and NaN becomes -0.
+	E2M1 = newSmall(Small{mbits: 1, bias: 1, last: 7, sign: 8, nan: 8, over: 7, negZ: true})
+	// E8M0 is a power of two without sign, 2**(code-127). Round saturates at both ends.
+	E8M0 = newE8M0()
 )
 
-func newSmall(bits, ebits, bias, nan, inf int, negZ bool) *Small {
-	s := &Small{decode: make([]float32, 1<<bits), sign: 1 << (bits - 1), nan: nan, inf: inf, negZ: negZ}
-	mbits := bits - 1 - ebits
+func newSmall(s Small) *Small {
+	s.decode = make([]float32, 2*int(s.sign))
 	for code := range s.decode {
-		e, m := code>>mbits&(1<<ebits-1), code&(1<<mbits-1)
-		v := math.Ldexp(float64(m)+float64(int(1)<<mbits), e-bias-mbits)
-		if e == 0 {
-			v = math.Ldexp(float64(m), 1-bias-mbits)
-		}
-		if code&int(s.sign) != 0 {
-			v = -v
-			if m == 0 && e == 0 {
-				v = math.Copysign(0, -1)
-			}
-		}
 		mag := code &^ int(s.sign)
+		e, m := mag>>s.mbits, mag&(1<<s.mbits-1)
+		v := math.Ldexp(float64(m)+float64(int(1)<<s.mbits), e-s.bias-s.mbits)
+		if e == 0 {
+			v = math.Ldexp(float64(m), 1-s.bias-s.mbits)
+		}
 		switch {
-		case nan >= 0 && (code == nan || nan < int(s.sign) && mag >= nan), inf >= 0 && mag > inf:
+		case mag > int(s.last) && mag == int(s.over) && s.over != s.nan:
+			v = math.Inf(1)
+		case mag > int(s.last), !s.negZ && code == int(s.sign):
 			v = math.NaN()
-		case inf >= 0 && mag == inf:
-			v = math.Copysign(math.Inf(1), v)
-		case code < int(s.sign):
-			s.finite, s.codes = append(s.finite, float32(v)), append(s.codes, uint8(code))
+		}
+		if code != mag {
+			v = math.Copysign(v, -1)
 		}
 		s.decode[code] = float32(v)
 	}
-	return s
+	return &s
 }
 
-// newE8M0 is a power of two without sign: 2^(code-127).
 func newE8M0() *Small {
-	s := &Small{decode: make([]float32, 256), nan: 0xff, inf: -1}
+	s := &Small{decode: make([]float32, 256), nan: 0xff}
 	for code := range 255 {
-		v := float32(math.Ldexp(1, code-127))
-		s.decode[code] = v
-		s.finite, s.codes = append(s.finite, v), append(s.codes, uint8(code))
+		s.decode[code] = float32(math.Ldexp(1, code-127))
 	}
 	s.decode[255] = float32(math.NaN())
 	return s
 }
 
-// Widen returns the value of a code; exact.
+// Widen returns the value of a code; of the high bits that the format lacks, none may be set.
 func (s *Small) Widen(code uint8) float32 { return s.decode[code] }
 
 // Max is the largest finite value.
-func (s *Small) Max() float32 { return s.finite[len(s.finite)-1] }
+func (s *Small) Max() float32 {
+	if s.sign == 0 {
+		return s.decode[0xfe]
+	}
+	return s.decode[s.last]
+}
 
 // Round returns the code nearest to f, ties to even. Beyond the largest value it saturates, or yields infinity or NaN,
-// whichever the format has, where saturate is false. A format without NaN maps NaN to 0 with the sign bit set.
+// whichever the format has, where saturate is false.
 func (s *Small) Round(f float32, saturate bool) uint8 {
-	if f != f {
-		if s.nan < 0 {
-			return s.sign
+	if s.sign == 0 {
+		return RoundE8M0(f, "nearest", true)
+	}
+	u := math.Float32bits(f)
+	sign := uint8(0)
+	if u>>31 != 0 {
+		sign = s.sign
+	}
+	u &= 0x7fffffff
+	shift := 23 - s.mbits
+	var code uint32
+	switch {
+	case u > 0x7f800000:
+		if s.nan == s.sign {
+			return s.nan
 		}
-		return uint8(s.nan)
+		return s.nan | sign
+	case u == 0x7f800000:
+		code = 0xff
+	case u >= uint32(128-s.bias)<<23:
+		code = (u+1<<(shift-1)-1+u>>shift&1)>>shift - uint32(127-s.bias)<<s.mbits
+	default: // a power of two whose last place is the format's smallest number makes the sum round to a multiple of that
+		magic := uint32(128-s.bias+shift) << 23
+		code = math.Float32bits(math.Float32frombits(u)+math.Float32frombits(magic)) - magic
 	}
-	neg := math.Signbit(float64(f))
-	mag := f
-	if neg {
-		mag = -f
-	}
-	if s.sign == 0 && neg {
-		mag = 0
-	}
-	code := s.magnitude(mag, saturate)
-	if !neg || s.sign == 0 || int(code) == s.nan && s.nan == int(s.sign) || code == 0 && !s.negZ {
-		return code
-	}
-	return code | s.sign
-}
-
-func (s *Small) magnitude(mag float32, saturate bool) uint8 {
-	last := len(s.finite) - 1
-	top := s.finite[last]
-	over := math.IsInf(float64(mag), 0)
-	if !over && mag > top {
-		// Half a step beyond the largest value rounds away from it.
-		step := float64(top)
-		if last > 0 {
-			step = float64(top) - float64(s.finite[last-1])
-		}
-		over = float64(mag)-float64(top) > step/2 || float64(mag)-float64(top) == step/2 && s.codes[last]&1 == 1
-		if !over {
-			return s.codes[last]
+	c := s.last
+	if code <= uint32(s.last) {
+		c = uint8(code)
+	} else if !saturate {
+		if c = s.over; c == s.sign {
+			return c
 		}
 	}
-	if over {
-		switch {
-		case saturate || s.nan < 0 && s.inf < 0:
-			return s.codes[last]
-		case s.inf >= 0:
-			return uint8(s.inf)
-		}
-		return uint8(s.nan)
-	}
-	i := sort.Search(len(s.finite), func(i int) bool { return s.finite[i] >= mag })
-	if i == 0 || s.finite[i] == mag {
-		return s.codes[i]
-	}
-	lo, hi := float64(mag)-float64(s.finite[i-1]), float64(s.finite[i])-float64(mag)
-	if lo < hi || lo == hi && s.codes[i-1]&1 == 0 {
-		return s.codes[i-1]
-	}
-	return s.codes[i]
-}
-
-// RoundE8M0 rounds f to a power of two: mode "up", "down" or "nearest" (ties up).
-func RoundE8M0(f float32, mode string, saturate bool) uint8 {
-	if f != f || f < 0 {
-		return 0xff
-	}
-	if f == 0 {
+	if c == 0 && !s.negZ {
 		return 0
 	}
-	if math.IsInf(float64(f), 1) {
-		if saturate {
-			return 0xfe
-		}
-		return 0xff
+	return c | sign
+}
+
+// RoundE8M0 rounds f to a power of two: mode "up", "down" or "nearest" (ties up). What lies beyond the format's range,
+// zero among it, saturates, or yields NaN where saturate is false. Negative numbers and NaN yield NaN.
+func RoundE8M0(f float32, mode string, saturate bool) uint8 {
+	const nan = 0xff
+	if f != f || f < 0 {
+		return nan
 	}
-	frac, exp := math.Frexp(float64(f)) // f = frac * 2^exp, frac in [.5, 1)
-	e := exp - 1
+	low, high := uint8(nan), uint8(nan)
+	if saturate {
+		low, high = 0, 0xfe
+	}
 	switch {
-	case frac == .5:
-	case mode == "up", mode == "nearest" && frac >= .75:
+	case f == 0:
+		return low
+	case f > math.MaxFloat32:
+		return high
+	}
+	frac, exp := math.Frexp(float64(f)) // f = frac * 2**exp with frac in [.5, 1)
+	e := exp - 1
+	if mode == "up" && frac > .5 || mode == "nearest" && frac >= .75 {
 		e++
 	}
-	if e < -127 {
-		return 0
-	}
-	if e > 127 {
-		if saturate {
-			return 0xfe
-		}
-		return 0xff
+	switch {
+	case e < -127:
+		return low
+	case e > 127:
+		return high
 	}
 	return uint8(e + 127)
 }
