@@ -103,13 +103,11 @@ func transposedWindow(c *op.Call, x, w tensor.Shape) (*transposedConv, tensor.Sh
 			if want != nil {
 				o = want[i]
 			}
+			// The rest goes to the end for SAME_UPPER, else to the beginning. pads do not count here.
 			total := max(0, full-o)
-			begin = total / 2
-			if auto == "SAME_LOWER" || auto != "SAME_UPPER" && want != nil && auto != "NOTSET" {
-				begin = total - total/2
-			}
-			if want != nil && auto == "NOTSET" && c.Attrs.Has("pads") {
-				begin = pads[i]
+			begin = total - total/2
+			if auto == "SAME_UPPER" {
+				begin = total / 2
 			}
 			out[i] = o
 		case auto == "VALID":

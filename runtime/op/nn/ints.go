@@ -212,6 +212,9 @@ func zeroAt(t *tensor.Tensor) func(o int) int32 {
 	}
 }
 
+// scaleTypes lists the types of scales.
+var scaleTypes = []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.F64, tensor.I32, tensor.F8E8M0}
+
 // scaleAt reads a scale, per tensor or per channel, at run time.
 func scaleAt(t *tensor.Tensor) func(o int) float32 {
 	return func(o int) float32 {
@@ -221,6 +224,12 @@ func scaleAt(t *tensor.Tensor) func(o int) float32 {
 			return half.FromF16(tensor.Of[uint16](t)[i])
 		case tensor.BF16:
 			return half.FromBF16(tensor.Of[uint16](t)[i])
+		case tensor.F64:
+			return float32(tensor.Of[float64](t)[i])
+		case tensor.I32:
+			return float32(tensor.Of[int32](t)[i])
+		case tensor.F8E8M0:
+			return half.E8M0.Widen(t.Data[i])
 		}
 		return tensor.Of[float32](t)[i]
 	}

@@ -44,51 +44,133 @@ func prepareQuantize(c *op.Call) (op.Run, error) {
 	if !y.DType.IsInt() || y.DType.Bits() > 32 {
 		return nil, c.Errorf("output of type %v", y.DType)
 	}
-	n := x.Len()
-	lo, hi := y.DType.IntRange()
-	ch := channelOf(y.Shape, y.Quant)
 	q := y.Quant
-	round := func(i int, f float64) {
-		v := math.RoundToEven(f) + float64(q.ZeroAt(ch(i)))
-		if !(v > float64(lo)) { // NaN becomes the lowest
-			v = float64(lo)
-		}
-		storeInt(y, i, int32(int64(min(v, float64(hi)))))
+	if err := fitQuant(c, y.Shape, q); err != nil {
+		return nil, err
 	}
 	if x.Quant != nil {
-		in := make([]int32, n)
-		xc := channelOf(x.Shape, x.Quant)
-		same := x.Quant.PerTensor() && q.PerTensor()
-		m := float32(float64(x.Quant.Scale[0]) / float64(q.Scale[0]))
-		zx := x.Quant.ZeroAt(0)
-		body := func(from, to int) {
-			for i := from; i < to; i++ {
-				if same {
-					round(i, float64(float32(in[i]-zx)*m))
-				} else {
-					k := xc(i)
-					round(i, float64(float32(in[i]-x.Quant.ZeroAt(k))*float32(float64(x.Quant.Scale[k])/float64(q.Scale[ch(i)]))))
-				}
-			}
-		}
-		return func() error {
-			widenInts(in, x)
-			c.Par.For(n, 1<<14, body)
-			return nil
-		}, nil
+		return prepareRequantize(c)
+	}
+	if err := c.Want(0, anyFloat...); err != nil {
+		return nil, err
 	}
 	f := newFloats(x)
 	var in []float32
-	body := func(from, to int) {
-		for i := from; i < to; i++ {
-			round(i, float64(in[i]/q.Scale[ch(i)]))
+	body := func(from, to int) { roundAll(y, in, from, to, q.Scale[0], q.ZeroAt(0)) }
+	if !q.PerTensor() {
+		ch := channelOf(y.Shape, q)
+		lo, hi := y.DType.IntRange()
+		body = func(from, to int) {
+			for i := from; i < to; i++ {
+				k := ch(i)
+				storeInt(y, i, nearest(float64(in[i]/q.Scale[k]), q.ZeroAt(k), lo, hi))
+			}
 		}
 	}
 	return func() error {
 		in = f.get()
-		c.Par.For(n, 1<<14, body)
+		forElements(c, y, body)
 		return nil
 	}, nil
+}
+
+// prepareRequantize goes from one set of parameters to another.
+func prepareRequantize(c *op.Call) (op.Run, error) {
+	x, y := c.In[0], c.Out[0]
+	if !x.DType.IsInt() || x.DType.Bits() > 32 {
+		return nil, c.Errorf("input of type %v", x.DType)
+	}
+	if err := fitQuant(c, x.Shape, x.Quant); err != nil {
+		return nil, err
+	}
+	read := intReader(x)
+	lo, hi := y.DType.IntRange()
+	one := func(v int32, from, to int) int32 {
+		m := float32(float64(x.Quant.Scale[from]) / float64(y.Quant.Scale[to]))
+		return nearest(float64(float32(v-x.Quant.ZeroAt(from))*m), y.Quant.ZeroAt(to), lo, hi)
+	}
+	xc, yc := channelOf(x.Shape, x.Quant), channelOf(y.Shape, y.Quant)
+	body := func(from, to int) {
+		for i := from; i < to; i++ {
+			storeInt(y, i, one(read(i), xc(i), yc(i)))
+		}
+	}
+	if x.Quant.PerTensor() && y.Quant.PerTensor() && x.DType.Bits() == 8 && y.DType.Bits() == 8 {
+		var table [256]byte
+		for i := range table {
+			table[i] = byte(one(byteValue(x.DType, i), 0, 0))
+		}
+		body = func(from, to int) {
+			for i, v := range x.Data[from:to] {
+				y.Data[from+i] = table[v]
+			}
+		}
+	}
+	return func() error {
+		forElements(c, y, body)
+		return nil
+	}, nil
+}
+
+// fitQuant fails unless the parameters fit the shape.
+func fitQuant(c *op.Call, shape tensor.Shape, q *tensor.QParams) error {
+	if n := len(q.Scale); n != 1 && (q.Axis < 0 || q.Axis >= len(shape) || n != shape[q.Axis]) {
+		return c.Errorf("%d scales along axis %d of %v", n, q.Axis, shape)
+	}
+	return nil
+}
+
+// forElements runs body over the elements of y. Shares of packed types begin at a byte.
+func forElements(c *op.Call, y *tensor.Tensor, body func(from, to int)) {
+	if y.DType.Bits() < 8 {
+		if n := y.Len(); n > 0 {
+			body(0, n)
+		}
+		return
+	}
+	c.Par.For(y.Len(), 1<<14, body)
+}
+
+// nearest is the integer nearest to f, half to even, plus zero, within the bounds; lo for NaN.
+func nearest(f float64, zero int32, lo, hi int64) int32 {
+	v := math.RoundToEven(f) + float64(zero)
+	if !(v > float64(lo)) {
+		return int32(lo)
+	}
+	return int32(int64(min(v, float64(hi))))
+}
+
+// byteValue is what a stored byte stands for in an 8-bit integer type.
+func byteValue(d tensor.DType, i int) int32 {
+	if d == tensor.I8 {
+		return int32(int8(i))
+	}
+	return int32(uint8(i))
+}
+
+// roundAll writes nearest(in/scale) + zero, saturated, to elements from to to-1 of y.
+func roundAll(y *tensor.Tensor, in []float32, from, to int, scale float32, zero int32) {
+	lo, hi := y.DType.IntRange()
+	switch y.DType {
+	case tensor.I8:
+		roundTo(tensor.Of[int8](y)[from:to], in[from:to], scale, zero, lo, hi)
+	case tensor.U8:
+		roundTo(tensor.Of[uint8](y)[from:to], in[from:to], scale, zero, lo, hi)
+	case tensor.I16:
+		roundTo(tensor.Of[int16](y)[from:to], in[from:to], scale, zero, lo, hi)
+	case tensor.U16:
+		roundTo(tensor.Of[uint16](y)[from:to], in[from:to], scale, zero, lo, hi)
+	default:
+		for i := from; i < to; i++ {
+			storeInt(y, i, nearest(float64(in[i]/scale), zero, lo, hi))
+		}
+	}
+}
+
+func roundTo[T int8 | uint8 | int16 | uint16](out []T, in []float32, scale float32, zero int32, lo, hi int64) {
+	for i, v := range in {
+		out[i] = T(nearest(float64(v/scale), zero, lo, hi))
+	}
 }
 
 func inferDequantize(c *op.Call) error {
@@ -107,27 +189,34 @@ func prepareDequantize(c *op.Call) (op.Run, error) {
 	if !x.DType.IsInt() || x.DType.Bits() > 32 {
 		return nil, c.Errorf("input of type %v", x.DType)
 	}
-	n := x.Len()
-	in := make([]int32, n)
-	ch := channelOf(x.Shape, x.Quant)
 	q := x.Quant
-	body := func(from, to int) {
-		out := tensor.Of[float32](y)
-		if q.PerTensor() {
-			z, s := q.ZeroAt(0), q.Scale[0]
-			for i := from; i < to; i++ {
-				out[i] = float32(in[i]-z) * s
-			}
-			return
+	if err := fitQuant(c, x.Shape, q); err != nil {
+		return nil, err
+	}
+	var body func(from, to int)
+	if q.PerTensor() && x.DType.Bits() == 8 {
+		var table [256]float32
+		for i := range table {
+			table[i] = float32(byteValue(x.DType, i)-q.ZeroAt(0)) * q.Scale[0]
 		}
-		for i := from; i < to; i++ {
-			k := ch(i)
-			out[i] = float32(in[i]-q.ZeroAt(k)) * q.Scale[k]
+		body = func(from, to int) {
+			out := tensor.Of[float32](y)[from:to]
+			for i, v := range x.Data[from:to] {
+				out[i] = table[v]
+			}
+		}
+	} else {
+		read, ch := intReader(x), channelOf(x.Shape, q)
+		body = func(from, to int) {
+			out := tensor.Of[float32](y)
+			for i := from; i < to; i++ {
+				k := ch(i)
+				out[i] = float32(read(i)-q.ZeroAt(k)) * q.Scale[k]
+			}
 		}
 	}
 	return func() error {
-		widenInts(in, x)
-		c.Par.For(n, 1<<14, body)
+		forElements(c, y, body)
 		return nil
 	}, nil
 }
@@ -193,6 +282,24 @@ func inferQuantizeLinear(c *op.Call) error {
 
 func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 	x, s, y := c.In[0], c.In[1], c.Out[0]
+	if err := c.Want(1, scaleTypes...); err != nil {
+		return nil, err
+	}
+	if z := c.Input(2); z != nil && z.Len() != s.Len() {
+		return nil, c.Errorf("%d zero points for %d scales", z.Len(), s.Len())
+	}
+	precision := s.DType
+	if p := c.Attrs.Int("precision", 0); p != 0 {
+		precision = onnxTypes[p]
+	}
+	if x.DType == tensor.F32 && s.DType == tensor.F32 && precision == tensor.F32 && s.Len() == 1 && y.DType.IsInt() && y.DType.Bits() <= 32 {
+		zero := zeroAt(c.Input(2))
+		body := func(from, to int) { roundAll(y, tensor.Of[float32](x), from, to, tensor.Of[float32](s)[0], zero(0)) }
+		return func() error {
+			forElements(c, y, body)
+			return nil
+		}, nil
+	}
 	at, err := blockOf(c, x.Shape, s.Shape)
 	if err != nil {
 		return nil, err
@@ -204,16 +311,15 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The quotient is that of the type in which the division is made.
-	round := func(f float64) float64 { return float64(float32(f)) }
-	if x.DType == tensor.F16 && s.DType == tensor.F16 && c.Attrs.Int("precision", 0) != 1 {
-		round = func(f float64) float64 { return float64(half.FromF16(half.F16(float32(f)))) }
+	divide, ok := division(precision)
+	if !ok {
+		return nil, c.Errorf("precision %v unsupported", precision)
 	}
 	if narrow := narrowFloat(y.DType, c.Attrs.Bool("saturate", true)); narrow != nil {
 		return func() error {
 			read()
 			for i, v := range in {
-				narrow(y, i, float32(round(v/float64(scale(at(i))))))
+				narrow(y, i, float32(divide(v, float64(scale(at(i))))))
 			}
 			return nil
 		}, nil
@@ -230,7 +336,7 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 		read()
 		for i, v := range in {
 			k := at(i)
-			q := math.RoundToEven(round(v/float64(scale(k)))) + float64(zero(k))
+			q := math.RoundToEven(divide(v, float64(scale(k)))) + float64(zero(k))
 			if !(q > float64(lo)) {
 				q = float64(lo)
 			}
@@ -238,6 +344,23 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 		}
 		return nil
 	}, nil
+}
+
+// division is that of a float type: operands and quotient are rounded to it.
+func division(d tensor.DType) (f func(a, b float64) float64, ok bool) {
+	switch d {
+	case tensor.F64:
+		return func(a, b float64) float64 { return a / b }, true
+	case tensor.F32, tensor.I32, tensor.F8E8M0: // scales of the latter two are used as f32
+		return func(a, b float64) float64 { return float64(float32(a) / float32(b)) }, true
+	case tensor.F16:
+		round := func(f float64) float32 { return half.FromF16(half.F16(float32(f))) }
+		return func(a, b float64) float64 { return float64(round(float64(round(a) / round(b)))) }, true
+	case tensor.BF16:
+		round := func(f float64) float32 { return half.FromBF16(half.BF16(float32(f))) }
+		return func(a, b float64) float64 { return float64(round(float64(round(a) / round(b)))) }, true
+	}
+	return nil, false
 }
 
 // numbersOf returns the function that reads x as float64.
@@ -285,6 +408,29 @@ func inferDequantizeLinear(c *op.Call) error {
 
 func prepareDequantizeLinear(c *op.Call) (op.Run, error) {
 	x, s, y := c.In[0], c.In[1], c.Out[0]
+	if err := c.Want(1, scaleTypes...); err != nil {
+		return nil, err
+	}
+	if z := c.Input(2); z != nil && z.Len() != s.Len() {
+		return nil, c.Errorf("%d zero points for %d scales", z.Len(), s.Len())
+	}
+	if x.DType.IsInt() && x.DType.Bits() == 8 && s.DType == tensor.F32 && s.Len() == 1 && y.DType == tensor.F32 {
+		zero := zeroAt(c.Input(2))
+		var table [256]float32
+		body := func(from, to int) {
+			out := tensor.Of[float32](y)[from:to]
+			for i, v := range x.Data[from:to] {
+				out[i] = table[v]
+			}
+		}
+		return func() error {
+			for i := range table {
+				table[i] = float32(byteValue(x.DType, i)-zero(0)) * tensor.Of[float32](s)[0]
+			}
+			forElements(c, y, body)
+			return nil
+		}, nil
+	}
 	at, err := blockOf(c, x.Shape, s.Shape)
 	if err != nil {
 		return nil, err
