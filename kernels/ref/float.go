@@ -146,10 +146,9 @@ func depthwiseF32(a *spec.DepthwiseArgs) {
 			b := (*[4]float32)(bias[c:])
 			c0, c1, c2, c3 = float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
 		}
-		w := unsafe.Add(a.W, 4*c)
-		for _, p := range in {
+		for t, p := range in {
 			if p != nil {
-				x, y := (*[4]float32)(unsafe.Add(p, 4*c)), (*[4]float32)(w)
+				x, y := (*[4]float32)(unsafe.Add(p, 4*c)), (*[4]float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
 				p0, p1 := float64(x[0])*float64(y[0]), float64(x[1])*float64(y[1])
 				p2, p3 := float64(x[2])*float64(y[2]), float64(x[3])*float64(y[3])
 				s0, s1, s2, s3 := c0+p0, c1+p1, c2+p2, c3+p3
@@ -159,7 +158,6 @@ func depthwiseF32(a *spec.DepthwiseArgs) {
 					c0, c1, c2, c3 = float64(float32(s0)), float64(float32(s1)), float64(float32(s2)), float64(float32(s3))
 				}
 			}
-			w = unsafe.Add(w, 4*a.Channels)
 		}
 		o := (*[4]float32)(out[c:])
 		o[0], o[1] = Clamp(float32(c0), a.Lo, a.Hi), Clamp(float32(c1), a.Lo, a.Hi)
