@@ -39,15 +39,9 @@ func prepareFusedMatMul(c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("transBatchA and transBatchB unsupported")
 	}
 	aT, bT := c.Attrs.Bool("transA", false), c.Attrs.Bool("transB", false)
-	var x *matrices
-	if aT {
-		// Batches stay apart, since rows of a transposed operand do not follow each other.
-		x = newMatrices(transposedShape(c.In[0].Shape, true), transposedShape(c.In[1].Shape, bT))
-		if x.batch == 1 && len(c.In[0].Shape) > 2 && x.m != c.In[0].Shape[len(c.In[0].Shape)-1] {
-			return nil, c.Errorf("transA with a batch and a shared B unsupported")
-		}
-	} else {
-		x = newMatrices(c.In[0].Shape, transposedShape(c.In[1].Shape, bT))
+	x := newMatrices(transposedShape(c.In[0].Shape, aT), transposedShape(c.In[1].Shape, bT))
+	if !aT {
+		x.merged()
 	}
 	x.aT, x.bT = aT, bT
 	run, err := x.prepare(c, nil)

@@ -72,7 +72,7 @@ func prepareIntegerToFloat(c *op.Call) (op.Run, error) {
 // dequantised is Σ(a-za)(w-zw) * (sa*sw) + bias, in float32 from the exact sum. a's parameters are one or one per row, w's one or one per
 // column.
 func dequantised(c *op.Call, a, w, sa, sw, za, zw, bias *tensor.Tensor) (op.Run, error) {
-	x := newMatrices(a.Shape, w.Shape)
+	x := newMatrices(a.Shape, w.Shape).merged()
 	if n := sw.Len(); n > 1 && n != x.n || sw.DType != tensor.F32 {
 		return nil, c.Errorf("scales %v for %d columns", sw, x.n)
 	}

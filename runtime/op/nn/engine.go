@@ -46,7 +46,7 @@ type engine[A, B operand, C accum] struct {
 type lane[A operand, C accum] struct {
 	a    []A
 	c    []C
-	offs []int32
+	tile panel[A]
 	args spec.GemmArgs
 }
 
@@ -154,7 +154,8 @@ type product[A, B operand, C accum] struct {
 func (p *product[A, B, C]) ready() *product[A, B, C] {
 	p.outElement = p.row.Out.Bits() / 8
 	for i := range p.lanes {
-		p.lanes[i].offs = make([]int32, p.taps)
+		l := &p.lanes[i]
+		l.tile = panel[A]{l.a, p.row.MR, p.row.KR, make([]int32, p.taps)}
 	}
 	p.body = func(lo, hi int) {
 		for l := lo; l < hi; l++ {
@@ -180,10 +181,9 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 func (p *product[A, B, C]) tile(l *lane[A, C], r0, from, to int) {
 	mr, nr := p.row.MR, p.row.NR
 	n := min(mr, p.m-r0)
-	dst := panel[A]{l.a, mr, p.row.KR, l.offs}
-	p.gather(&dst, r0, n)
+	p.gather(&l.tile, r0, n)
 	for i := n; i < mr; i++ {
-		dst.fill(i, 0, p.k, 0)
+		l.tile.fill(i, 0, p.k, 0)
 	}
 	a := &l.args
 	*a = spec.GemmArgs{K: p.k, Rows: n, Lo: p.lo, Hi: p.hi, Zero: p.zero, QLo: p.qlo, QHi: p.qhi}

@@ -54,6 +54,10 @@ func prepareGemm(c *op.Call) (op.Run, error) {
 	alpha, beta := c.Attrs.Float("alpha", 1), c.Attrs.Float("beta", 1)
 	b := c.Input(2)
 	row := b == nil || len(b.Shape) >= 1 && b.Len() == x.n && b.Shape[len(b.Shape)-1] == x.n && (x.n > 1 || x.m == 1 || b.Len() == 1)
+	switch c.In[0].DType {
+	case tensor.F64, tensor.I32, tensor.I64, tensor.U32, tensor.U64:
+		row = b == nil // plain products have no bias
+	}
 	if alpha == 1 && (beta == 1 || b == nil) && row {
 		return x.prepare(c, b)
 	}
@@ -98,6 +102,7 @@ func (x *matrices) general(c *op.Call, alpha, beta float32, b *tensor.Tensor) (o
 					v[i] += float64(float64(beta) * tensor.Of[float64](b)[i/x.n*bm+i%x.n*bn])
 				}
 			}
+			bound64(c, y)
 			return nil
 		}, nil
 	case tensor.F32, tensor.F16, tensor.BF16:

@@ -80,8 +80,7 @@ func matmulShape(c *op.Call, a, b tensor.Shape) (tensor.Shape, error) {
 	return s, nil
 }
 
-// newMatrices lays out a MatMul of known shapes. Batches that share B and whose A lie one after the other are one tall
-// product.
+// newMatrices lays out a MatMul of known shapes.
 func newMatrices(a, b tensor.Shape) *matrices {
 	if len(a) == 1 {
 		a = tensor.Shape{1, a[0]}
@@ -119,14 +118,18 @@ func newMatrices(a, b tensor.Shape) *matrices {
 			r /= dims[d]
 		}
 	}
-	if x.batch > 1 && x.sameB() && len(ab) == rank {
-		dense := true
-		for i, o := range x.aOff {
-			dense = dense && o == i*x.m*x.k
+	return x
+}
+
+// merged makes one tall product of batches that share B and whose A lie one after the other. A must not be transposed.
+func (x *matrices) merged() *matrices {
+	for i, o := range x.aOff {
+		if o != i*x.m*x.k {
+			return x
 		}
-		if dense {
-			x.m, x.batch, x.aOff, x.bOff = x.m*x.batch, 1, []int{0}, []int{0}
-		}
+	}
+	if x.batch > 1 && x.sameB() {
+		x.m, x.batch, x.aOff, x.bOff = x.m*x.batch, 1, []int{0}, []int{0}
 	}
 	return x
 }
@@ -226,7 +229,7 @@ func productType(c *op.Call) tensor.DType {
 }
 
 func prepareMatMul(c *op.Call) (op.Run, error) {
-	x := newMatrices(c.In[0].Shape, c.In[1].Shape)
+	x := newMatrices(c.In[0].Shape, c.In[1].Shape).merged()
 	return x.prepare(c, nil)
 }
 

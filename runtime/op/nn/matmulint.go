@@ -171,7 +171,7 @@ func inferMatMulInteger(c *op.Call) error {
 }
 
 func prepareMatMulInteger(c *op.Call) (op.Run, error) {
-	x := newMatrices(c.In[0].Shape, c.In[1].Shape)
+	x := newMatrices(c.In[0].Shape, c.In[1].Shape).merged()
 	y := c.Out[0]
 	run, err := x.integerSums(c, c.In[0], c.In[1], c.Input(2), c.Input(3), func(batch func() int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
@@ -237,7 +237,7 @@ func inferQLinearMatMul(c *op.Call) error {
 }
 
 func prepareQLinearMatMul(c *op.Call) (op.Run, error) {
-	x := newMatrices(c.In[0].Shape, c.In[3].Shape)
+	x := newMatrices(c.In[0].Shape, c.In[3].Shape).merged()
 	return x.qlinear(c, c.In[0], c.In[3], [3]*tensor.Tensor{c.In[1], c.In[4], c.In[6]}, [3]*tensor.Tensor{c.Input(2), c.Input(5), c.Input(7)}, nil)
 }
 
