@@ -61,9 +61,14 @@ def describe(raw, typ):
     return tensor(onnx.TensorProto.FromString(raw))
 
 
+def real(f):
+    """Is text, as JSON has no NaN."""
+    return str(np.float32(f))
+
+
 def attribute(a):
-    return {A.INT: lambda: ["int", a.i], A.FLOAT: lambda: ["float", a.f], A.STRING: lambda: ["string", a.s.decode()],
-            A.INTS: lambda: ["ints", list(a.ints)], A.FLOATS: lambda: ["floats", list(a.floats)],
+    return {A.INT: lambda: ["int", a.i], A.FLOAT: lambda: ["float", real(a.f)], A.STRING: lambda: ["string", a.s.decode()],
+            A.INTS: lambda: ["ints", list(a.ints)], A.FLOATS: lambda: ["floats", [real(f) for f in a.floats]],
             A.STRINGS: lambda: ["strings", [s.decode() for s in a.strings]], A.TENSOR: lambda: ["tensor", tensor(a.t)]}[a.type]()
 
 

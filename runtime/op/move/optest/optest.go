@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -133,11 +134,17 @@ func attribute(kv [2]json.RawMessage) (any, error) {
 	case "int":
 		return decode[int64](kv[1])
 	case "float":
-		return decode[float32](kv[1])
+		v, err := decode[real](kv[1])
+		return float32(v), err
 	case "ints":
 		return decode[[]int64](kv[1])
 	case "floats":
-		return decode[[]float32](kv[1])
+		v, err := decode[[]real](kv[1])
+		f := make([]float32, len(v))
+		for i := range v {
+			f[i] = float32(v[i])
+		}
+		return f, err
 	case "string":
 		return decode[string](kv[1])
 	case "strings":
@@ -150,6 +157,15 @@ func attribute(kv [2]json.RawMessage) (any, error) {
 		return v.Tensor()
 	}
 	return nil, fmt.Errorf("kind %q unknown", kind)
+}
+
+// real is written as text, as JSON has no NaN.
+type real float32
+
+func (r *real) UnmarshalText(b []byte) error {
+	v, err := strconv.ParseFloat(string(b), 32)
+	*r = real(v)
+	return err
 }
 
 func decode[T any](b []byte) (T, error) {
