@@ -1,0 +1,275 @@
+package runtime_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/edgerun/edgerun/internal/demo"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/internal/testdata"
+	"github.com/edgerun/edgerun/model"
+	"github.com/edgerun/edgerun/model/onnx"
+	"github.com/edgerun/edgerun/runtime"
+)
+
+// digits is the demo's network: convolutions, BatchNormalization, a residual, pooling, a Gemm.
+func digits(t testing.TB, o runtime.Options) *runtime.Model {
+	t.Helper()
+	g, err := onnx.Import(demo.Model, onnx.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := runtime.New(g, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func session(t testing.TB, m *runtime.Model, threads int) *runtime.Session {
+	t.Helper()
+	s, err := m.NewSession(runtime.SessionOptions{Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+// inputs fills all inputs of fixed shape with small numbers.
+func inputs(m *runtime.Model) []*tensor.Tensor {
+	var list []*tensor.Tensor
+	for _, f := range m.Inputs() {
+		shape := f.Shape.Clone()
+		for i := range shape {
+			shape[i] = max(shape[i], 1)
+		}
+		x := tensor.New(f.DType, shape)
+		switch f.DType {
+		case tensor.F32:
+			for i := range tensor.Of[float32](x) {
+				tensor.Of[float32](x)[i] = float32(i%17)/16 - .25
+			}
+		case tensor.I64:
+			for i := range tensor.Of[int64](x) {
+				tensor.Of[int64](x)[i] = 16000
+			}
+		default:
+			for i := range x.Data {
+				x.Data[i] = byte(i % 7)
+			}
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+func outputs(m *runtime.Model) []*tensor.Tensor {
+	list := make([]*tensor.Tensor, len(m.Outputs()))
+	for i := range list {
+		list[i] = &tensor.Tensor{}
+	}
+	return list
+}
+
+func checkNoAllocation(t *testing.T, m *runtime.Model, threads int) {
+	t.Helper()
+	s := session(t, m, threads)
+	in, out := inputs(m), outputs(m)
+	ctx := context.Background()
+	for range 2 {
+		if err := s.Run(ctx, in, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(3, func() {
+		if err := s.Run(ctx, in, out); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%d threads: %g allocations per run", threads, n)
+	}
+}
+
+func TestRunAllocatesNothing(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		checkNoAllocation(t, digits(t, runtime.Options{}), threads)
+	}
+}
+
+func TestRunAllocatesNothingOnSharedModels(t *testing.T) {
+	testdata.Dir(t)
+	for _, name := range []string{"mlperf_tiny_ic_int8", "mlperf_tiny_vww_int8", "mlperf_tiny_kws_fp32", "mlperf_tiny_ad_fp32", "lstm_mnist_ptq", "face_rfb320", "efficientnet_lite0"} {
+		t.Run(name, func(t *testing.T) { checkNoAllocation(t, sharedModel(t, name), 2) })
+	}
+}
+
+func TestEightSessions(t *testing.T) {
+	m := digits(t, runtime.Options{})
+	images := demo.Images()[:40]
+	want := make([][]byte, len(images))
+	run := func(s *runtime.Session, visit func(i int, out []byte)) error {
+		x := tensor.New(tensor.F32, tensor.Shape{1, 1, 8, 8})
+		out := outputs(m)
+		for i, image := range images {
+			image.Fill(x)
+			if err := s.Run(context.Background(), []*tensor.Tensor{x}, out); err != nil {
+				return err
+			}
+			visit(i, out[0].Data)
+		}
+		return nil
+	}
+	if err := run(session(t, m, 1), func(i int, out []byte) { want[i] = bytes.Clone(out) }); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for k := range 8 {
+		s := session(t, m, 1+k%4)
+		wg.Go(func() {
+			if err := run(s, func(i int, out []byte) {
+				if !bytes.Equal(out, want[i]) {
+					t.Errorf("session %d, image %d: other bytes than alone", k, i)
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestThreadsDoNotChangeResults(t *testing.T) {
+	m := digits(t, runtime.Options{})
+	var want []byte
+	for threads := 1; threads <= 8; threads++ {
+		out := outputs(m)
+		if err := session(t, m, threads).Run(context.Background(), inputs(m), out); err != nil {
+			t.Fatal(err)
+		}
+		if want == nil {
+			want = out[0].Data
+		} else if !bytes.Equal(want, out[0].Data) {
+			t.Errorf("%d threads give other bytes than one", threads)
+		}
+	}
+}
+
+// relu is a network with a free batch.
+func relu() *model.Graph {
+	x := &model.Value{Name: "x", DType: tensor.F32, Shape: model.Shape{-1, 3}, Dims: []string{"batch", ""}}
+	y := &model.Value{Name: "y", DType: tensor.F32}
+	return &model.Graph{Name: "relu", Inputs: []*model.Value{x}, Outputs: []*model.Value{y},
+		Nodes: []*model.Node{{Name: "relu", Op: "Relu", In: []*model.Value{x}, Out: []*model.Value{y}}}}
+}
+
+func TestDynamicShapes(t *testing.T) {
+	m, err := runtime.New(relu(), runtime.Options{Plans: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Inputs()[0].Describe(); got != "f32[batch,3]" {
+		t.Errorf("input is %s", got)
+	}
+	s := session(t, m, 1)
+	for _, n := range []int{1, 4, 2, 7, 1, 9, 4} {
+		x := tensor.New(tensor.F32, tensor.Shape{n, 3})
+		tensor.Of[float32](x)[3*n-1] = 5
+		tensor.Of[float32](x)[0] -= 2
+		out := outputs(m)
+		if err := s.Run(context.Background(), []*tensor.Tensor{x}, out); err != nil {
+			t.Fatal(err)
+		}
+		if v := tensor.Of[float32](out[0]); len(v) != 3*n || v[3*n-1] != 5 || v[0] != 0 {
+			t.Errorf("batch %d gives %v", n, v)
+		}
+	}
+}
+
+func TestWrongInputs(t *testing.T) {
+	m := digits(t, runtime.Options{})
+	s := session(t, m, 1)
+	for name, x := range map[string]*tensor.Tensor{
+		"shape": tensor.New(tensor.F32, tensor.Shape{1, 1, 8, 9}), "type": tensor.New(tensor.I8, tensor.Shape{1, 1, 8, 8}),
+		"nil": nil, "no data": {DType: tensor.F32, Shape: tensor.Shape{1, 1, 8, 8}},
+	} {
+		err := s.Run(context.Background(), []*tensor.Tensor{x}, outputs(m))
+		if !errors.Is(err, runtime.ErrShape) || !strings.Contains(err.Error(), "image") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := s.Run(context.Background(), inputs(m), []*tensor.Tensor{tensor.New(tensor.F32, tensor.Shape{3})}); !errors.Is(err, runtime.ErrShape) {
+		t.Errorf("an output that does not fit gives %v", err)
+	}
+}
+
+func TestOutputsBelongToTheCaller(t *testing.T) {
+	m := digits(t, runtime.Options{})
+	s := session(t, m, 1)
+	in := inputs(m)
+	own := tensor.New(tensor.F32, tensor.Shape{1, 10})
+	data := &own.Data[0]
+	first := outputs(m)
+	for _, out := range [][]*tensor.Tensor{first, {own}} {
+		if err := s.Run(context.Background(), in, out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if data != &own.Data[0] || !bytes.Equal(own.Data, first[0].Data) {
+		t.Error("the caller's tensor was not filled in place")
+	}
+	before := bytes.Clone(first[0].Data)
+	clear(in[0].Data)
+	if err := s.Run(context.Background(), in, []*tensor.Tensor{own}); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before, first[0].Data) {
+		t.Error("a later run changed an earlier run's output")
+	}
+}
+
+func TestCancelledAndClosed(t *testing.T) {
+	m := digits(t, runtime.Options{})
+	s := session(t, m, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Run(ctx, inputs(m), outputs(m)); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled run gives %v", err)
+	}
+	s.Close()
+	if err := s.Run(context.Background(), inputs(m), outputs(m)); !errors.Is(err, runtime.ErrClosed) {
+		t.Errorf("a closed session gives %v", err)
+	}
+}
+
+func TestMaxMemory(t *testing.T) {
+	m := digits(t, runtime.Options{MaxMemory: 64})
+	if _, err := m.NewSession(runtime.SessionOptions{}); !errors.Is(err, runtime.ErrTooLarge) {
+		t.Errorf("an arena above the limit gives %v", err)
+	}
+}
+
+// Leaving a pass out changes a result by rounding at most.
+func TestPassesKeepTheMeaning(t *testing.T) {
+	in := inputs(digits(t, runtime.Options{}))
+	run := func(skip ...string) []float32 {
+		m := digits(t, runtime.Options{SkipPasses: skip})
+		out := outputs(m)
+		if err := session(t, m, 1).Run(context.Background(), in, out); err != nil {
+			t.Fatalf("without %v: %v", skip, err)
+		}
+		return tensor.Of[float32](out[0])
+	}
+	want := run()
+	for _, skip := range []string{"fold-affine", "fuse-patterns", "fuse-clamp", "layout", "simplify", "simplify-again", "share", "fold"} {
+		for i, v := range run(skip) {
+			if d := v - want[i]; d > 1e-4 || d < -1e-4 {
+				t.Errorf("without %s logit %d is %g, with it %g", skip, i, v, want[i])
+			}
+		}
+	}
+}
