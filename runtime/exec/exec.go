@@ -36,9 +36,9 @@ type Instance struct {
 	slots    []tensor.Tensor
 	arena    []byte
 	steps    []step
-	heap     []int // heap slots, released after each run
-	heapSize int   // bytes of heap slots in use
-	outs     []tensor.Tensor
+	heap     []int      // heap slots, released after each run
+	heapSize int        // bytes of heap slots in use
+	current  *plan.Step // for errors
 }
 
 // step is a plan's step with what this instance needs to run it.
@@ -84,7 +84,6 @@ func New(p *plan.Plan, o Options) (*Instance, error) {
 			x.slots[i].Data = x.slots[p.Slots[i].Of].Data
 		}
 	}
-	x.outs = make([]tensor.Tensor, len(p.Outputs))
 	return x, nil
 }
 
@@ -104,7 +103,7 @@ func (x *Instance) prepare(steps []plan.Step) ([]step, error) {
 		if s.Flow != plan.None || s.View || !s.Static {
 			continue
 		}
-		run, err := s.Kernel.Prepare(x.call(s, s.out))
+		run, err := op.PrepareOf(s.Kernel, x.call(s, s.out))
 		if err != nil {
 			return nil, err
 		}
@@ -151,7 +150,7 @@ func (x *Instance) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 		}
 		x.bind(slot, t)
 	}
-	err := x.runSteps(ctx, x.steps)
+	err := x.runAll(ctx)
 	if err == nil {
 		err = x.collect(out)
 	}
@@ -161,6 +160,16 @@ func (x *Instance) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 	}
 	x.heapSize = 0
 	return err
+}
+
+// runAll runs all steps. A panic in an operator becomes an error that names the step, since models come from outside.
+func (x *Instance) runAll(ctx context.Context) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s (%s): %w: %v", x.current.Name, x.current.Op, op.ErrInternal, r)
+		}
+	}()
+	return x.runSteps(ctx, x.steps)
 }
 
 // bind points a slot at t's data.
@@ -213,6 +222,7 @@ func (x *Instance) runSteps(ctx context.Context, steps []step) error {
 		if x.Observe != nil {
 			start = time.Now()
 		}
+		x.current = s.Step
 		if err := x.runStep(ctx, s); err != nil {
 			return err
 		}

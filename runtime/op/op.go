@@ -1,6 +1,7 @@
 package op
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/edgerun/edgerun/internal/attr"
@@ -191,6 +192,35 @@ func (c *Call) Broadcast(shapes ...tensor.Shape) (tensor.Shape, error) {
 	return out, nil
 }
 
+// ErrInternal is wrapped by errors that stand for a panic in an operator. Models come from outside: one that finds a gap in an
+// operator's checks must end in an error that names the node.
+var ErrInternal = errors.New("internal error")
+
+// Guard turns a panic into an error of node c; defer it.
+func (c *Call) Guard(err *error) {
+	if r := recover(); r != nil {
+		*err = c.Errorf("%w: %v", ErrInternal, r)
+	}
+}
+
+// InferOf applies o's shape rule.
+func InferOf(o Op, c *Call) (err error) {
+	defer c.Guard(&err)
+	return o.Infer(c)
+}
+
+// PrepareOf prepares o.
+func PrepareOf(o Op, c *Call) (run Run, err error) {
+	defer c.Guard(&err)
+	return o.Prepare(c)
+}
+
+// runOf runs what PrepareOf returned.
+func runOf(c *Call, run Run) (err error) {
+	defer c.Guard(&err)
+	return run()
+}
+
 // Serial is a Par that uses the caller's goroutine alone.
 type Serial struct{}
 
@@ -211,7 +241,7 @@ func Eval(o Op, c *Call, limit int) error {
 	if c.Par == nil {
 		c.Par = Serial{}
 	}
-	if err := o.Infer(c); err != nil {
+	if err := InferOf(o, c); err != nil {
 		return err
 	}
 	alloc := func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {
@@ -245,9 +275,9 @@ func Eval(o Op, c *Call, limit int) error {
 			return err
 		}
 	}
-	run, err := o.Prepare(c)
+	run, err := PrepareOf(o, c)
 	if err != nil {
 		return err
 	}
-	return run()
+	return runOf(c, run)
 }

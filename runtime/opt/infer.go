@@ -40,7 +40,7 @@ func (c *Context) inferNode(n *model.Node) error {
 		}
 		call.Out = append(call.Out, &tensor.Tensor{Quant: v.Quant, DType: v.DType})
 	}
-	if err := o.Infer(call); err != nil {
+	if err := op.InferOf(o, call); err != nil {
 		return err
 	}
 	for i, v := range n.Out {

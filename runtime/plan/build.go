@@ -155,7 +155,7 @@ func (b *builder) node(n *model.Node, steps *[]Step) (*Step, error) {
 		}
 	}
 	c.Out = outHeaders(n)
-	if err := o.Infer(c); err != nil {
+	if err := op.InferOf(o, c); err != nil {
 		return nil, err
 	}
 	if known && o.Traits&op.Impure == 0 {
