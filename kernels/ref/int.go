@@ -89,12 +89,15 @@ func Requantise[C sum](acc C, scale float32, zero, lo, hi int32) int32 {
 	return int32(q)
 }
 
-// depthwiseQuant is spec.Depthwise on bytes with weights of type int8 and requantised results.
-func depthwiseQuant[A int8 | uint8, O output](a *spec.DepthwiseArgs) {
+// depthwiseQuant is spec.Depthwise with requantised results.
+func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
 	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
 	out := unsafe.Slice((*O)(a.Out), a.Channels)
 	scale := unsafe.Slice((*float32)(a.Scale), a.Channels)
 	bias := biases[int32](a.Bias, a.Channels)
+	var za A
+	var zb B
+	sizeA, sizeB := int(unsafe.Sizeof(za)), int(unsafe.Sizeof(zb))
 	c := 0
 	for ; c+4 <= a.Channels; c += 4 {
 		var c0, c1, c2, c3 int32
@@ -102,14 +105,16 @@ func depthwiseQuant[A int8 | uint8, O output](a *spec.DepthwiseArgs) {
 			b := (*[4]int32)(bias[c:])
 			c0, c1, c2, c3 = b[0], b[1], b[2], b[3]
 		}
-		for t, p := range in {
+		w := unsafe.Add(a.W, c*sizeB)
+		for _, p := range in {
 			if p != nil {
-				x, y := (*[4]A)(unsafe.Add(p, c)), (*[4]int8)(unsafe.Add(a.W, t*a.Channels+c))
+				x, y := (*[4]A)(unsafe.Add(p, c*sizeA)), (*[4]B)(w)
 				c0 += int32(x[0]) * int32(y[0])
 				c1 += int32(x[1]) * int32(y[1])
 				c2 += int32(x[2]) * int32(y[2])
 				c3 += int32(x[3]) * int32(y[3])
 			}
+			w = unsafe.Add(w, a.Channels*sizeB)
 		}
 		s, o := (*[4]float32)(scale[c:]), (*[4]O)(out[c:])
 		o[0] = O(Requantise(c0, s[0], a.Zero, a.QLo, a.QHi))
@@ -124,7 +129,7 @@ func depthwiseQuant[A int8 | uint8, O output](a *spec.DepthwiseArgs) {
 		}
 		for t, p := range in {
 			if p != nil {
-				sum += int32(*(*A)(unsafe.Add(p, c))) * int32(*(*int8)(unsafe.Add(a.W, t*a.Channels+c)))
+				sum += int32(*(*A)(unsafe.Add(p, c*sizeA))) * int32(*(*B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB)))
 			}
 		}
 		out[c] = O(Requantise(sum, scale[c], a.Zero, a.QLo, a.QHi))

@@ -9,7 +9,7 @@ import (
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-// filters is the work of a depthwise convolution, position by position. T is the element type of input and output.
+// filters is the work of a depthwise convolution, position by position.
 type filters[T, W operand] struct {
 	*conv
 	kernel func(*spec.DepthwiseArgs)
@@ -17,7 +17,9 @@ type filters[T, W operand] struct {
 	pack   func()
 	// args holds what all positions share; its pointers are set by each run.
 	args spec.DepthwiseArgs
-	x, y []T
+	x    []T
+	out  unsafe.Pointer
+	size int // of an element of y, in bytes
 	pad  []T // what stands for a tap in the padding; nil skips the tap
 	// shares hold each share's own pointers.
 	shares []filterShare
@@ -32,7 +34,7 @@ type filterShare struct {
 
 func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) *filters[T, W] {
 	taps := v.taps()
-	f := &filters[T, W]{conv: v, kernel: row.Func.(func(*spec.DepthwiseArgs))}
+	f := &filters[T, W]{conv: v, kernel: row.Func.(func(*spec.DepthwiseArgs)), size: row.Out.Bits() / 8}
 	turn := func(dst []W, at func(i, o int) W) { // [channels][taps] to [taps][channels]
 		for ch := range v.channels {
 			for t := range taps {
@@ -62,9 +64,9 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 	return f
 }
 
-// run computes all positions of y.
-func (f *filters[T, W]) run(par op.Par, x, y []T) {
-	f.x, f.y = x, y
+// run computes all positions; out is the address of the first.
+func (f *filters[T, W]) run(par op.Par, x []T, out unsafe.Pointer) {
+	f.x, f.out = x, out
 	if f.pack != nil {
 		f.pack()
 	}
@@ -85,7 +87,7 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 				s.in[t] = unsafe.Pointer(&f.x[(base+int(o))*f.channels])
 			}
 		}
-		a.Out = unsafe.Pointer(&f.y[r*f.channels])
+		a.Out = unsafe.Add(f.out, r*f.channels*f.size)
 		f.kernel(a)
 	}
 	runtime.KeepAlive(s)
@@ -98,6 +100,6 @@ func (v *conv) depthwise(c *op.Call, w *source[float32], xs, ys, bs *[]float32, 
 	f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
 	return func() {
 		f.args.Bias = pointer(*bs)
-		f.run(c.Par, *xs, *ys)
+		f.run(c.Par, *xs, pointer(*ys))
 	}
 }

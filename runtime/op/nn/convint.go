@@ -61,21 +61,45 @@ func (v *conv) quantised(c *op.Call, xq, wq, yq *tensor.QParams, b *tensor.Tenso
 	zw, zx := qzero(wq), xq.ZeroAt(0)
 	k := v.taps() * v.cg
 	facts := factsOf(c, v.w, itoa(v.outC), zw, v.outC, k, func(o, p int) int { return o*k + p })
-	if facts.bytes && x.DType == y.DType && !wideSums(tensor.I8, tensor.I8, k) {
-		switch x.DType {
-		case tensor.I8:
-			return quantKernel[int8, int32](c, v, &r, facts, zx, zw, bias), nil
-		case tensor.U8:
-			return quantKernel[uint8, int32](c, v, &r, facts, zx, zw, bias), nil
-		case tensor.I16:
-			return quantKernel[int16, int64](c, v, &r, facts, zx, zw, bias), nil
-		}
-	}
 	zero := func() int32 { return zx }
-	sums := v.intSums(c, intFill[int16](x, zero), intFill[int32](x, zero), zw, true, wideSums(x.DType, v.w.DType, k), func(g int) tiles {
+	wide := wideSums(x.DType, v.w.DType, k)
+	switch same := x.DType == y.DType && facts.bytes && !wideSums(tensor.I8, tensor.I8, k); {
+	case same && x.DType == tensor.I8:
+		return quantKernel[int8, int8, int32](c, v, &r, zw, raw[int8](x), correction[int32](zx, facts, bias), int8(zx)), nil
+	case same && x.DType == tensor.U8:
+		return quantKernel[uint8, int8, int32](c, v, &r, zw, raw[uint8](x), correction[int32](zx, facts, bias), uint8(zx)), nil
+	case same && x.DType == tensor.I16:
+		return quantKernel[int16, int8, int64](c, v, &r, zw, raw[int16](x), correction[int64](zx, facts, bias), int16(zx)), nil
+	case !wide && (y.DType == tensor.I8 || y.DType == tensor.U8):
+		return quantKernel[int16, int16, int32](c, v, &r, zw, copied(x, zero), correction[int32](0, facts, bias), 0), nil
+	}
+	sums := v.intSums(c, intFill[int16](x, zero), intFill[int32](x, zero), zw, true, wide, func(g int) tiles {
 		return tiles{requantTile[int32](v.outC, g*v.og, y, &r, bias), requantTile[int64](v.outC, g*v.og, y, &r, bias)}
 	})
 	return func() error { sums(); return nil }, nil
+}
+
+// raw reads x as it is.
+func raw[T operand](x *tensor.Tensor) func() []T {
+	return func() []T { return tensor.Of[T](x) }
+}
+
+// copied reads x less its zero point.
+func copied(x *tensor.Tensor, zero func() int32) func() []int16 {
+	buf, fill := make([]int16, x.Len()), intFill[int16](x, zero)
+	return func() []int16 {
+		fill(buf)
+		return buf
+	}
+}
+
+// correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel.
+func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64) func(dst []C) {
+	return func(dst []C) {
+		for o := range dst {
+			dst[o] = C(bias(o) - int64(zx)*facts.sum[o])
+		}
+	}
 }
 
 func requantTile[C int32 | int64](ldc, first int, y *tensor.Tensor, r *requant, bias func(int) int64) func([]C, int, int, int, int, int) {
@@ -89,37 +113,37 @@ func requantTile[C int32 | int64](ldc, first int, y *tensor.Tensor, r *requant, 
 	}
 }
 
-// quantKernel drives a row that requantises: y = requantise(Σ x*w + (bias - zx*Σ w)). What lies in the padding is zx.
-func quantKernel[T int8 | uint8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, facts *weightFacts, zx int32, zw func(o int) int32, bias func(int) int64) op.Run {
-	in, acc := tensor.DTypeOf[T](), tensor.DTypeOf[C]()
-	w := intSource[int8](v.w, zw, true, v.outC)
-	offsets, scale := make([]C, v.outC), r.columns(v.outC)
+// quantKernel drives a row that requantises: y = requantise(Σ x*w + start). src reads x once per run; pad is what lies in the padding.
+func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, zw func(o int) int32, src func() []T, start func([]C), pad T) op.Run {
+	in, wt, acc, out := tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), v.y.DType
+	w := intSource[W](v.w, zw, true, v.outC)
+	first, scale := make([]C, v.outC), r.columns(v.outC)
+	var x []T
 	var run func()
-	if v.cg == 1 && v.og == 1 && v.group > 1 && in.Bits() == 8 {
-		f := newFilters[T](c, v, rows.Select(spec.Depthwise, in, tensor.I8, acc, in, c.Num), w)
-		f.pad = make([]T, v.channels)
-		for i := range f.pad {
-			f.pad[i] = T(zx)
+	if v.cg == 1 && v.og == 1 && v.group > 1 && acc == tensor.I32 {
+		f := newFilters[T](c, v, rows.Select(spec.Depthwise, in, wt, acc, out, c.Num), w)
+		if pad != 0 {
+			f.pad = make([]T, v.channels)
+			for i := range f.pad {
+				f.pad[i] = pad
+			}
 		}
-		f.args = spec.DepthwiseArgs{Bias: pointer(offsets), Scale: pointer(scale), Zero: r.zero, QLo: r.lo, QHi: r.hi}
-		run = func() { f.run(c.Par, tensor.Of[T](v.x), tensor.Of[T](v.y)) }
+		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), Zero: r.zero, QLo: r.lo, QHi: r.hi}
+		run = func() { f.run(c.Par, x, data(v.y)) }
 	} else {
-		row := rows.Select(spec.Gemm, in, tensor.I8, acc, in, c.Num)
-		run = convProducts(c, v, row, w, func() []T { return tensor.Of[T](v.x) }, T(zx), func(g int, p *product[T, int8, C]) {
+		row := rows.Select(spec.Gemm, in, wt, acc, out, c.Num)
+		run = convProducts(c, v, row, w, func() []T { return x }, pad, func(g int, p *product[T, W, C]) {
 			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.outC, scale[g*v.og:(g+1)*v.og]
-			first := offsets[g*v.og:]
-			p.bias = func() unsafe.Pointer { return pointer(first) }
+			p.bias = func() unsafe.Pointer { return pointer(first[g*v.og:]) }
 			p.out = func() unsafe.Pointer { return unsafe.Add(data(v.y), g*v.og*p.outElement) }
 		})
 	}
 	return func() error {
-		if len(v.y.Data) == 0 {
-			return nil
+		if len(v.y.Data) > 0 {
+			x = src()
+			start(first)
+			run()
 		}
-		for o := range offsets {
-			offsets[o] = C(bias(o) - int64(zx)*facts.sum[o])
-		}
-		run()
 		return nil
 	}
 }

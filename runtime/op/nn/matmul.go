@@ -40,6 +40,15 @@ func (x *matrices) bAt(k, j int) int {
 	return k*x.n + j
 }
 
+// kind tells ways to read one tensor as B from each other.
+func (x *matrices) kind() string {
+	s := itoa(x.k) + "x" + itoa(x.n)
+	if x.bT {
+		s += "/t"
+	}
+	return s
+}
+
 // sameB reports whether all batches share one B.
 func (x *matrices) sameB() bool {
 	for _, o := range x.bOff {
@@ -157,11 +166,7 @@ func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, 
 		w.constant = nil
 	}
 	e := newEngine[A, B, C](c.Par, row, x.m, x.k, x.n)
-	t := "/n"
-	if x.bT {
-		t = "/t"
-	}
-	pack := attach(c, e, w, itoa(x.k)+"x"+itoa(x.n)+t, func(k, j int) int { return x.bOff[batch] + x.bAt(k, j) }, func(j int) int { return j })
+	pack := attach(c, e, w, x.kind(), func(k, j int) int { return x.bOff[batch] + x.bAt(k, j) }, func(j int) int { return j })
 	p := &product[A, B, C]{engine: e, gather: gatherA(x, src, func() int { return x.aOff[batch] })}
 	set(now, p)
 	p.ready()

@@ -67,44 +67,43 @@ func (x *matrices) quantised(c *op.Call, a, w, y *tensor.Tensor, aq, wq, yq *ten
 	r := newRequant(c, aq, wq, yq, y.DType)
 	bias := intBias(b, aq, wq)
 	zw, za := qzero(wq), aq.ZeroAt(0)
-	if w.HasData() && x.sameB() && a.DType == y.DType && !wideSums(tensor.I8, tensor.I8, x.k) {
-		facts := factsOf(c, w, itoa(x.k)+"x"+itoa(x.n), zw, x.n, x.k, func(j, k int) int { return x.bAt(k, j) })
-		if facts.bytes {
-			switch a.DType {
-			case tensor.I8:
-				return quantMatKernel[int8, int32](c, x, a, w, y, &r, facts, za, zw, bias), nil
-			case tensor.U8:
-				return quantMatKernel[uint8, int32](c, x, a, w, y, &r, facts, za, zw, bias), nil
-			case tensor.I16:
-				return quantMatKernel[int16, int64](c, x, a, w, y, &r, facts, za, zw, bias), nil
-			}
+	zero := func() int32 { return za }
+	wide := wideSums(a.DType, w.DType, x.k)
+	if w.HasData() && x.sameB() {
+		facts := factsOf(c, w, x.kind(), zw, x.n, x.k, func(j, k int) int { return x.bAt(k, j) })
+		switch same := a.DType == y.DType && facts.bytes && !wideSums(tensor.I8, tensor.I8, x.k); {
+		case same && a.DType == tensor.I8:
+			return quantMatKernel[int8, int8, int32](c, x, w, y, &r, zw, raw[int8](a), correction[int32](za, facts, bias)), nil
+		case same && a.DType == tensor.U8:
+			return quantMatKernel[uint8, int8, int32](c, x, w, y, &r, zw, raw[uint8](a), correction[int32](za, facts, bias)), nil
+		case same && a.DType == tensor.I16:
+			return quantMatKernel[int16, int8, int64](c, x, w, y, &r, zw, raw[int16](a), correction[int64](za, facts, bias)), nil
+		case !wide && (y.DType == tensor.I8 || y.DType == tensor.U8):
+			return quantMatKernel[int16, int16, int32](c, x, w, y, &r, zw, copied(a, zero), correction[int32](0, facts, bias)), nil
 		}
 	}
-	zero := func() int32 { return za }
-	run := x.intSums(c, a, w, intFill[int16](a, zero), intFill[int32](a, zero), zw, true, wideSums(a.DType, w.DType, x.k), func(batch func() int) tiles {
+	run := x.intSums(c, a, w, intFill[int16](a, zero), intFill[int32](a, zero), zw, true, wide, func(batch func() int) tiles {
 		return tiles{batchTile[int32](x, batch, y, &r, bias), batchTile[int64](x, batch, y, &r, bias)}
 	})
 	return func() error { run(); return nil }, nil
 }
 
 // quantMatKernel is quantKernel for matrices.
-func quantMatKernel[T int8 | uint8 | int16, C int32 | int64](c *op.Call, x *matrices, a, w, y *tensor.Tensor, r *requant, facts *weightFacts, za int32, zw func(j int) int32, bias func(int) int64) op.Run {
-	in := tensor.DTypeOf[T]()
-	row := rows.Select(spec.Gemm, in, tensor.I8, tensor.DTypeOf[C](), in, c.Num)
-	offsets := make([]C, x.n)
-	run := matProducts(c, x, row, intSource[int8](w, zw, true, x.n), func() []T { return tensor.Of[T](a) }, func(batch func() int, p *product[T, int8, C]) {
+func quantMatKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, x *matrices, w, y *tensor.Tensor, r *requant, zw func(j int) int32, src func() []T, start func([]C)) op.Run {
+	row := rows.Select(spec.Gemm, tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), y.DType, c.Num)
+	first := make([]C, x.n)
+	var a []T
+	run := matProducts(c, x, row, intSource[W](w, zw, true, x.n), func() []T { return a }, func(batch func() int, p *product[T, W, C]) {
 		p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, x.n, r.columns(x.n)
-		p.bias = func() unsafe.Pointer { return pointer(offsets) }
+		p.bias = func() unsafe.Pointer { return pointer(first) }
 		p.out = func() unsafe.Pointer { return unsafe.Add(data(y), batch()*x.m*x.n*p.outElement) }
 	})
 	return func() error {
-		if len(y.Data) == 0 {
-			return nil
+		if len(y.Data) > 0 {
+			a = src()
+			start(first)
+			run()
 		}
-		for j := range offsets {
-			offsets[j] = C(bias(j) - int64(za)*facts.sum[j])
-		}
-		run()
 		return nil
 	}
 }
