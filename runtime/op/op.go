@@ -221,6 +221,9 @@ func runOf(c *Call, run Run) (err error) {
 	return run()
 }
 
+// stringHeader is what an element of a String tensor takes, its bytes not counted.
+const stringHeader = 16
+
 // Serial is a Par that uses the caller's goroutine alone.
 type Serial struct{}
 
@@ -249,7 +252,11 @@ func Eval(o Op, c *Call, limit int) error {
 		if err != nil {
 			return nil, c.Errorf("output %d: %w", i, err)
 		}
-		if b := tensor.ByteSize(d, n); limit > 0 && b > limit {
+		b := tensor.ByteSize(d, n)
+		if d == tensor.String {
+			b = n * stringHeader
+		}
+		if limit > 0 && b > limit {
 			return nil, c.Errorf("output %d %v: %d bytes: %w", i, shape, b, tensor.ErrTooLarge)
 		}
 		t := c.Output(i)

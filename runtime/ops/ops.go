@@ -12,10 +12,12 @@ import (
 	"github.com/edgerun/edgerun/runtime/op/move"
 	"github.com/edgerun/edgerun/runtime/op/nn"
 	"github.com/edgerun/edgerun/runtime/op/nnx"
+	"github.com/edgerun/edgerun/runtime/op/signal"
+	"github.com/edgerun/edgerun/runtime/op/tree"
 )
 
 // table is the union of the families' tables, whose names are disjoint.
-var table = join(map[string]op.Op{"Table": tableOp}, elem.Ops, move.Ops, nn.Ops, nnx.Ops)
+var table = join(map[string]op.Op{"Table": tableOp}, elem.Ops, move.Ops, nn.Ops, nnx.Ops, signal.Ops, tree.Ops)
 
 func join(families ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}
