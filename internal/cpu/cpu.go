@@ -82,13 +82,15 @@ func Detect() Features {
 		set(c.Supports(cpuid.AVX512VNNI), AVX512VNNI)
 		set(c.Supports(cpuid.AVX512BF16), AVX512BF16)
 	case "arm64":
-		a := &xcpu.ARM64
+		// Each of the two knows systems on which the other sees nothing.
+		a, c := &xcpu.ARM64, &cpuid.CPU
 		set(true, NEON)
-		set(a.HasFPHP && a.HasASIMDHP, FP16)
-		set(a.HasASIMDDP, DotProd)
-		set(a.HasASIMDFHM, FMLAL)
-		set(a.HasI8MM, I8MM)
-		set(a.HasSVE, SVE)
+		set(a.HasFPHP && a.HasASIMDHP || c.Supports(cpuid.FPHP, cpuid.ASIMDHP), FP16)
+		set(a.HasASIMDDP || c.Supports(cpuid.ASIMDDP), DotProd)
+		set(a.HasASIMDFHM || c.Supports(cpuid.FHM), FMLAL)
+		set(a.HasI8MM || c.Supports(cpuid.I8MM), I8MM)
+		set(c.Supports(cpuid.BF16), BF16)
+		set(a.HasSVE || c.Supports(cpuid.SVE), SVE)
 	}
 	return f.closed()
 }

@@ -1,4 +1,3 @@
-// Package nn holds convolution, matrix products, pooling and quantisation. Heavy loops drive rows of package kernels.
 package nn
 
 import (
@@ -8,19 +7,6 @@ import (
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
-
-// Ops is the table of this family.
-var Ops = join(convOps, deformOps, matmulOps, nbitsOps, poolOps, quantOps, einsumOps, contribOps, integerOps, qlinearOps)
-
-func join(tables ...map[string]op.Op) map[string]op.Op {
-	all := map[string]op.Op{}
-	for _, t := range tables {
-		for k, v := range t {
-			all[k] = v
-		}
-	}
-	return all
-}
 
 // activation reads the bounds that passes put on an operator's result.
 func activation(c *op.Call) (lo, hi float32) {

@@ -84,3 +84,30 @@ func prepareFusedGemm(c *op.Call) (op.Run, error) {
 	}
 	return scaled(c, run, 1, act), nil
 }
+
+// prepareFusedConv is Conv with a residual input Z and an activation by name (com.microsoft.FusedConv).
+func prepareFusedConv(c *op.Call) (op.Run, error) {
+	v, err := newConv(c, 0, 1)
+	if err != nil {
+		return nil, err
+	}
+	act, err := namedActivation(c)
+	if err != nil {
+		return nil, err
+	}
+	if z := c.Input(3); z != nil && !z.Shape.Equal(c.Out[0].Shape) {
+		return nil, c.Errorf("Z %v for a result %v", z.Shape, c.Out[0].Shape)
+	}
+	if err := c.Want(3, anyFloat...); err != nil {
+		return nil, err
+	}
+	z := newFloats(c.Input(3))
+	return prepareFloatConv(c, v, func(y []float32) {
+		for i, r := range z.get() {
+			y[i] += r
+		}
+		for i, x := range y {
+			y[i] = act(x)
+		}
+	})
+}

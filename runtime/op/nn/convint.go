@@ -261,26 +261,3 @@ func prepareQLinearConv(c *op.Call) (op.Run, error) {
 		return nil
 	}, nil
 }
-
-// prepareFusedConv is Conv with a residual input Z and an activation by name (com.microsoft.FusedConv).
-func prepareFusedConv(c *op.Call) (op.Run, error) {
-	v, err := newConv(c, 0, 1)
-	if err != nil {
-		return nil, err
-	}
-	act, err := namedActivation(c)
-	if err != nil {
-		return nil, err
-	}
-	z := c.Input(3)
-	return prepareFloatConv(c, v, func(y []float32) {
-		if z != nil {
-			for i, r := range tensor.Of[float32](z) {
-				y[i] += r
-			}
-		}
-		for i, x := range y {
-			y[i] = act(x)
-		}
-	})
-}

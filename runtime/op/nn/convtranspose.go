@@ -121,7 +121,7 @@ func transposedWindow(c *op.Call, x, w tensor.Shape) (*transposedConv, tensor.Sh
 		t.in[d], t.kernel[d], t.out[d] = out[i], kernel[i], sp[i]
 		t.stride[d], t.dilation[d], t.begin[d] = strides[i], dilations[i], begin
 	}
-	return t, shapeOf(batch, outC, out, nhwc), nil
+	return t, shapeOf(batch, outC, out, nhwc), t.bounded(c)
 }
 
 func inferConvTranspose(c *op.Call) error {

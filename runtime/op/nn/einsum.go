@@ -1,11 +1,14 @@
 package nn
 
 import (
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -163,6 +166,11 @@ func prepareEinsum(c *op.Call) (op.Run, error) {
 	}
 	outer := tensor.Shape(dims[:len(e.out)]).Len()
 	inner := tensor.Shape(dims[len(e.out):]).Len()
+	for i, t := range c.In {
+		if t.DType != c.In[0].DType {
+			return nil, c.Errorf("operands 0 and %d have types %v and %v", i, c.In[0].DType, t.DType)
+		}
+	}
 	switch c.In[0].DType {
 	case tensor.F64:
 		return einsumRun[float64](c, dims, strides, outer, inner), nil
@@ -173,6 +181,9 @@ func prepareEinsum(c *op.Call) (op.Run, error) {
 	case tensor.F32, tensor.F16, tensor.BF16:
 	default:
 		return nil, c.Errorf("operands of type %v", c.In[0].DType)
+	}
+	if len(c.In) == 2 {
+		return e.products(c, order, dims, strides), nil
 	}
 	ins := make([]*floats, len(c.In))
 	data := make([][]float32, len(c.In))
@@ -219,7 +230,77 @@ func prepareEinsum(c *op.Call) (op.Run, error) {
 	}, nil
 }
 
+// products computes an equation of two operands by matrix products. A letter of the result that both operands have is a batch, one
+// of the first alone a row, one of the second alone a column; all others are summed, in the same order as by the plain loop.
+func (e *einsum) products(c *op.Call, order, dims []int, strides [][]int) op.Run {
+	// groups collects offsets over a set of letters: into the first operand, the second and the result.
+	type offsets struct{ a, b, y []int }
+	outStrides := c.Out[0].Shape.Strides()
+	groups := func(in func(d int) bool) (g offsets) {
+		g = offsets{[]int{0}, []int{0}, []int{0}}
+		for d := range order {
+			if !in(d) {
+				continue
+			}
+			var next offsets
+			for i := range g.a {
+				for p := range dims[d] {
+					next.a = append(next.a, g.a[i]+p*strides[0][d])
+					next.b = append(next.b, g.b[i]+p*strides[1][d])
+					y := g.y[i]
+					if d < len(outStrides) {
+						y += p * outStrides[d]
+					}
+					next.y = append(next.y, y)
+				}
+			}
+			g = next
+		}
+		return g
+	}
+	has := func(operand, d int) bool { return slices.Contains(e.in[operand], order[d]) }
+	summed := groups(func(d int) bool { return d >= len(e.out) })
+	rowsOf := groups(func(d int) bool { return d < len(e.out) && !has(1, d) })
+	cols := groups(func(d int) bool { return d < len(e.out) && !has(0, d) })
+	batch := groups(func(d int) bool { return d < len(e.out) && has(0, d) && has(1, d) })
+
+	fa, fb, fy := newFloats(c.In[0]), newFloats(c.In[1]), newFloats(c.Out[0])
+	var as, bs, ys []float32
+	now := 0
+	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
+	eng := newEngine[float32, float32, float32](c.Par, row, len(rowsOf.a), len(summed.a), len(cols.a))
+	eng.b = make([]float32, eng.panels())
+	element := func(k, j int) float32 { return bs[batch.b[now]+summed.b[k]+cols.b[j]] }
+	p := &product[float32, float32, float32]{engine: eng, lo: float32(math.Inf(-1)), hi: float32(math.Inf(1))}
+	p.gather = func(dst *panel[float32], r0, n int) {
+		for i := range n {
+			base := as[batch.a[now]+rowsOf.a[r0+i]:]
+			for k, off := range summed.a {
+				dst.fill(i, k, 1, base[off])
+			}
+		}
+	}
+	p.epilogue = func(sums []float32, stride, r0, n, j0, count int) {
+		for i := range n {
+			for j := range count {
+				ys[batch.y[now]+rowsOf.y[r0+i]+cols.y[j0+j]] = sums[i*stride+j]
+			}
+		}
+	}
+	p.ready()
+	return func() error {
+		as, bs, ys = fa.get(), fb.get(), fy.room()
+		for now = range batch.a {
+			eng.packB(eng.b, element)
+			p.run(c.Par)
+		}
+		fy.put()
+		return nil
+	}
+}
+
 func einsumRun[T float64 | int32 | int64](c *op.Call, dims []int, strides [][]int, outer, inner int) op.Run {
+	index := make([]int, len(strides))
 	return func() error {
 		out := tensor.Of[T](c.Out[0])
 		for o := range outer {
@@ -227,16 +308,16 @@ func einsumRun[T float64 | int32 | int64](c *op.Call, dims []int, strides [][]in
 			for i := range inner {
 				flat := o*inner + i
 				v := T(1)
-				index := [8]int{}
+				clear(index)
 				for d := len(dims) - 1; d >= 0; d-- {
 					p := flat % dims[d]
 					flat /= dims[d]
-					for t := range min(len(strides), len(index)) {
+					for t := range index {
 						index[t] += p * strides[t][d]
 					}
 				}
-				for t := range min(len(strides), len(index)) {
-					v *= tensor.Of[T](c.In[t])[index[t]]
+				for t, at := range index {
+					v *= tensor.Of[T](c.In[t])[at]
 				}
 				sum += T(v)
 			}

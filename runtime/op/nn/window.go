@@ -89,9 +89,6 @@ func readWindow(c *op.Call, x tensor.Shape, kernel []int, ceil bool) (*window, e
 		w.begin[d], w.end[d] = pads[i], pads[i+n]
 		if sp[i] < 0 || kernel[i] < 0 {
 			w.out[d] = -1
-			if auto == "SAME_UPPER" || auto == "SAME_LOWER" {
-				continue
-			}
 			continue
 		}
 		if kernel[i] == 0 {
@@ -125,7 +122,20 @@ func readWindow(c *op.Call, x tensor.Shape, kernel []int, ceil bool) (*window, e
 			}
 		}
 	}
-	return w, nil
+	return w, w.bounded(c)
+}
+
+// bounded fails where the tables of a window would be out of all proportion.
+func (w *window) bounded(c *op.Call) error {
+	const most = 1 << 27
+	taps := 1
+	for d := range 3 {
+		if w.kernel[d] > most/taps || w.kernel[d] > 0 && max(w.in[d], w.out[d]) > most/w.kernel[d] {
+			return c.Errorf("kernel %v over %v with padding: %w", w.kernel[3-w.rank:], w.in[3-w.rank:], tensor.ErrTooLarge)
+		}
+		taps *= max(1, w.kernel[d])
+	}
+	return nil
 }
 
 // outSpatial is the output's spatial extents in the operator's rank.
