@@ -154,6 +154,9 @@ func sequenceLSTM(b *builder) {
 	// ONNX's order of gates is input, output, forget, cell.
 	order := []string{"input", "output", "forget", "cell"}
 	weights := func(prefix string, cols int) *model.Value {
+		if w := b.gateWeights(prefix, v, order, hidden, cols); w != nil {
+			return w
+		}
 		var data []float32
 		for _, g := range order {
 			f, ok := reals(v[prefix+"_to_"+g])
@@ -254,6 +257,27 @@ func sequenceLSTM(b *builder) {
 			b.outputs = append(b.outputs, next)
 		}
 	}
+}
+
+// gateWeights joins the 8-bit weights of all gates into one constant with a scale per row, which a node dequantises, so
+// that the file holds bytes and not floats; nil where they are of another kind.
+func (b *builder) gateWeights(prefix string, v map[string]*model.Value, order []string, hidden, cols int) *model.Value {
+	t := tensor.New(tensor.I8, tensor.Shape{1, len(order) * hidden, cols})
+	q := &model.QParams{Axis: 1}
+	for i, g := range order {
+		w := v[prefix+"_to_"+g]
+		if w == nil || w.Const == nil || w.DType != tensor.I8 || w.Quant == nil || !w.Quant.PerTensor() || w.Quant.ZeroAt(0) != 0 || w.Const.Len() != hidden*cols {
+			return nil
+		}
+		copy(t.Data[i*hidden*cols:], w.Const.Data)
+		for range hidden {
+			q.Scale = append(q.Scale, w.Quant.Scale[0])
+		}
+	}
+	t.Quant = q
+	f := &model.Value{Name: b.unique(b.op + "." + prefix), DType: tensor.F32}
+	b.node("Dequantize", f, nil, model.NewConst(b.unique(b.op+"."+prefix+".i8"), t))
+	return f
 }
 
 // reals reads a constant as float32, dequantised.

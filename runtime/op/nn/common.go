@@ -94,9 +94,6 @@ func (f *floats) put() {
 // anyFloat lists the float types that these operators take.
 var anyFloat = []tensor.DType{tensor.F32, tensor.F16, tensor.BF16, tensor.F64}
 
-// quantTypes lists the types of quantised activations and weights.
-var quantTypes = []tensor.DType{tensor.I8, tensor.U8, tensor.I16, tensor.U16, tensor.I4, tensor.U4, tensor.I32}
-
 // widenInts reads integers of up to 32 bits into dst.
 func widenInts[T int16 | int32](dst []T, t *tensor.Tensor) {
 	switch t.DType {
@@ -169,6 +166,3 @@ func dequantisedWeights(t *tensor.Tensor) []float32 {
 	}
 	return f
 }
-
-// round rounds half to even.
-func round(x float32) float64 { return math.RoundToEven(float64(x)) }
