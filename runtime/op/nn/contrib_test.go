@@ -410,7 +410,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 		}
 		for _, par := range []op.Par{op.Serial{}, four} {
 			for _, known := range []bool{true, false} {
-				if !known && (len(c.In) > 1 && c.In[1].Quant != nil) {
+				if !known && len(c.In) > 1 && c.In[1].Quant != nil {
 					continue
 				}
 				d := *c
