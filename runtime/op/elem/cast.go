@@ -1,6 +1,7 @@
 package elem
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -53,21 +54,6 @@ var smallFloats = map[tensor.DType]*half.Small{
 	tensor.F8E8M0: half.E8M0, tensor.F4E2M1: half.E2M1,
 }
 
-// bitsAt reads element i of a tensor of 4- or 2-bit elements.
-func bitsAt(t *tensor.Tensor, i int) uint8 {
-	b := t.DType.Bits()
-	per := 8 / b
-	return t.Data[i/per] >> (i % per * b) & (1<<b - 1)
-}
-
-func setBits(t *tensor.Tensor, i int, v uint8) {
-	b := t.DType.Bits()
-	per := 8 / b
-	shift := i % per * b
-	mask := byte(1<<b-1) << shift
-	t.Data[i/per] = t.Data[i/per]&^mask | v<<shift&mask
-}
-
 // reader returns a function that reads element i of t as float64, as the data are when it is called.
 func reader(c *op.Call, t *tensor.Tensor) (func(i int) float64, error) {
 	switch t.DType {
@@ -96,15 +82,15 @@ func reader(c *op.Call, t *tensor.Tensor) (func(i int) float64, error) {
 	case tensor.U8, tensor.Bool:
 		return func(i int) float64 { return float64(t.Data[i]) }, nil
 	case tensor.U4, tensor.U2:
-		return func(i int) float64 { return float64(bitsAt(t, i)) }, nil
-	case tensor.I4:
-		return func(i int) float64 { return float64(int8(bitsAt(t, i)<<4) >> 4) }, nil
-	case tensor.I2:
-		return func(i int) float64 { return float64(int8(bitsAt(t, i)<<6) >> 6) }, nil
+		bits := t.DType.Bits()
+		return func(i int) float64 { return float64(half.Bits(t.Data, bits, i)) }, nil
+	case tensor.I4, tensor.I2:
+		bits := t.DType.Bits()
+		return func(i int) float64 { return float64(half.Signed(half.Bits(t.Data, bits, i), bits)) }, nil
 	}
 	if s := smallFloats[t.DType]; s != nil {
 		if t.DType.Bits() == 4 {
-			return func(i int) float64 { return float64(s.Widen(bitsAt(t, i))) }, nil
+			return func(i int) float64 { return float64(s.Widen(half.Bits(t.Data, 4, i))) }, nil
 		}
 		return func(i int) float64 { return float64(s.Widen(t.Data[i])) }, nil
 	}
@@ -119,15 +105,12 @@ func writer(c *op.Call, t *tensor.Tensor) (func(i int, v float64), error) {
 	case tensor.F32:
 		return func(i int, v float64) { tensor.Of[float32](t)[i] = float32(v) }, nil
 	case tensor.F16:
-		return func(i int, v float64) { tensor.Of[uint16](t)[i] = half.F16(float32(v)) }, nil
+		return func(i int, v float64) { tensor.Of[uint16](t)[i] = half.F16(half.Odd(v)) }, nil
 	case tensor.BF16:
-		return func(i int, v float64) { tensor.Of[uint16](t)[i] = half.BF16(float32(v)) }, nil
+		return func(i int, v float64) { tensor.Of[uint16](t)[i] = half.BF16(half.Odd(v)) }, nil
 	case tensor.Bool:
 		return func(i int, v float64) {
-			t.Data[i] = 0
-			if v != 0 {
-				t.Data[i] = 1
-			}
+			t.Data[i] = truth(v != 0)
 		}, nil
 	}
 	if t.DType.IsInt() {
@@ -139,11 +122,11 @@ func writer(c *op.Call, t *tensor.Tensor) (func(i int, v float64), error) {
 		mode := c.Attrs.Str("round_mode", "up")
 		switch {
 		case t.DType == tensor.F8E8M0:
-			return func(i int, v float64) { t.Data[i] = half.RoundE8M0(float32(v), mode, saturate) }, nil
+			return func(i int, v float64) { t.Data[i] = half.RoundE8M0(half.Odd(v), mode, saturate) }, nil
 		case t.DType.Bits() == 4:
-			return func(i int, v float64) { setBits(t, i, s.Round(float32(v), saturate)) }, nil
+			return func(i int, v float64) { half.SetBits(t.Data, 4, i, s.Round(half.Odd(v), saturate)) }, nil
 		}
-		return func(i int, v float64) { t.Data[i] = s.Round(float32(v), saturate) }, nil
+		return func(i int, v float64) { t.Data[i] = s.Round(half.Odd(v), saturate) }, nil
 	}
 	return nil, c.Errorf("elements of type %v unsupported", t.DType)
 }
@@ -167,22 +150,22 @@ func truncated(v float64) int64 {
 
 // intWriter returns a function that stores the low bits of an integer as element i of t.
 func intWriter(t *tensor.Tensor) func(i int, v int64) {
-	switch t.DType.Bits() {
+	switch bits := t.DType.Bits(); bits {
 	case 64:
-		return func(i int, v int64) { tensor.Of[int64](&tensor.Tensor{DType: tensor.I64, Data: t.Data})[i] = v }
+		return func(i int, v int64) { tensor.Of[uint64](t)[i] = uint64(v) }
 	case 32:
-		return func(i int, v int64) { tensor.Of[int32](&tensor.Tensor{DType: tensor.I32, Data: t.Data})[i] = int32(v) }
+		return func(i int, v int64) { tensor.Of[uint32](t)[i] = uint32(v) }
 	case 16:
-		return func(i int, v int64) { tensor.Of[int16](&tensor.Tensor{DType: tensor.I16, Data: t.Data})[i] = int16(v) }
+		return func(i int, v int64) { tensor.Of[uint16](t)[i] = uint16(v) }
 	case 8:
 		return func(i int, v int64) { t.Data[i] = byte(v) }
+	default:
+		return func(i int, v int64) { half.SetBits(t.Data, bits, i, uint8(v)) }
 	}
-	return func(i int, v int64) { setBits(t, i, uint8(v)) }
 }
 
 func prepareCast(c *op.Call) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
-	n := x.Len()
 	switch {
 	case x.DType == y.DType:
 		return func() error {
@@ -191,33 +174,58 @@ func prepareCast(c *op.Call) (op.Run, error) {
 			return nil
 		}, nil
 	case x.DType == tensor.String:
-		return castFromString(c, n)
+		return castFromString(c)
 	case y.DType == tensor.String:
-		return castToString(c, n)
-	case x.DType == tensor.I64 && y.DType == tensor.F32:
-		return func() error {
-			out := tensor.Of[float32](y)
-			for i, v := range tensor.Of[int64](x) {
-				out[i] = float32(v)
-			}
-			return nil
-		}, nil
+		return castToString(c)
+	case y.DType == tensor.Bool:
+		return castThrough(c)
+	case x.DType == tensor.Bool && y.DType.Bits() >= 8 && !smallFloat(y.DType):
+		return castFrom[uint8](c)
+	case x.DType.Bits() >= 8 && y.DType.Bits() >= 8 && !smallFloat(x.DType) && !smallFloat(y.DType) && !(x.DType == tensor.F64 && y.DType.Bits() == 16 && y.DType.IsFloat()):
+		return each{castFrom[float64], castFrom[float32], castFrom[int64], castFrom[int32], castFrom[int16], castFrom[int8],
+			castFrom[uint64], castFrom[uint32], castFrom[uint16], castFrom[uint8]}.byInput(c)
+	case x.DType.IsInt() && x.DType.Bits() >= 8 && y.DType.IsInt(): // to 4 or 2 bits
+		return each{i64: castPacked[int64], i32: castPacked[int32], i16: castPacked[int16], i8: castPacked[int8],
+			u64: castPacked[uint64], u32: castPacked[uint32], u16: castPacked[uint16], u8: castPacked[uint8]}.byInput(c)
 	}
-	if x.DType.IsInt() && x.DType.Bits() >= 8 && y.DType.IsInt() {
-		// Integers keep all their bits, which float64 would not.
-		put := intWriter(y)
-		return byType{
-			i64: func() op.Run { return castInts[int64](x, put) }, i32: func() op.Run { return castInts[int32](x, put) },
-			i16: func() op.Run { return castInts[int16](x, put) }, i8: func() op.Run { return castInts[int8](x, put) },
-			u64: func() op.Run { return castInts[uint64](x, put) }, u32: func() op.Run { return castInts[uint32](x, put) },
-			u16: func() op.Run { return castInts[uint16](x, put) }, u8: func() op.Run { return castInts[uint8](x, put) },
-		}.pick(c, x.DType)
+	return castThrough(c)
+}
+
+func smallFloat(d tensor.DType) bool { return smallFloats[d] != nil }
+
+func castFrom[S number](c *op.Call) (op.Run, error) {
+	return each{castFromTo[S, float64], castFromTo[S, float32], castFromTo[S, int64], castFromTo[S, int32], castFromTo[S, int16],
+		castFromTo[S, int8], castFromTo[S, uint64], castFromTo[S, uint32], castFromTo[S, uint16], castFromTo[S, uint8]}.prepare(c, c.Out[0].DType)
+}
+
+func castFromTo[S, D number](c *op.Call) (op.Run, error) {
+	if isFloat[S]() && !isFloat[D]() {
+		return mapRows(c, mapped(func(v S) D { return D(truncated(float64(v))) })), nil
 	}
-	get, err := reader(c, x)
+	return mapRows(c, func(y []D, x []S) {
+		for i, v := range x {
+			y[i] = D(v)
+		}
+	}), nil
+}
+
+func castPacked[S integer](c *op.Call) (op.Run, error) {
+	bits := c.Out[0].DType.Bits()
+	return func() error {
+		for i, v := range tensor.Of[S](c.In[0]) {
+			half.SetBits(c.Out[0].Data, bits, i, uint8(v))
+		}
+		return nil
+	}, nil
+}
+
+// castThrough converts through float64, which all types but 64-bit integers fit.
+func castThrough(c *op.Call) (op.Run, error) {
+	get, err := reader(c, c.In[0])
 	if err != nil {
 		return nil, err
 	}
-	put, err := writer(c, y)
+	put, err := writer(c, c.Out[0])
 	if err != nil {
 		return nil, err
 	}
@@ -226,10 +234,10 @@ func prepareCast(c *op.Call) (op.Run, error) {
 			put(i, get(i))
 		}
 	}
-	// Elements that share a byte must not be written by two threads.
+	n := c.In[0].Len()
 	split := grain
-	if y.DType.Bits() < 8 {
-		split = n
+	if c.Out[0].DType.Bits() < 8 {
+		split = max(n, 1) // elements that share a byte must not be written by two threads
 	}
 	return func() error {
 		c.Par.For(n, split, body)
@@ -237,33 +245,32 @@ func prepareCast(c *op.Call) (op.Run, error) {
 	}, nil
 }
 
-func castInts[T number](x *tensor.Tensor, put func(i int, v int64)) op.Run {
-	return func() error {
-		for i, v := range tensor.Of[T](x) {
-			put(i, int64(v))
-		}
-		return nil
-	}
-}
-
-func castFromString(c *op.Call, n int) (op.Run, error) {
-	put, err := writer(c, c.Out[0])
+func castFromString(c *op.Call) (op.Run, error) {
+	x, y := c.In[0], c.Out[0]
+	put, err := writer(c, y)
 	if err != nil {
 		return nil, err
 	}
-	ints := c.Out[0].DType.IsInt()
+	bits := 64
+	if y.DType.IsFloat() && y.DType != tensor.F64 {
+		bits = 32 // narrower types round twice, as their numbers are parsed elsewhere too
+	}
 	return func() error {
-		for i := range n {
-			s := strings.TrimSpace(c.In[0].Str[i])
-			if ints {
+		for i, s := range x.Str {
+			s = strings.TrimSpace(s)
+			if y.DType.IsInt() {
 				if v, err := strconv.ParseInt(s, 10, 64); err == nil {
-					intWriter(c.Out[0])(i, v)
+					intWriter(y)(i, v)
+					continue
+				}
+				if v, err := strconv.ParseUint(s, 10, 64); err == nil {
+					intWriter(y)(i, int64(v))
 					continue
 				}
 			}
-			v, err := strconv.ParseFloat(s, 64)
-			if err != nil {
-				return c.Errorf("element %d: %q is no number", i, c.In[0].Str[i])
+			v, err := strconv.ParseFloat(s, bits)
+			if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range is infinite
+				return c.Errorf("element %d: %q is no number", i, x.Str[i])
 			}
 			put(i, v)
 		}
@@ -271,40 +278,64 @@ func castFromString(c *op.Call, n int) (op.Run, error) {
 	}, nil
 }
 
-func castToString(c *op.Call, n int) (op.Run, error) {
-	x := c.In[0]
-	if x.DType == tensor.I64 {
-		return func() error {
-			for i, v := range tensor.Of[int64](x) {
-				c.Out[0].Str[i] = strconv.FormatInt(v, 10)
+// castToString writes integers in decimal, truth values as True and False, and floats with the fewest digits that read
+// back as the same number, as ONNX's reference does.
+func castToString(c *op.Call) (op.Run, error) {
+	x, y := c.In[0], c.Out[0]
+	n := x.Len()
+	var text func(i int) string
+	switch x.DType {
+	case tensor.I64:
+		text = func(i int) string { return strconv.FormatInt(tensor.Of[int64](x)[i], 10) }
+	case tensor.U64:
+		text = func(i int) string { return strconv.FormatUint(tensor.Of[uint64](x)[i], 10) }
+	case tensor.Bool:
+		text = func(i int) string {
+			if x.Data[i] != 0 {
+				return "True"
 			}
-			return nil
-		}, nil
-	}
-	get, err := reader(c, x)
-	if err != nil {
-		return nil, err
-	}
-	bits := 64
-	if x.DType.IsFloat() && x.DType != tensor.F64 {
-		bits = 32
+			return "False"
+		}
+	default:
+		get, err := reader(c, x)
+		if err != nil {
+			return nil, err
+		}
+		bits := 32
+		if x.DType == tensor.F64 {
+			bits = 64
+		}
+		text = func(i int) string { return floatText(get(i), bits) }
+		if x.DType.IsInt() {
+			text = func(i int) string { return strconv.FormatInt(int64(get(i)), 10) }
+		}
 	}
 	return func() error {
 		for i := range n {
-			v := get(i)
-			switch {
-			case v != v:
-				c.Out[0].Str[i] = "NaN"
-			case math.IsInf(v, 1):
-				c.Out[0].Str[i] = "INF"
-			case math.IsInf(v, -1):
-				c.Out[0].Str[i] = "-INF"
-			default:
-				c.Out[0].Str[i] = strconv.FormatFloat(v, 'g', -1, bits)
-			}
+			y.Str[i] = text(i)
 		}
 		return nil
 	}, nil
+}
+
+// floatText has a decimal point or an exponent, the latter below 1e-4 and from 1e16 on.
+func floatText(v float64, bits int) string {
+	switch {
+	case v != v:
+		return "NaN"
+	case math.IsInf(v, 1):
+		return "INF"
+	case math.IsInf(v, -1):
+		return "-INF"
+	}
+	if a := math.Abs(v); a != 0 && (a < 1e-4 || a >= 1e16) {
+		return strconv.FormatFloat(v, 'e', -1, bits)
+	}
+	s := strconv.FormatFloat(v, 'f', -1, bits)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
 }
 
 func inferBitCast(c *op.Call) error {

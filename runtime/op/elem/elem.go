@@ -1,5 +1,3 @@
-// Package elem holds operators that work element by element, reductions, normalisations, activations, casts and random
-// numbers.
 package elem
 
 import (
@@ -11,7 +9,8 @@ import (
 )
 
 // Ops is the table of this family.
-var Ops = join(unaryOps, binaryOps, castOps, reduceOps, softmaxOps, normOps, randomOps, lossOps, scanOps, trainOps)
+var Ops = join(unaryOps, activationOps, arithmeticOps, compareOps, variadicOps, castOps, reduceOps, argOps, scanOps, softmaxOps,
+	normOps, skipOps, dropoutOps, randomOps, lossOps, trainOps)
 
 func join(tables ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}
@@ -21,43 +20,48 @@ func join(tables ...map[string]op.Op) map[string]op.Op {
 	return all
 }
 
-// number is an element type that Go computes with.
-type number interface {
-	float64 | float32 | int64 | int32 | int16 | int8 | uint64 | uint32 | uint16 | uint8
-}
-
 type float interface{ float64 | float32 }
 
+type integer interface {
+	int64 | int32 | int16 | int8 | uint64 | uint32 | uint16 | uint8
+}
+
+// number is an element type that Go computes with. F16 and BF16 are computed as float32; Bool is seen as uint8.
+type number interface{ float | integer }
+
+func isFloat[T number]() bool { return T(1)/2 != 0 }
+
 // view gives access to a tensor's elements as T. For F16 and BF16 as float32 it is a buffer that get fills and put
-// rounds back; for all others it is the data themselves.
+// rounds back; for all others it is the data themselves. The view of an absent tensor is empty.
 type view[T number] struct {
-	t   *tensor.Tensor
-	buf []T
+	t    *tensor.Tensor
+	buf  []T
+	wide []float32 // buf
 }
 
 func newView[T number](t *tensor.Tensor) *view[T] {
 	v := &view[T]{t: t}
 	if t != nil && (t.DType == tensor.F16 || t.DType == tensor.BF16) {
-		if _, ok := any(v).(*view[float32]); ok {
-			v.buf = make([]T, t.Len())
+		wide := make([]float32, t.Len())
+		if buf, ok := any(wide).([]T); ok {
+			v.buf, v.wide = buf, wide
 		}
 	}
 	return v
 }
 
-// get reads an input; nil for an absent one.
+// get reads an input.
 func (v *view[T]) get() []T {
 	if v.t == nil {
 		return nil
 	}
-	if v.buf == nil {
+	if v.wide == nil {
 		return tensor.Of[T](v.t)
 	}
-	f := any(v.buf).([]float32)
 	if v.t.DType == tensor.F16 {
-		half.WidenF16(f, tensor.Of[uint16](v.t))
+		half.WidenF16(v.wide, tensor.Of[uint16](v.t))
 	} else {
-		half.WidenBF16(f, tensor.Of[uint16](v.t))
+		half.WidenBF16(v.wide, tensor.Of[uint16](v.t))
 	}
 	return v.buf
 }
@@ -67,7 +71,7 @@ func (v *view[T]) room() []T {
 	if v.t == nil {
 		return nil
 	}
-	if v.buf == nil {
+	if v.wide == nil {
 		return tensor.Of[T](v.t)
 	}
 	return v.buf
@@ -75,33 +79,54 @@ func (v *view[T]) room() []T {
 
 // put rounds an output back to its type.
 func (v *view[T]) put() {
-	if v.t == nil || v.buf == nil {
+	if v.t == nil || v.wide == nil {
 		return
 	}
-	f := any(v.buf).([]float32)
 	if v.t.DType == tensor.F16 {
-		half.ToF16(tensor.Of[uint16](v.t), f)
+		half.ToF16(tensor.Of[uint16](v.t), v.wide)
 	} else {
-		half.ToBF16(tensor.Of[uint16](v.t), f)
+		half.ToBF16(tensor.Of[uint16](v.t), v.wide)
 	}
 }
 
-// byType picks the instance of a generic preparation for an element type; F16 and BF16 compute as float32.
-type byType struct {
-	f64, f32, i64, i32, i16, i8, u64, u32, u16, u8 func() op.Run
-}
+type prepare = func(c *op.Call) (op.Run, error)
 
-func (b byType) pick(c *op.Call, d tensor.DType) (op.Run, error) {
-	f := map[tensor.DType]func() op.Run{
-		tensor.F64: b.f64, tensor.F32: b.f32, tensor.F16: b.f32, tensor.BF16: b.f32,
-		tensor.I64: b.i64, tensor.I32: b.i32, tensor.I16: b.i16, tensor.I8: b.i8,
-		tensor.U64: b.u64, tensor.U32: b.u32, tensor.U16: b.u16, tensor.U8: b.u8, tensor.Bool: nil,
-	}[d]
+// each holds the instances of a generic preparation; nil for types that the operator does not take.
+type each struct{ f64, f32, i64, i32, i16, i8, u64, u32, u16, u8 prepare }
+
+// prepare runs the instance for elements of type d. F16 and BF16 take float32's.
+func (e each) prepare(c *op.Call, d tensor.DType) (op.Run, error) {
+	var f prepare
+	switch d {
+	case tensor.F64:
+		f = e.f64
+	case tensor.F32, tensor.F16, tensor.BF16:
+		f = e.f32
+	case tensor.I64:
+		f = e.i64
+	case tensor.I32:
+		f = e.i32
+	case tensor.I16:
+		f = e.i16
+	case tensor.I8:
+		f = e.i8
+	case tensor.U64:
+		f = e.u64
+	case tensor.U32:
+		f = e.u32
+	case tensor.U16:
+		f = e.u16
+	case tensor.U8:
+		f = e.u8
+	}
 	if f == nil {
 		return nil, c.Errorf("elements of type %v unsupported", d)
 	}
-	return f(), nil
+	return f(c)
 }
+
+// byInput is the preparation of operators whose instance follows input 0.
+func (e each) byInput(c *op.Call) (op.Run, error) { return e.prepare(c, c.In[0].DType) }
 
 // same is the shape rule of operators whose output is like input 0.
 func same(c *op.Call) error {
@@ -109,6 +134,14 @@ func same(c *op.Call) error {
 		return err
 	}
 	c.Set(0, c.In[0].DType, c.In[0].Shape)
+	return nil
+}
+
+// wants fails unless input i is present and has n elements.
+func wants(c *op.Call, i, n int) error {
+	if t := c.Input(i); t == nil || t.Len() != n {
+		return c.Errorf("input %d is %v, want %d elements", i, t, n)
+	}
 	return nil
 }
 

@@ -17,6 +17,19 @@ var randomOps = map[string]op.Op{
 	"Multinomial":       {Infer: inferMultinomial, Prepare: prepareMultinomial, Traits: op.Impure},
 }
 
+// typeAttribute reads the attribute dtype.
+func typeAttribute(c *op.Call, def tensor.DType) (tensor.DType, error) {
+	n := c.Attrs.Int("dtype", 0)
+	if n == 0 {
+		return def, nil
+	}
+	d, ok := onnxTypes[n]
+	if !ok || d == tensor.String {
+		return 0, c.Errorf("element type %d unsupported", n)
+	}
+	return d, nil
+}
+
 func inferRandom(c *op.Call) error {
 	d := tensor.F32
 	var s tensor.Shape
@@ -25,17 +38,18 @@ func inferRandom(c *op.Call) error {
 		if s == nil {
 			return c.Errorf("attribute shape is missing")
 		}
+		if _, err := s.Size(); err != nil {
+			return c.Errorf("%w", err)
+		}
 	} else {
 		if err := c.Need(1); err != nil {
 			return err
 		}
 		s, d = c.In[0].Shape, c.In[0].DType
 	}
-	if t := c.Attrs.Int("dtype", 0); t != 0 {
-		d = onnxTypes[t]
-	}
-	if _, err := s.Size(); s.Known() && err != nil {
-		return c.Errorf("%w", err)
+	d, err := typeAttribute(c, d)
+	if err != nil {
+		return err
 	}
 	c.Set(0, d, s)
 	return nil
@@ -88,11 +102,14 @@ func inferMultinomial(c *op.Call) error {
 	if err := c.Need(1); err != nil {
 		return err
 	}
-	d := tensor.I32
-	if t := c.Attrs.Int("dtype", 0); t != 0 {
-		d = onnxTypes[t]
+	d, err := typeAttribute(c, tensor.I32)
+	if err != nil {
+		return err
 	}
 	s := tensor.Shape{-1, c.Attrs.Int("sample_size", 1)}
+	if s[1] < 0 {
+		return c.Errorf("sample_size %d is negative", s[1])
+	}
 	if len(c.In[0].Shape) == 2 {
 		s[0] = c.In[0].Shape[0]
 	}
@@ -116,6 +133,9 @@ func prepareMultinomial(c *op.Call) (op.Run, error) {
 	classes, samples := c.In[0].Shape[1], c.Out[0].Shape[1]
 	return func() error {
 		for b := range c.In[0].Shape[0] {
+			if classes == 0 && samples > 0 {
+				return c.Errorf("no classes to draw from")
+			}
 			total := 0.0
 			for k := range classes {
 				total += math.Exp(get(b*classes + k))

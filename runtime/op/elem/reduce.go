@@ -4,21 +4,22 @@ import (
 	"math"
 	"slices"
 
-	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-var reduceOps = func() map[string]op.Op {
-	ops := map[string]op.Op{
-		"ArgMax": {Infer: inferArg, Prepare: prepareArg},
-		"ArgMin": {Infer: inferArg, Prepare: prepareArg},
-	}
-	for _, n := range []string{"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"} {
-		ops[n] = op.Op{Infer: inferReduce, Prepare: prepareReduce}
-	}
-	return ops
-}()
+var reduceOps = map[string]op.Op{
+	"ReduceSum":       {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceMean":      {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceMax":       {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceMin":       {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceProd":      {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceL1":        {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceL2":        {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceLogSum":    {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceLogSumExp": {Infer: inferReduce, Prepare: prepareReduce},
+	"ReduceSumSquare": {Infer: inferReduce, Prepare: prepareReduce},
+}
 
 // reducedAxes reads the axes; known is false where they are computed and not known yet.
 func reducedAxes(c *op.Call, rank int) (axes []int, known bool, err error) {
@@ -32,7 +33,7 @@ func reducedAxes(c *op.Call, rank int) (axes []int, known bool, err error) {
 			return nil, false, c.Errorf("axes: %w", err)
 		}
 		for _, a := range v {
-			i, err := c.Axis(int(a), rank)
+			i, err := c.Axis(tensor.Int(a), rank)
 			if err != nil {
 				return nil, false, err
 			}
@@ -65,18 +66,18 @@ func inferReduce(c *op.Call) error {
 		return err
 	}
 	keep := c.Attrs.Bool("keepdims", true)
-	if !known {
-		var s tensor.Shape
-		if keep {
-			s = make(tensor.Shape, len(x.Shape))
-			for i := range s {
-				s[i] = -1
-			}
-		}
-		c.Set(0, x.DType, s)
+	if known {
+		c.Set(0, x.DType, reducedShape(x.Shape, axes, keep))
 		return nil
 	}
-	c.Set(0, x.DType, reducedShape(x.Shape, axes, keep))
+	var s tensor.Shape
+	if keep {
+		s = make(tensor.Shape, len(x.Shape))
+		for i := range s {
+			s[i] = -1
+		}
+	}
+	c.Set(0, x.DType, s)
 	return nil
 }
 
@@ -92,145 +93,258 @@ func reducedShape(s tensor.Shape, axes []int, keep bool) tensor.Shape {
 	return r
 }
 
-// groupWalk lists, for a reduction over axes, the offsets of an output's first element and of the elements of its group.
-type groupWalk struct {
-	outDims, outSteps []int
-	inner             []int // offsets within a group, in row-major order
-	n                 int   // outputs
-	contiguous        bool  // a group is a run of len(inner) elements
+// groups describes a reduction: each output folds a group of elements, which is visited in row-major order as runs of n
+// elements that are step apart.
+type groups struct {
+	kept, keptSteps []int // dimensions of the outputs but for the columns, outermost first
+	outer, steps    []int // dimensions of a group outside its runs
+	runs            int   // product of outer
+	n, step         int
+	cols            int // outputs whose groups begin at consecutive elements
+	outputs, size   int // number of groups and of elements in one
 }
 
-func newGroupWalk(s tensor.Shape, axes []int) *groupWalk {
+func newGroups(s tensor.Shape, axes []int) *groups {
+	type dim struct {
+		n, step int
+		reduced bool
+	}
+	var dims []dim
 	st := s.Strides()
-	w := &groupWalk{n: 1, inner: []int{0}}
+	g := &groups{runs: 1, n: 1, step: 1, cols: 1, outputs: 1, size: 1}
 	for i, d := range s {
-		if slices.Contains(axes, i) {
-			next := make([]int, 0, len(w.inner)*d)
-			for _, o := range w.inner {
-				for k := range d {
-					next = append(next, o+k*st[i])
-				}
-			}
-			w.inner = next
+		reduced := slices.Contains(axes, i)
+		if reduced {
+			g.size *= d
 		} else {
-			w.outDims, w.outSteps = append(w.outDims, d), append(w.outSteps, st[i])
-			w.n *= d
+			g.outputs *= d
+		}
+		if last := len(dims) - 1; d == 1 {
+			continue
+		} else if last >= 0 && dims[last].reduced == reduced {
+			dims[last].n, dims[last].step = dims[last].n*d, st[i]
+			continue
+		}
+		dims = append(dims, dim{d, st[i], reduced})
+	}
+	if last := len(dims) - 1; last >= 0 && !dims[last].reduced {
+		g.cols, dims = dims[last].n, dims[:last]
+	}
+	if last := len(dims) - 1; last >= 0 {
+		g.n, g.step, dims = dims[last].n, dims[last].step, dims[:last]
+	}
+	for _, d := range dims {
+		if d.reduced {
+			g.outer, g.steps = append(g.outer, d.n), append(g.steps, d.step)
+			g.runs *= d.n
+		} else {
+			g.kept, g.keptSteps = append(g.kept, d.n), append(g.keptSteps, d.step)
 		}
 	}
-	w.contiguous = true
-	for i, o := range w.inner {
-		w.contiguous = w.contiguous && o == i
-	}
-	return w
+	return g
 }
 
-// start is where output o's group begins.
-func (w *groupWalk) start(o int) int {
+// offset is where the i-th of the elements begins that lie steps apart along dims.
+func offset(i int, dims, steps []int) int {
 	at := 0
-	for d := len(w.outDims) - 1; d >= 0; d-- {
-		at += o % w.outDims[d] * w.outSteps[d]
-		o /= w.outDims[d]
+	for d := len(dims) - 1; d >= 0; d-- {
+		at += i % dims[d] * steps[d]
+		i /= dims[d]
 	}
 	return at
 }
 
+// start is where output o's group begins.
+func (g *groups) start(o int) int { return offset(o/g.cols, g.kept, g.keptSteps) + o%g.cols }
+
+// run is where run r of a group begins, from the group's beginning.
+func (g *groups) run(r int) int { return offset(r, g.outer, g.steps) }
+
 func prepareReduce(c *op.Call) (op.Run, error) {
 	x := c.In[0]
-	axes, known, err := reducedAxes(c, len(x.Shape))
-	if err != nil {
+	if _, known, err := reducedAxes(c, len(x.Shape)); err != nil {
 		return nil, err
-	}
-	if !known {
+	} else if !known {
 		return nil, c.Errorf("BUG: axes are unknown")
 	}
-	w := newGroupWalk(x.Shape, axes)
-	switch x.DType {
-	case tensor.F32, tensor.F16, tensor.BF16:
-		return reduceRun(c, w, reduce32(c.Op)), nil
-	case tensor.F64:
-		return reduceRun(c, w, reduce64(c.Op)), nil
-	case tensor.Bool:
-		if c.Op == "ReduceMax" || c.Op == "ReduceMin" {
-			return reduceBool(c, w), nil
-		}
-	case tensor.U64:
-		return reduceRun(c, w, reduceInt[uint64](c.Op, 0, math.MaxUint64)), nil
-	case tensor.I64:
-		return reduceRun(c, w, reduceInt[int64](c.Op, math.MinInt64, math.MaxInt64)), nil
-	case tensor.I32:
-		return reduceRun(c, w, reduceInt[int32](c.Op, math.MinInt32, math.MaxInt32)), nil
-	case tensor.U32:
-		return reduceRun(c, w, reduceInt[uint32](c.Op, 0, math.MaxUint32)), nil
-	case tensor.I8:
-		return reduceRun(c, w, reduceInt[int8](c.Op, math.MinInt8, math.MaxInt8)), nil
-	case tensor.U8:
-		return reduceRun(c, w, reduceInt[uint8](c.Op, 0, math.MaxUint8)), nil
-	case tensor.I16:
-		return reduceRun(c, w, reduceInt[int16](c.Op, math.MinInt16, math.MaxInt16)), nil
-	case tensor.U16:
-		return reduceRun(c, w, reduceInt[uint16](c.Op, 0, math.MaxUint16)), nil
+	if x.DType == tensor.Bool && (c.Op == "ReduceMax" || c.Op == "ReduceMin") {
+		return reduceIntegers[uint8](c, 0, 1)
 	}
-	return nil, c.Errorf("elements of type %v unsupported", x.DType)
+	return each{
+		reduceFloats[float64], reduceFloats[float32],
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[int64](c, math.MinInt64, math.MaxInt64) },
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[int32](c, math.MinInt32, math.MaxInt32) },
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[int16](c, math.MinInt16, math.MaxInt16) },
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[int8](c, math.MinInt8, math.MaxInt8) },
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[uint64](c, 0, math.MaxUint64) },
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[uint32](c, 0, math.MaxUint32) },
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[uint16](c, 0, math.MaxUint16) },
+		func(c *op.Call) (op.Run, error) { return reduceIntegers[uint8](c, 0, math.MaxUint8) },
+	}.byInput(c)
 }
 
-func reduceRun[T number](c *op.Call, w *groupWalk, f func(x []T, inner []int) T) op.Run {
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
-	var in, out []T
-	body := func(lo, hi int) {
-		for o := lo; o < hi; o++ {
-			at := 0
-			if len(in) > 0 {
-				at = w.start(o)
+// fold is a reduction of floats: what happens to each element before it is combined with the others, and how.
+type fold uint8
+
+const (
+	foldSum    fold = iota
+	foldSquare      // sum of squares
+	foldAbs         // sum of magnitudes
+	foldExp         // sum of e**(x-top), where top is the largest element
+	foldProd
+	foldMax
+	foldMin
+)
+
+var folds = map[string]fold{"ReduceSum": foldSum, "ReduceMean": foldSum, "ReduceLogSum": foldSum, "ReduceSumSquare": foldSquare,
+	"ReduceL2": foldSquare, "ReduceL1": foldAbs, "ReduceLogSumExp": foldExp, "ReduceProd": foldProd, "ReduceMax": foldMax, "ReduceMin": foldMin}
+
+// lanes is 16 where element k of a group belongs to lane k mod 16 and the lanes are added at the end, else 1.
+func (f fold) lanes() int {
+	if f >= foldProd {
+		return 1
+	}
+	return 16
+}
+
+func start[T float](f fold) T {
+	switch f {
+	case foldProd:
+		return 1
+	case foldMax:
+		return T(math.Inf(-1))
+	case foldMin:
+		return T(math.Inf(1))
+	}
+	return 0
+}
+
+// foldRun folds n elements, step apart, the first of which is element k of its group.
+func foldRun[T float](f fold, acc *[16]T, k int, x []T, n, step int, top T) {
+	switch f {
+	case foldSum:
+		sumRun(acc, k, x, n, step)
+	case foldSquare:
+		squareRun(acc, k, x, n, step)
+	case foldAbs:
+		for i := range n {
+			acc[(k+i)&15] += T(math.Abs(float64(x[i*step])))
+		}
+	case foldExp:
+		for i := range n {
+			acc[(k+i)&15] += exp(x[i*step] - top)
+		}
+	case foldProd:
+		for i := range n {
+			acc[0] *= x[i*step]
+		}
+	case foldMax:
+		m := acc[0]
+		for i := range n {
+			if v := x[i*step]; v > m || v != v {
+				m = v
 			}
-			out[o] = f(in[at:], w.inner)
 		}
-	}
-	return func() error {
-		in, out = x.get(), y.room()
-		c.Par.For(w.n, 1+grain/max(1, len(w.inner)), body)
-		y.put()
-		return nil
-	}
-}
-
-func reduceBool(c *op.Call, w *groupWalk) op.Run {
-	return func() error {
-		for o := range w.n {
-			v := byte(1)
-			if c.Op == "ReduceMax" {
-				v = 0
+		acc[0] = m
+	case foldMin:
+		m := acc[0]
+		for i := range n {
+			if v := x[i*step]; v < m || v != v {
+				m = v
 			}
-			at := w.start(o)
-			for _, i := range w.inner {
-				b := c.In[0].Data[at+i]
-				if c.Op == "ReduceMax" {
-					v |= b
-				} else {
-					v &= b
-				}
+		}
+		acc[0] = m
+	}
+}
+
+// foldColumn folds x[i] into acc[i]. It is not for foldExp.
+func foldColumn[T float](f fold, acc, x []T) {
+	switch f {
+	case foldSum:
+		sumColumn(acc, x)
+	case foldSquare:
+		acc = acc[:len(x)]
+		for i, v := range x {
+			acc[i] += T(v * v)
+		}
+	case foldAbs:
+		acc = acc[:len(x)]
+		for i, v := range x {
+			acc[i] += T(math.Abs(float64(v)))
+		}
+	case foldProd:
+		mulRows(acc[:len(x)], acc, x)
+	case foldMax:
+		maxRows(acc[:len(x)], acc, x)
+	case foldMin:
+		minRows(acc[:len(x)], acc, x)
+	}
+}
+
+// finisher makes a result from what a group of n elements folds to.
+func finisher[T float](name string) func(v, top T, n int) T {
+	switch name {
+	case "ReduceMean":
+		return func(v, _ T, n int) T { return v / T(n) }
+	case "ReduceL2":
+		return func(v, _ T, _ int) T { return T(math.Sqrt(float64(v))) }
+	case "ReduceLogSum":
+		return func(v, _ T, _ int) T { return log(v) }
+	case "ReduceLogSumExp":
+		return func(v, top T, _ int) T {
+			if math.IsInf(float64(top), 0) {
+				return top
 			}
-			c.Out[0].Data[o] = v
+			return top + log(v)
 		}
-		return nil
+	}
+	return func(v, _ T, _ int) T { return v }
+}
+
+func sumColumn[T float](acc, x []T) {
+	acc = acc[:len(x)]
+	for i, v := range x {
+		acc[i] += v
 	}
 }
 
-// sum16 sums f(x[i]) over inner in 16 lanes, lane = index mod 16, then pairwise over the lanes.
-func sum16(x []float32, inner []int, f func(float32) float32) float32 {
-	var l [16]float32
-	if f == nil {
-		for k, i := range inner {
-			l[k&15] += x[i]
-		}
-	} else {
-		for k, i := range inner {
-			l[k&15] += f(x[i])
+// sumRun adds elements to their lanes; k is the first one's index.
+func sumRun[T float](acc *[16]T, k int, x []T, n, step int) {
+	i := 0
+	for ; i < n && (step != 1 || (k+i)&15 != 0); i++ {
+		acc[(k+i)&15] += x[i*step]
+	}
+	for ; i+16 <= n; i += 16 {
+		b := x[i : i+16]
+		for l := range acc {
+			acc[l] += b[l]
 		}
 	}
-	return pairwise(&l)
+	for l := 0; i < n; i, l = i+1, l+1 {
+		acc[l] += x[i]
+	}
 }
 
-func pairwise(l *[16]float32) float32 {
+// squareRun adds squares.
+func squareRun[T float](acc *[16]T, k int, x []T, n, step int) {
+	i := 0
+	for ; i < n && (step != 1 || (k+i)&15 != 0); i++ {
+		v := x[i*step]
+		acc[(k+i)&15] += T(v * v)
+	}
+	for ; i+16 <= n; i += 16 {
+		b := x[i : i+16]
+		for l := range acc {
+			acc[l] += T(b[l] * b[l])
+		}
+	}
+	for l := 0; i < n; i, l = i+1, l+1 {
+		acc[l] += T(x[i] * x[i])
+	}
+}
+
+// pairwise adds the lanes: 8+8, 4+4, 2+2, 1+1.
+func pairwise[T float](l *[16]T) T {
 	for half := 8; half > 0; half /= 2 {
 		for k := range half {
 			l[k] += l[k+half]
@@ -239,197 +353,169 @@ func pairwise(l *[16]float32) float32 {
 	return l[0]
 }
 
-func reduce32(name string) func(x []float32, inner []int) float32 {
-	square := func(v float32) float32 { return v * v }
-	abs := func(v float32) float32 { return float32(math.Abs(float64(v))) }
-	switch name {
-	case "ReduceSum":
-		return func(x []float32, in []int) float32 { return sum16(x, in, nil) }
-	case "ReduceMean":
-		return func(x []float32, in []int) float32 { return sum16(x, in, nil) / float32(len(in)) }
-	case "ReduceSumSquare":
-		return func(x []float32, in []int) float32 { return sum16(x, in, square) }
-	case "ReduceL1":
-		return func(x []float32, in []int) float32 { return sum16(x, in, abs) }
-	case "ReduceL2":
-		return func(x []float32, in []int) float32 { return float32(math.Sqrt(float64(sum16(x, in, square)))) }
-	case "ReduceLogSum":
-		return func(x []float32, in []int) float32 { return float32(math.Log(float64(sum16(x, in, nil)))) }
-	case "ReduceLogSumExp":
-		return func(x []float32, in []int) float32 {
-			top := extreme(x, in, float32(math.Inf(-1)), true)
-			if math.IsInf(float64(top), 0) {
-				return top
-			}
-			s := sum16(x, in, func(v float32) float32 { return fmath.Exp(v - top) })
-			return top + float32(math.Log(float64(s)))
-		}
-	case "ReduceProd":
-		return func(x []float32, in []int) float32 {
-			p := float32(1)
-			for _, i := range in {
-				p *= x[i]
-			}
-			return p
-		}
-	case "ReduceMax":
-		return func(x []float32, in []int) float32 { return extreme(x, in, float32(math.Inf(-1)), true) }
-	}
-	return func(x []float32, in []int) float32 { return extreme(x, in, float32(math.Inf(1)), false) }
-}
+// width is the number of columns that are folded side by side.
+const width = 64
 
-// extreme is the largest or smallest element, NaN if there is one.
-func extreme[T number](x []T, inner []int, none T, largest bool) T {
-	v := none
-	for _, i := range inner {
-		if e := x[i]; e != e || largest && e > v || !largest && e < v {
-			v = e
-			if e != e {
-				return e
-			}
+func reduceFloats[T float](c *op.Call) (op.Run, error) {
+	axes, _, err := reducedAxes(c, len(c.In[0].Shape))
+	if err != nil {
+		return nil, err
+	}
+	g, f, finish := newGroups(c.In[0].Shape, axes), folds[c.Op], finisher[T](c.Op)
+	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	var in, out []T
+	body := func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			v, top := foldGroup(g, f, in, o)
+			out[o] = finish(v, top, g.size)
 		}
 	}
-	return v
-}
-
-func reduce64(name string) func(x []float64, inner []int) float64 {
-	sum := func(x []float64, in []int, f func(float64) float64) float64 {
-		s := 0.0
-		for _, i := range in {
-			s += float64(f(x[i]))
-		}
-		return s
-	}
-	id := func(v float64) float64 { return v }
-	square := func(v float64) float64 { return v * v }
-	switch name {
-	case "ReduceSum":
-		return func(x []float64, in []int) float64 { return sum(x, in, id) }
-	case "ReduceMean":
-		return func(x []float64, in []int) float64 { return sum(x, in, id) / float64(len(in)) }
-	case "ReduceSumSquare":
-		return func(x []float64, in []int) float64 { return sum(x, in, square) }
-	case "ReduceL1":
-		return func(x []float64, in []int) float64 { return sum(x, in, math.Abs) }
-	case "ReduceL2":
-		return func(x []float64, in []int) float64 { return math.Sqrt(sum(x, in, square)) }
-	case "ReduceLogSum":
-		return func(x []float64, in []int) float64 { return math.Log(sum(x, in, id)) }
-	case "ReduceLogSumExp":
-		return func(x []float64, in []int) float64 {
-			top := extreme(x, in, math.Inf(-1), true)
-			if math.IsInf(top, 0) {
-				return top
-			}
-			return top + math.Log(sum(x, in, func(v float64) float64 { return math.Exp(v - top) }))
-		}
-	case "ReduceProd":
-		return func(x []float64, in []int) float64 {
-			p := 1.0
-			for _, i := range in {
-				p *= x[i]
-			}
-			return p
-		}
-	case "ReduceMax":
-		return func(x []float64, in []int) float64 { return extreme(x, in, math.Inf(-1), true) }
-	}
-	return func(x []float64, in []int) float64 { return extreme(x, in, math.Inf(1), false) }
-}
-
-func reduceInt[T int64 | int32 | int16 | int8 | uint64 | uint32 | uint16 | uint8](name string, least, most T) func(x []T, inner []int) T {
-	return func(x []T, in []int) T {
-		switch name {
-		case "ReduceMax":
-			return extreme(x, in, least, true)
-		case "ReduceMin":
-			return extreme(x, in, most, false)
-		}
-		var s T
-		if name == "ReduceProd" {
-			s = 1
-		}
-		wide := 0.0
-		for _, i := range in {
-			v := x[i]
-			switch name {
-			case "ReduceProd":
-				s *= v
-			case "ReduceL1":
-				if v < 0 {
-					v = -v
+	count, split := g.outputs, 1+grain/max(1, g.size)
+	if f != foldExp && g.cols >= 8 && g.size > 1 {
+		tiles := (g.cols + width - 1) / width
+		count, split = g.outputs/g.cols*tiles, 1+grain/(g.size*width)
+		body = func(lo, hi int) {
+			for k := lo; k < hi; k++ {
+				at, col := offset(k/tiles, g.kept, g.keptSteps), k%tiles*width
+				y := out[k/tiles*g.cols+col:][:min(width, g.cols-col)]
+				foldColumns(g, f, y, in[at+col:])
+				for i, v := range y {
+					y[i] = finish(v, 0, g.size)
 				}
-				s += v
-			case "ReduceSumSquare", "ReduceL2":
-				s += v * v
-			case "ReduceLogSumExp":
-				wide += math.Exp(float64(v))
-			default:
-				s += v
 			}
 		}
-		switch name {
-		case "ReduceMean":
-			if len(in) > 0 {
-				s = T(float64(s) / float64(len(in)))
-			}
-		case "ReduceL2":
-			s = T(math.Sqrt(float64(s)))
-		case "ReduceLogSum":
-			s = T(math.Log(float64(s)))
-		case "ReduceLogSumExp":
-			s = T(math.Log(wide))
-		}
-		return s
 	}
-}
-
-func inferArg(c *op.Call) error {
-	if err := c.Need(1); err != nil {
-		return err
-	}
-	s := c.In[0].Shape
-	if s == nil {
-		c.Set(0, tensor.I64, nil)
-		return nil
-	}
-	axis, err := c.Axis(c.Attrs.Int("axis", 0), len(s))
-	if err != nil {
-		return err
-	}
-	c.Set(0, tensor.I64, reducedShape(s, []int{axis}, c.Attrs.Bool("keepdims", true)))
-	return nil
-}
-
-func prepareArg(c *op.Call) (op.Run, error) {
-	x := c.In[0]
-	axis, err := c.Axis(c.Attrs.Int("axis", 0), len(x.Shape))
-	if err != nil {
-		return nil, err
-	}
-	w := newGroupWalk(x.Shape, []int{axis})
-	get, err := reader(c, x)
-	if err != nil {
-		return nil, err
-	}
-	if len(w.inner) == 0 && w.n > 0 {
-		return nil, c.Errorf("axis %d is empty", axis)
-	}
-	last, largest := c.Attrs.Bool("select_last_index", false), c.Op == "ArgMax"
 	return func() error {
-		out := tensor.Of[int64](c.Out[0])
-		for o := range out {
-			at := w.start(o)
-			best := get(at + w.inner[0])
-			k := 0
-			for i, off := range w.inner {
-				v := get(at + off)
-				if largest && v > best || !largest && v < best || last && v == best {
-					best, k = v, i
+		in, out = x.get(), y.room()
+		c.Par.For(count, split, body)
+		y.put()
+		return nil
+	}, nil
+}
+
+// foldGroup folds the group of output o; top is for foldExp.
+func foldGroup[T float](g *groups, f fold, in []T, o int) (v, top T) {
+	acc := [16]T{0: start[T](f)}
+	top = T(math.Inf(-1))
+	if g.size > 0 {
+		at := g.start(o)
+		if f == foldExp {
+			m := [16]T{0: top}
+			for r := range g.runs {
+				foldRun(foldMax, &m, 0, in[at+g.run(r):], g.n, g.step, 0)
+			}
+			top = m[0]
+		}
+		for r := range g.runs {
+			foldRun(f, &acc, r*g.n, in[at+g.run(r):], g.n, g.step, top)
+		}
+	}
+	if f.lanes() == 1 {
+		return acc[0], top
+	}
+	return pairwise(&acc), top
+}
+
+// foldColumns folds the groups of len(out) consecutive outputs, the first of which begins at in[0].
+func foldColumns[T float](g *groups, f fold, out, in []T) {
+	var acc [16][width]T
+	w := len(out)
+	for i := range w {
+		acc[0][i] = start[T](f)
+	}
+	k, mask := 0, f.lanes()-1
+	for r := range g.runs {
+		at := g.run(r)
+		for i := range g.n {
+			from := at + i*g.step
+			foldColumn(f, acc[k&mask][:w], in[from:from+w])
+			k++
+		}
+	}
+	for half := f.lanes() / 2; half > 0; half /= 2 {
+		for l := range half {
+			sumColumn(acc[l][:w], acc[l+half][:w])
+		}
+	}
+	copy(out, acc[0][:w])
+}
+
+// reduceIntegers folds into 64 bits, of which the result keeps the low ones: sums wrap. Means truncate. Logarithms and
+// roots are computed in float64 and truncated.
+func reduceIntegers[T integer](c *op.Call, least, most T) (op.Run, error) {
+	axes, _, err := reducedAxes(c, len(c.In[0].Shape))
+	if err != nil {
+		return nil, err
+	}
+	g := newGroups(c.In[0].Shape, axes)
+	start := uint64(0)
+	f := func(acc uint64, v T) uint64 { return acc + uint64(v) }
+	finish := func(acc uint64) T { return T(acc) }
+	real := func(acc uint64) float64 { // of a sum
+		if least < 0 {
+			return float64(int64(acc))
+		}
+		return float64(acc)
+	}
+	switch c.Op {
+	case "ReduceSum":
+	case "ReduceMean":
+		if g.size == 0 {
+			break
+		}
+		finish = func(acc uint64) T { return T(acc / uint64(g.size)) }
+		if least < 0 {
+			finish = func(acc uint64) T { return T(int64(acc) / int64(g.size)) }
+		}
+	case "ReduceMax":
+		start = uint64(least)
+		f = func(acc uint64, v T) uint64 { return uint64(max(T(acc), v)) }
+	case "ReduceMin":
+		start = uint64(most)
+		f = func(acc uint64, v T) uint64 { return uint64(min(T(acc), v)) }
+	case "ReduceProd":
+		start = 1
+		f = func(acc uint64, v T) uint64 { return acc * uint64(v) }
+	case "ReduceL1":
+		f = func(acc uint64, v T) uint64 {
+			if v < 0 {
+				return acc - uint64(v)
+			}
+			return acc + uint64(v)
+		}
+	case "ReduceSumSquare", "ReduceL2":
+		f = func(acc uint64, v T) uint64 { return acc + uint64(v)*uint64(v) }
+		if c.Op == "ReduceL2" {
+			finish = func(acc uint64) T { return T(truncated(math.Sqrt(float64(acc)))) }
+		}
+	case "ReduceLogSum":
+		finish = func(acc uint64) T { return T(truncated(math.Log(real(acc)))) }
+	case "ReduceLogSumExp":
+		f = func(acc uint64, v T) uint64 {
+			return math.Float64bits(math.Float64frombits(acc) + math.Exp(float64(v)))
+		}
+		finish = func(acc uint64) T { return T(truncated(math.Log(math.Float64frombits(acc)))) }
+	}
+	var in, out []T
+	body := func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			acc := start
+			if g.size > 0 {
+				at := g.start(o)
+				for r := range g.runs {
+					x := in[at+g.run(r):]
+					for i := range g.n {
+						acc = f(acc, x[i*g.step])
+					}
 				}
 			}
-			out[o] = int64(k)
+			out[o] = finish(acc)
 		}
+	}
+	split := 1 + grain/max(1, g.size)
+	return func() error {
+		in, out = tensor.Of[T](c.In[0]), tensor.Of[T](c.Out[0])
+		c.Par.For(g.outputs, split, body)
 		return nil
 	}, nil
 }

@@ -1,46 +1,47 @@
 package elem
 
 import (
-	"github.com/edgerun/edgerun/internal/tensor"
+	"math"
+
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
 var scanOps = map[string]op.Op{
-	"CumSum":  {Infer: same, Prepare: prepareCum},
-	"CumProd": {Infer: same, Prepare: prepareCum},
+	"CumSum":  {Infer: inferCum, Prepare: prepareCum},
+	"CumProd": {Infer: inferCum, Prepare: prepareCum},
 	"Det":     {Infer: inferDet, Prepare: prepareDet},
 }
 
-func prepareCum(c *op.Call) (op.Run, error) {
+func inferCum(c *op.Call) error {
 	if err := c.Need(2); err != nil {
-		return nil, err
+		return err
 	}
-	return byType{
-		f64: func() op.Run { return cumulate[float64](c) }, f32: func() op.Run { return cumulate[float32](c) },
-		i64: func() op.Run { return cumulate[int64](c) }, i32: func() op.Run { return cumulate[int32](c) },
-		i16: func() op.Run { return cumulate[int16](c) }, i8: func() op.Run { return cumulate[int8](c) },
-		u64: func() op.Run { return cumulate[uint64](c) }, u32: func() op.Run { return cumulate[uint32](c) },
-		u16: func() op.Run { return cumulate[uint16](c) }, u8: func() op.Run { return cumulate[uint8](c) },
-	}.pick(c, c.In[0].DType)
+	return same(c)
 }
 
-func cumulate[T number](c *op.Call) op.Run {
+func prepareCum(c *op.Call) (op.Run, error) {
+	return each{cumulate[float64], cumulate[float32], cumulate[int64], cumulate[int32], cumulate[int16], cumulate[int8],
+		cumulate[uint64], cumulate[uint32], cumulate[uint16], cumulate[uint8]}.byInput(c)
+}
+
+// cumulate runs along an axis that may be computed.
+func cumulate[T number](c *op.Call) (op.Run, error) {
+	if d := c.In[1]; d.Len() != 1 || !d.DType.IsInt() {
+		return nil, c.Errorf("axis is %v, want one integer", d)
+	}
+	axisOf, err := reader(c, c.In[1])
+	if err != nil {
+		return nil, err
+	}
+	s := c.In[0].Shape
 	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
 	exclusive, reverse := c.Attrs.Bool("exclusive", false), c.Attrs.Bool("reverse", false)
 	product := c.Op == "CumProd"
-	return func() error {
-		v, err := c.In[1].Ints()
-		if err != nil || len(v) != 1 {
-			return c.Errorf("axis is %v, want one integer", c.In[1])
-		}
-		axis, err := c.Axis(int(v[0]), len(c.In[0].Shape))
-		if err != nil {
-			return err
-		}
-		l := linesOf(c.In[0].Shape, axis, false)
-		in, out := x.get(), y.room()
-		for k := range l.outer * l.inner {
-			at, step := k/l.inner*l.n*l.inner+k%l.inner, l.inner
+	var l lines
+	var in, out []T
+	body := func(lo, hi int) {
+		for k := lo; k < hi; k++ {
+			at, step := l.start(k), l.inner
 			if reverse {
 				at, step = at+(l.n-1)*l.inner, -step
 			}
@@ -64,9 +65,18 @@ func cumulate[T number](c *op.Call) op.Run {
 				at += step
 			}
 		}
+	}
+	return func() error {
+		axis, err := c.Axis(int(axisOf(0)), len(s))
+		if err != nil {
+			return err
+		}
+		l = linesOf(s, axis, false)
+		in, out = x.get(), y.room()
+		c.Par.For(l.count(), 1+grain/max(1, l.n), body)
 		y.put()
 		return nil
-	}
+	}, nil
 }
 
 func inferDet(c *op.Call) error {
@@ -97,7 +107,7 @@ func prepareDet(c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	n := c.In[0].Shape[len(c.In[0].Shape)-1]
-	count := tensor.Shape(c.Out[0].Shape).Len()
+	count := c.Out[0].Len()
 	m := make([]float64, n*n)
 	return func() error {
 		for b := range count {
@@ -110,12 +120,13 @@ func prepareDet(c *op.Call) (op.Run, error) {
 	}, nil
 }
 
+// determinant overwrites the n×n matrix m.
 func determinant(m []float64, n int) float64 {
 	det := 1.0
 	for k := range n {
 		p := k
 		for i := k + 1; i < n; i++ {
-			if abs(m[i*n+k]) > abs(m[p*n+k]) {
+			if math.Abs(m[i*n+k]) > math.Abs(m[p*n+k]) {
 				p = i
 			}
 		}
@@ -138,5 +149,3 @@ func determinant(m []float64, n int) float64 {
 	}
 	return det
 }
-
-func abs(x float64) float64 { return max(x, -x) }

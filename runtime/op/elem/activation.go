@@ -1,0 +1,204 @@
+package elem
+
+import (
+	"math"
+
+	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+// The functions below are written once for both float types; float32's steps are spelled out, so that nothing is fused.
+
+func exp[T float](x T) T {
+	if v, ok := any(x).(float32); ok {
+		return T(fmath.Exp(v))
+	}
+	return T(math.Exp(float64(x)))
+}
+
+func expm1[T float](x T) T {
+	if v, ok := any(x).(float32); ok {
+		return T(fmath.Expm1(v))
+	}
+	return T(math.Expm1(float64(x)))
+}
+
+func log[T float](x T) T {
+	if v, ok := any(x).(float32); ok {
+		return T(fmath.Log(v))
+	}
+	return T(math.Log(float64(x)))
+}
+
+func tanh[T float](x T) T {
+	if v, ok := any(x).(float32); ok {
+		return T(fmath.Tanh(v))
+	}
+	return T(math.Tanh(float64(x)))
+}
+
+func erf[T float](x T) T {
+	if v, ok := any(x).(float32); ok {
+		return T(fmath.Erf(v))
+	}
+	return T(math.Erf(float64(x)))
+}
+
+func sigmoid[T float](x T) T {
+	if v, ok := any(x).(float32); ok {
+		return T(fmath.Sigmoid(v))
+	}
+	e := T(math.Exp(-math.Abs(float64(x))))
+	if x < 0 {
+		return e / (1 + e)
+	}
+	return 1 / (1 + e)
+}
+
+func softplus64(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+func reluRow[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = max(v, 0)
+	}
+}
+
+func relu6Row[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = min(max(v, 0), 6)
+	}
+}
+
+func hardSwishRow[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = T(v*min(max(T(v+3), 0), 6)) / 6
+	}
+}
+
+func softsignRow[T float](y, x []T) {
+	for i, v := range x {
+		y[i] = v / T(1+T(math.Abs(float64(v))))
+	}
+}
+
+// gelu is x/2 * (1 + erf(x/sqrt(2))).
+func gelu[T float](x T) T { return T(T(.5*x) * T(1+erf(T(x*(1/math.Sqrt2))))) }
+
+// geluTanh is x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x**3))).
+func geluTanh[T float](x T) T {
+	cube := T(T(0.044715*x) * T(x*x))
+	return T(T(.5*x) * T(1+tanh(T(0.7978845608028654*T(x+cube)))))
+}
+
+// alphaBeta makes a function of runs from the attributes alpha and beta (or others, by name).
+type alphaBeta[T float] func(alpha, beta T) func(y, x []T)
+
+// shaped is a function with the two attributes.
+func shaped(g alphaBeta[float32], f alphaBeta[float64], alpha string, a float32, beta string, b float32) unary {
+	return unary{
+		f32: func(c *op.Call) func(y, x []float32) { return g(c.Attrs.Float(alpha, a), c.Attrs.Float(beta, b)) },
+		f64: func(c *op.Call) func(y, x []float64) {
+			return f(float64(c.Attrs.Float(alpha, a)), float64(c.Attrs.Float(beta, b)))
+		},
+	}
+}
+
+func leakyRelu[T float](a, _ T) func(y, x []T) {
+	return func(y, x []T) {
+		for i, v := range x {
+			if v < 0 {
+				v = a * v
+			}
+			y[i] = v
+		}
+	}
+}
+
+func thresholdedRelu[T float](a, _ T) func(y, x []T) {
+	return func(y, x []T) {
+		for i, v := range x {
+			if v <= a {
+				v = 0
+			}
+			y[i] = v
+		}
+	}
+}
+
+func elu[T float](a, _ T) func(y, x []T) {
+	return mapped(func(x T) T {
+		if x < 0 {
+			return a * expm1(x)
+		}
+		return x
+	})
+}
+
+func celu[T float](a, _ T) func(y, x []T) {
+	return mapped(func(x T) T { return T(max(x, 0)) + min(T(a*expm1(T(x/a))), 0) })
+}
+
+func selu[T float](a, g T) func(y, x []T) {
+	return mapped(func(x T) T {
+		if x <= 0 {
+			return g * T(a*expm1(x))
+		}
+		return g * x
+	})
+}
+
+func hardSigmoid[T float](a, b T) func(y, x []T) {
+	return func(y, x []T) {
+		for i, v := range x {
+			y[i] = min(max(T(a*v)+b, 0), 1)
+		}
+	}
+}
+
+func swish[T float](a, _ T) func(y, x []T) {
+	return mapped(func(x T) T { return x * sigmoid(T(a*x)) })
+}
+
+func shrink[T float](lambda, bias T) func(y, x []T) {
+	return mapped(func(x T) T {
+		switch {
+		case x < -lambda:
+			return x + bias
+		case x > lambda:
+			return x - bias
+		case x != x:
+			return x
+		}
+		return 0
+	})
+}
+
+func geluOf[T float](c *op.Call) func(y, x []T) {
+	if c.Attrs.Str("approximate", "none") == "tanh" {
+		return mapped(geluTanh[T])
+	}
+	return mapped(gelu[T])
+}
+
+var activationOps = map[string]op.Op{
+	"Relu":            rows(reluRow[float32], reluRow[float64]).withIntegers(),
+	"Relu6":           rows(relu6Row[float32], relu6Row[float64]).op(),
+	"Sigmoid":         two(fmath.Sigmoid, sigmoid[float64]).op(),
+	"Tanh":            two(fmath.Tanh, math.Tanh).op(),
+	"Softplus":        two(fmath.Softplus, softplus64).op(),
+	"Softsign":        rows(softsignRow[float32], softsignRow[float64]).op(),
+	"Mish":            two(fmath.Mish, func(x float64) float64 { return x * math.Tanh(softplus64(x)) }).op(),
+	"HardSwish":       rows(hardSwishRow[float32], hardSwishRow[float64]).op(),
+	"LeakyRelu":       shaped(leakyRelu[float32], leakyRelu[float64], "alpha", .01, "", 0).op(),
+	"ThresholdedRelu": shaped(thresholdedRelu[float32], thresholdedRelu[float64], "alpha", 1, "", 0).op(),
+	"Elu":             shaped(elu[float32], elu[float64], "alpha", 1, "", 0).op(),
+	"Celu":            shaped(celu[float32], celu[float64], "alpha", 1, "", 0).op(),
+	"Selu": shaped(selu[float32], selu[float64], "alpha", 1.67326319217681884765625,
+		"gamma", 1.05070102214813232421875).op(),
+	"HardSigmoid":             shaped(hardSigmoid[float32], hardSigmoid[float64], "alpha", .2, "beta", .5).op(),
+	"Swish":                   shaped(swish[float32], swish[float64], "alpha", 1, "", 0).op(),
+	"Shrink":                  shaped(shrink[float32], shrink[float64], "lambd", .5, "bias", 0).op(),
+	"Gelu":                    unary{geluOf[float32], geluOf[float64]}.op(),
+	"com.microsoft.Gelu":      two(gelu[float32], gelu[float64]).op(),
+	"com.microsoft.QuickGelu": shaped(swish[float32], swish[float64], "alpha", 1.702, "", 0).op(),
+}

@@ -1,0 +1,78 @@
+package elem
+
+import (
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+var argOps = map[string]op.Op{
+	"ArgMax": {Infer: inferArg, Prepare: prepareArg},
+	"ArgMin": {Infer: inferArg, Prepare: prepareArg},
+}
+
+func inferArg(c *op.Call) error {
+	if err := c.Need(1); err != nil {
+		return err
+	}
+	s := c.In[0].Shape
+	if s == nil {
+		c.Set(0, tensor.I64, nil)
+		return nil
+	}
+	axis, err := c.Axis(c.Attrs.Int("axis", 0), len(s))
+	if err != nil {
+		return err
+	}
+	c.Set(0, tensor.I64, reducedShape(s, []int{axis}, c.Attrs.Bool("keepdims", true)))
+	return nil
+}
+
+func prepareArg(c *op.Call) (op.Run, error) {
+	return each{arg[float64], arg[float32], arg[int64], arg[int32], arg[int16], arg[int8],
+		arg[uint64], arg[uint32], arg[uint16], arg[uint8]}.byInput(c)
+}
+
+// arg finds the first extreme element of each line, or the last one. NaN counts as extreme.
+func arg[T number](c *op.Call) (op.Run, error) {
+	s := c.In[0].Shape
+	axis, err := c.Axis(c.Attrs.Int("axis", 0), len(s))
+	if err != nil {
+		return nil, err
+	}
+	l := linesOf(s, axis, false)
+	if l.n == 0 && l.count() > 0 {
+		return nil, c.Errorf("axis %d is empty", axis)
+	}
+	last, largest := c.Attrs.Bool("select_last_index", false), c.Op == "ArgMax"
+	x := newView[T](c.In[0])
+	var in []T
+	var out []int64
+	// Lines that begin side by side are searched together.
+	tiles := (l.inner + width - 1) / width
+	body := func(lo, hi int) {
+		for k := lo; k < hi; k++ {
+			var best [width]T
+			col := k % tiles * width
+			w := min(width, l.inner-col)
+			at := k/tiles*l.n*l.inner + col
+			index := out[k/tiles*l.inner+col:][:w]
+			copy(best[:w], in[at:])
+			clear(index)
+			for i := 1; i < l.n; i++ {
+				row := in[at+i*l.inner:][:w]
+				for j, v := range row {
+					b := best[j]
+					better := largest && v > b || !largest && v < b || v != v && b == b
+					if better || last && (v == b || v != v) {
+						best[j], index[j] = v, int64(i)
+					}
+				}
+			}
+		}
+	}
+	return func() error {
+		in, out = x.get(), tensor.Of[int64](c.Out[0])
+		c.Par.For(l.outer*tiles, 1+grain/max(1, l.n*min(width, l.inner)), body)
+		return nil
+	}, nil
+}

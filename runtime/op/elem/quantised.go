@@ -1,0 +1,133 @@
+package elem
+
+import (
+	"math"
+
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+// quantised is the arithmetic of Add, Sub and Mul on quantised values, all in float32:
+//
+//	Add: (a-za)*(sa/sy) + (b-zb)*(sb/sy)
+//	Sub: (a-za)*(sa/sy) - (b-zb)*(sb/sy)
+//	Mul: (a-za)*(b-zb)*(sa*sb/sy)
+//
+// rounded half to even, plus zy, bounded.
+type quantised struct {
+	name       string
+	za, zb, zy int32
+	ma, mb, m  float32
+	lo, hi     float32 // bounds less zy
+}
+
+func prepareQuantised(c *op.Call) (op.Run, error) {
+	if c.Op != "Add" && c.Op != "Sub" && c.Op != "Mul" {
+		return nil, c.Errorf("quantised values unsupported")
+	}
+	a, b, y := c.In[0], c.In[1], c.Out[0]
+	for _, t := range []*tensor.Tensor{a, b, y} {
+		if t.Quant == nil || !t.Quant.PerTensor() || !t.DType.IsInt() || t.DType.Bits() > 16 || t.DType.Bits() < 8 {
+			return nil, c.Errorf("inputs %v, %v and output %v must all be quantised per tensor to 8 or 16 bits", a, b, y)
+		}
+	}
+	sa, sb, sy := float64(a.Quant.Scale[0]), float64(b.Quant.Scale[0]), float64(y.Quant.Scale[0])
+	q := quantised{name: c.Op, za: a.Quant.ZeroAt(0), zb: b.Quant.ZeroAt(0), zy: y.Quant.ZeroAt(0),
+		ma: float32(sa / sy), mb: float32(sb / sy), m: float32(float64(sa*sb) / sy)}
+	least, most := y.DType.IntRange()
+	lo, hi := float64(least)-float64(q.zy), float64(most)-float64(q.zy)
+	actMin, actMax := c.Attrs.Float("act_min", float32(math.Inf(-1))), c.Attrs.Float("act_max", float32(math.Inf(1)))
+	q.lo = float32(min(max(math.RoundToEven(float64(actMin)/sy), lo), hi))
+	q.hi = float32(min(max(math.RoundToEven(float64(actMax)/sy), lo), hi))
+	if math.Abs(lo) > 1<<22 || math.Abs(hi) > 1<<22 {
+		return nil, c.Errorf("zero point %d out of range", q.zy)
+	}
+	return quantA[a.DType](c, q)
+}
+
+// The instances of runQuantised, by the types of the inputs and the output.
+var quantA = map[tensor.DType]func(c *op.Call, q quantised) (op.Run, error){
+	tensor.I8: quantB[int8], tensor.U8: quantB[uint8], tensor.I16: quantB[int16], tensor.U16: quantB[uint16],
+}
+
+func quantB[A small](c *op.Call, q quantised) (op.Run, error) {
+	switch c.In[1].DType {
+	case tensor.I8:
+		return quantY[A, int8](c, q)
+	case tensor.U8:
+		return quantY[A, uint8](c, q)
+	case tensor.I16:
+		return quantY[A, int16](c, q)
+	}
+	return quantY[A, uint16](c, q)
+}
+
+func quantY[A, B small](c *op.Call, q quantised) (op.Run, error) {
+	switch c.Out[0].DType {
+	case tensor.I8:
+		return runQuantised[A, B, int8](c, q)
+	case tensor.U8:
+		return runQuantised[A, B, uint8](c, q)
+	case tensor.I16:
+		return runQuantised[A, B, int16](c, q)
+	}
+	return runQuantised[A, B, uint16](c, q)
+}
+
+type small interface{ int8 | uint8 | int16 | uint16 }
+
+func runQuantised[A, B, Y small](c *op.Call, q quantised) (op.Run, error) {
+	w := newStrided(c.Out[0].Shape, c.In[0].Shape, c.In[1].Shape)
+	run := func(y []Y, a []A, sa int, b []B, sb int) {
+		i, j := 0, 0
+		switch q.name {
+		case "Add":
+			for o := range y {
+				y[o] = Y(q.round(float32(float32(int32(a[i])-q.za)*q.ma) + float32(float32(int32(b[j])-q.zb)*q.mb)))
+				i, j = i+sa, j+sb
+			}
+		case "Sub":
+			for o := range y {
+				y[o] = Y(q.round(float32(float32(int32(a[i])-q.za)*q.ma) - float32(float32(int32(b[j])-q.zb)*q.mb)))
+				i, j = i+sa, j+sb
+			}
+		default:
+			for o := range y {
+				p := int64(int32(a[i])-q.za) * int64(int32(b[j])-q.zb)
+				y[o] = Y(q.round(float32(float32(p) * q.m)))
+				i, j = i+sa, j+sb
+			}
+		}
+	}
+	var as []A
+	var bs []B
+	var ys []Y
+	sa, sb := w.step[0], w.step[1]
+	rows := func(lo, hi int) {
+		at := w.seek(lo)
+		for r := lo; r < hi; r++ {
+			run(ys[r*w.row:(r+1)*w.row], as[at.at[0]:], sa, bs[at.at[1]:], sb)
+			w.next(&at)
+		}
+	}
+	flat := func(lo, hi int) { run(ys[lo:hi], as[lo*sa:], sa, bs[lo*sb:], sb) }
+	return func() error {
+		as, bs, ys = tensor.Of[A](c.In[0]), tensor.Of[B](c.In[1]), tensor.Of[Y](c.Out[0])
+		switch n := w.rows(); n {
+		case 0:
+		case 1:
+			c.Par.For(w.n, grain, flat)
+		default:
+			c.Par.For(n, 1+grain/w.row, rows)
+		}
+		return nil
+	}, nil
+}
+
+// round bounds v, rounds it half to even and adds the zero point. The bounds are integers, so that bounding first
+// changes nothing, and below 2**22, so that adding 1.5 * 2**23 leaves the rounded number in the low bits.
+func (q *quantised) round(v float32) int32 {
+	const magic = 0x1.8p23
+	v = min(max(v, q.lo), q.hi)
+	return int32(math.Float32bits(float32(v+magic))) - int32(math.Float32bits(magic)) + q.zy
+}
