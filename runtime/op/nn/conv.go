@@ -261,7 +261,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 			half.ToBF16(narrow, xs)
 			products()
 		}
-	case v.cg == 1 && v.og == 1 && v.group > 1:
+	case v.cg == 1 && v.group > 1:
 		run = v.depthwise(c, w, &xs, &ys, &bs, lo, hi)
 	default:
 		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)

@@ -9,15 +9,17 @@ import (
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-// filters is the work of a depthwise convolution, position by position.
+// filters is the work of a depthwise convolution, position by position. Where a channel has several filters, each gets a copy
+// of the channel.
 type filters[T, W operand] struct {
 	*conv
 	kernel func(*spec.DepthwiseArgs)
-	w      []W // [taps][channels]
+	w      []W // [taps][outC]
 	pack   func()
 	// args holds what all positions share; its pointers are set by each run.
 	args spec.DepthwiseArgs
 	x    []T
+	wide []T // the input with each channel repeated, where that is needed
 	out  unsafe.Pointer
 	size int // of an element of y, in bytes
 	pad  []T // what stands for a tap in the padding; nil skips the tap
@@ -35,22 +37,25 @@ type filterShare struct {
 func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) *filters[T, W] {
 	taps := v.taps()
 	f := &filters[T, W]{conv: v, kernel: row.Func.(func(*spec.DepthwiseArgs)), size: row.Out.Bits() / 8}
-	turn := func(dst []W, at func(i, o int) W) { // [channels][taps] to [taps][channels]
-		for ch := range v.channels {
+	turn := func(dst []W, at func(i, o int) W) { // [outC][taps] to [taps][outC]
+		for ch := range v.outC {
 			for t := range taps {
-				dst[t*v.channels+ch] = at(ch*taps+t, ch)
+				dst[t*v.outC+ch] = at(ch*taps+t, ch)
 			}
 		}
 	}
 	if w.constant != nil {
 		f.w = op.Packed(c, w.constant, w.kind+"/depthwise", func() []W {
-			dst := make([]W, taps*v.channels)
+			dst := make([]W, taps*v.outC)
 			turn(dst, w.load())
 			return dst
 		})
 	} else {
-		f.w = make([]W, taps*v.channels)
+		f.w = make([]W, taps*v.outC)
 		f.pack = func() { turn(f.w, w.load()) }
+	}
+	if v.og > 1 {
+		f.wide = make([]T, v.batch*v.inPos*v.outC)
 	}
 	f.shares = make([]filterShare, max(1, min(4*c.Par.Threads(), v.m)))
 	for i := range f.shares {
@@ -67,6 +72,14 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 // run computes all positions; out is the address of the first.
 func (f *filters[T, W]) run(par op.Par, x []T, out unsafe.Pointer) {
 	f.x, f.out = x, out
+	if f.wide != nil {
+		for i, v := range x {
+			for k := range f.og {
+				f.wide[i*f.og+k] = v
+			}
+		}
+		f.x = f.wide
+	}
 	if f.pack != nil {
 		f.pack()
 	}
@@ -76,7 +89,7 @@ func (f *filters[T, W]) run(par op.Par, x []T, out unsafe.Pointer) {
 func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	s.args = f.args
 	a := &s.args
-	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.channels
+	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.outC
 	pad := pointer(f.pad)
 	for r := from; r < to; r++ {
 		f.offsets(&f.table, r%f.pos, s.offs)
@@ -84,10 +97,10 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 		for t, o := range s.offs {
 			s.in[t] = pad
 			if o >= 0 {
-				s.in[t] = unsafe.Pointer(&f.x[(base+int(o))*f.channels])
+				s.in[t] = unsafe.Pointer(&f.x[(base+int(o))*f.outC])
 			}
 		}
-		a.Out = unsafe.Add(f.out, r*f.channels*f.size)
+		a.Out = unsafe.Add(f.out, r*f.outC*f.size)
 		f.kernel(a)
 	}
 	runtime.KeepAlive(s)

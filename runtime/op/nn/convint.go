@@ -120,10 +120,10 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	first, scale := make([]C, v.outC), r.columns(v.outC)
 	var x []T
 	var run func()
-	if v.cg == 1 && v.og == 1 && v.group > 1 && acc == tensor.I32 {
+	if v.cg == 1 && v.group > 1 && acc == tensor.I32 {
 		f := newFilters[T](c, v, rows.Select(spec.Depthwise, in, wt, acc, out, c.Num), w)
 		if pad != 0 {
-			f.pad = make([]T, v.channels)
+			f.pad = make([]T, v.outC)
 			for i := range f.pad {
 				f.pad[i] = pad
 			}

@@ -387,42 +387,69 @@ func quantAverage(c *op.Call, w *window, div []int) (op.Run, error) {
 	}, nil
 }
 
+// prepareLpPool computes the p-norm of a window in float64.
 func prepareLpPool(c *op.Call) (op.Run, error) {
 	w, err := nhwcPool(c)
 	if err != nil {
 		return nil, err
 	}
-	x, y := newFloats(c.In[0]), newFloats(c.Out[0])
+	if err := c.Want(0, anyFloat...); err != nil {
+		return nil, err
+	}
 	norm := float64(c.Attrs.Int("p", 2))
+	if norm < 1 {
+		return nil, c.Errorf("p %g, want at least 1", norm)
+	}
+	in := make([]float64, c.In[0].Len())
+	read, err := numbersOf(c, c.In[0], in)
+	if err != nil {
+		return nil, err
+	}
+	y := c.Out[0]
+	fy := newFloats(y)
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
-	var in, out []float32
+	var out []float32
 	run := poolLoop(c, w, func(_, image, p int, offs []int32) {
 		for i := range ch {
 			sum := 0.0
 			for _, o := range offs {
-				if o >= 0 {
-					v := math.Abs(float64(in[(image*inPos+int(o))*ch+i]))
-					if norm == 2 {
-						sum += float64(v * v)
-					} else {
-						sum += math.Pow(v, norm)
-					}
+				if o < 0 {
+					continue
+				}
+				v := math.Abs(in[(image*inPos+int(o))*ch+i])
+				switch norm {
+				case 1:
+					sum += v
+				case 2:
+					sum += float64(v * v)
+				default:
+					sum += math.Pow(v, norm)
 				}
 			}
-			if norm == 2 {
+			switch norm {
+			case 1:
+			case 2:
 				sum = math.Sqrt(sum)
-			} else {
+			default:
 				sum = math.Pow(sum, 1/norm)
 			}
-			out[(image*pos+p)*ch+i] = float32(sum)
+			if y.DType == tensor.F64 {
+				tensor.Of[float64](y)[(image*pos+p)*ch+i] = sum
+			} else {
+				out[(image*pos+p)*ch+i] = float32(sum)
+			}
 		}
 	})
 	return func() error {
-		in, out = x.get(), y.room()
+		read()
+		if y.DType == tensor.F64 {
+			return run()
+		}
+		out = fy.room()
 		if err := run(); err != nil {
 			return err
 		}
-		y.put()
+		fy.put()
 		return nil
 	}, nil
 }

@@ -320,7 +320,7 @@ func TestPools(t *testing.T) {
 			c.In, c.Out[0] = []*tensor.Tensor{x}, &tensor.Tensor{DType: d, Quant: q}
 		} else {
 			d := []tensor.DType{tensor.F32, tensor.F32, tensor.F16}[rng.IntN(3)]
-			if name != "LpPool" && rng.IntN(4) == 0 {
+			if rng.IntN(4) == 0 {
 				d = tensor.F64
 			}
 			c.In = []*tensor.Tensor{randomFloats(rng, d, shape...)}

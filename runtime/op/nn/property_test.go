@@ -259,7 +259,7 @@ func groupsOf(rng *rand.Rand) (group, cg, og int) {
 		group = 1 + rng.IntN(9)
 	}
 	if rng.IntN(3) == 0 {
-		return group, 1, 1
+		return group, 1, 1 + rng.IntN(3)/2
 	}
 	return group, 1 + rng.IntN(5), 1 + rng.IntN(9)
 }
