@@ -105,16 +105,14 @@ func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
 			b := (*[4]int32)(bias[c:])
 			c0, c1, c2, c3 = b[0], b[1], b[2], b[3]
 		}
-		w := unsafe.Add(a.W, c*sizeB)
-		for _, p := range in {
+		for t, p := range in {
 			if p != nil {
-				x, y := (*[4]A)(unsafe.Add(p, c*sizeA)), (*[4]B)(w)
+				x, y := (*[4]A)(unsafe.Add(p, c*sizeA)), (*[4]B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB))
 				c0 += int32(x[0]) * int32(y[0])
 				c1 += int32(x[1]) * int32(y[1])
 				c2 += int32(x[2]) * int32(y[2])
 				c3 += int32(x[3]) * int32(y[3])
 			}
-			w = unsafe.Add(w, a.Channels*sizeB)
 		}
 		s, o := (*[4]float32)(scale[c:]), (*[4]O)(out[c:])
 		o[0] = O(Requantise(c0, s[0], a.Zero, a.QLo, a.QHi))

@@ -19,7 +19,7 @@ func indices(c *op.Call, i int) (func(k int) int, error) {
 	t := c.Input(i)
 	switch t.DType {
 	case tensor.I64:
-		return func(k int) int { return int(tensor.Of[int64](t)[k]) }, nil
+		return func(k int) int { return tensor.Int(tensor.Of[int64](t)[k]) }, nil
 	case tensor.I32:
 		return func(k int) int { return int(tensor.Of[int32](t)[k]) }, nil
 	case tensor.U8:
@@ -91,16 +91,23 @@ func prepareGather(c *op.Call) (op.Run, error) {
 			widen(tensor.Of[float32](y)[to:to+n], tensor.Of[uint16](x)[from:from+n])
 		}
 	}
+	index := make([]int, count)
+	body := func(lo, hi int) {
+		for q := lo; q < hi; q++ {
+			copyTo(cy, q*inner, (q/count*n+index[q%count])*inner, inner)
+		}
+	}
+	rows := outer * count
+	grain := cy.split(rows, inner)
 	return func() error {
-		for k := range count {
+		for k := range index {
 			i, err := wrap(c, at(k), n, k)
 			if err != nil {
 				return err
 			}
-			for o := range outer {
-				copyTo(cy, (o*count+k)*inner, (o*n+i)*inner, inner)
-			}
+			index[k] = i
 		}
+		c.Par.For(rows, grain, body)
 		return nil
 	}, nil
 }
@@ -116,22 +123,32 @@ func inferGatherElements(c *op.Call) error {
 // elementOffsets calls f for each element of an index tensor with its flat position and the flat position that it
 // addresses in a tensor of shape s along axis.
 func elementOffsets(c *op.Call, s, is tensor.Shape, axis int, at func(int) int, f func(k, off int)) error {
-	st := s.Strides()
+	var step, pos [tensor.MaxRank]int
+	n := 1
+	for d := len(s) - 1; d >= 0; d-- {
+		step[d] = n
+		n *= s[d]
+	}
+	base := 0 // of the line along axis
 	for k := range is.Len() {
-		off, r := 0, k
-		for d := len(is) - 1; d >= 0; d-- {
-			p := r % is[d]
-			r /= is[d]
-			if d == axis {
-				i, err := wrap(c, at(k), s[d], k)
-				if err != nil {
-					return err
-				}
-				p = i
-			}
-			off += p * st[d]
+		i, err := wrap(c, at(k), s[axis], k)
+		if err != nil {
+			return err
 		}
-		f(k, off)
+		f(k, base+i*step[axis])
+		for d := len(is) - 1; d >= 0; d-- {
+			pos[d]++
+			if d != axis {
+				base += step[d]
+			}
+			if pos[d] < is[d] {
+				break
+			}
+			pos[d] = 0
+			if d != axis {
+				base -= step[d] * is[d]
+			}
+		}
 	}
 	return nil
 }

@@ -103,9 +103,7 @@ func prepareSpaceToBatch(c *op.Call) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
 	inner := x.Shape[len(block)+1:].Len()
 	fill := tensor.New(x.DType, tensor.Shape{1})
-	if x.Quant != nil {
-		storeInt(fill, int64(x.Quant.ZeroAt(0)))
-	}
+	zeroPoint(fill, x)
 	var from, to []int
 	blockWalk(x.Shape, y.Shape, block, edges, func(s, l int) { from, to = append(from, s), append(to, l) })
 	cx, cy, cf := cellsOf(x), cellsOf(y), cellsOf(fill)

@@ -1,5 +1,3 @@
-// Package move holds operators that give tensors other shapes and select, join and place their elements. Most move
-// elements by size, whatever their type.
 package move
 
 import (
@@ -7,10 +5,11 @@ import (
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/move/number"
 )
 
 // Ops is the table of this family.
-var Ops = join(shapeOps, indexOps, scatterOps, resizeOps, selectOps, textOps, sequenceOps, visionOps, liteOps)
+var Ops = join(shapeOps, fillOps, spaceOps, padOps, indexOps, scatterOps, resizeOps, selectOps, textOps, sequenceOps, visionOps, roiOps, imageOps, liteOps, segmentOps)
 
 func join(tables ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}
@@ -52,156 +51,73 @@ func unknown(rank int) tensor.Shape {
 	return s
 }
 
-// cells gives access to elements of any type: whole bytes, packed bits or strings.
-type cells struct {
-	t    *tensor.Tensor
-	size int // bytes; 0 for strings and packed elements
+// listed is the shape of the rank that a tensor of extents gives it.
+func listed(extents *tensor.Tensor) tensor.Shape {
+	if n := extents.Shape; len(n) == 1 && n[0] >= 0 && n[0] <= tensor.MaxRank {
+		return unknown(n[0])
+	}
+	return nil
 }
 
-func cellsOf(t *tensor.Tensor) cells { return cells{t, t.DType.Bits() / 8} }
-
-// copyTo copies n elements from position from of c to position to of d.
-func (c cells) copyTo(d cells, to, from, n int) {
-	switch {
-	case c.size > 0:
-		copy(d.t.Data[to*c.size:(to+n)*c.size], c.t.Data[from*c.size:])
-	case c.t.DType == tensor.String:
-		copy(d.t.Str[to:to+n], c.t.Str[from:])
-	default:
-		for i := range n {
-			setBits(d.t, to+i, bitsAt(c.t, from+i))
+// extents checks a list of extents that is to become a shape.
+func extents(c *op.Call, v []int) (tensor.Shape, error) {
+	if len(v) > tensor.MaxRank {
+		return nil, c.Errorf("rank %d is too large", len(v))
+	}
+	for _, d := range v {
+		if d < 0 {
+			return nil, c.Errorf("shape %v has a negative dimension", v)
 		}
 	}
+	return append(tensor.Shape{}, v...), nil
 }
 
-func bitsAt(t *tensor.Tensor, i int) uint8 {
-	b := t.DType.Bits()
-	per := 8 / b
-	return t.Data[i/per] >> (i % per * b) & (1<<b - 1)
+// getter returns the function that reads numbers of type d.
+func getter(c *op.Call, d tensor.DType) (func(t *tensor.Tensor, i int) float64, error) {
+	if f := number.Getter(d); f != nil {
+		return f, nil
+	}
+	return nil, c.Errorf("elements of type %v unsupported", d)
 }
 
-func setBits(t *tensor.Tensor, i int, v uint8) {
-	b := t.DType.Bits()
-	per := 8 / b
-	shift := i % per * b
-	mask := byte(1<<b-1) << shift
-	t.Data[i/per] = t.Data[i/per]&^mask | v<<shift&mask
+// setter returns the function that writes numbers of type d.
+func setter(c *op.Call, d tensor.DType) (func(t *tensor.Tensor, i int, v float64), error) {
+	if f := number.Setter(d); f != nil {
+		return f, nil
+	}
+	return nil, c.Errorf("elements of type %v unsupported", d)
 }
 
-// copyAll copies a whole tensor.
-func copyAll(y, x *tensor.Tensor) {
-	copy(y.Data, x.Data)
-	copy(y.Str, x.Str)
-	y.Elems = x.Elems
+// scalar reads an input of one number.
+func scalar(c *op.Call, i int) (float64, error) {
+	v, ok := number.Scalar(c.Input(i))
+	if !ok {
+		return 0, c.Errorf("input %d is %v, want one number", i, c.Input(i))
+	}
+	return v, nil
 }
 
-// walker copies a strided view of one tensor to another, row by row: the general form of Transpose, Slice, Expand, Tile
-// and their relatives.
-type walker struct {
-	dims     []int // outermost first
-	src, dst []int // steps
-	srcAt    int
-	dstAt    int
-	n        int
+// scalarInt reads an input of one integer.
+func scalarInt(c *op.Call, i int) (int, error) {
+	v, ok := number.Int(c.Input(i))
+	if !ok {
+		return 0, c.Errorf("input %d is %v, want one integer", i, c.Input(i))
+	}
+	return v, nil
 }
 
-// newWalker joins dimensions that both sides walk alike, and drops those of extent 1.
-func newWalker(dims, src, dst []int, srcAt, dstAt int) *walker {
-	w := &walker{srcAt: srcAt, dstAt: dstAt, n: 1}
-	for i, d := range dims {
-		w.n *= d
-		if d == 1 {
-			continue
-		}
-		if k := len(w.dims); k > 0 && w.src[k-1] == src[i]*d && w.dst[k-1] == dst[i]*d {
-			w.dims[k-1] *= d
-			w.src[k-1], w.dst[k-1] = src[i], dst[i]
-			continue
-		}
-		w.dims, w.src, w.dst = append(w.dims, d), append(w.src, src[i]), append(w.dst, dst[i])
+// realsOf returns a function that reads numbers into memory of its own at run time.
+func realsOf(c *op.Call, i int) (func() []float64, error) {
+	t := c.In[i]
+	if _, err := getter(c, t.DType); err != nil {
+		return nil, err
 	}
-	if len(w.dims) == 0 {
-		w.dims, w.src, w.dst = []int{1}, []int{1}, []int{1}
-	}
-	return w
+	buf := make([]float64, t.Len())
+	return func() []float64 {
+		number.Read(buf, t)
+		return buf
+	}, nil
 }
 
-// run copies everything, on the session's threads where it is much.
-func (w *walker) prepare(c *op.Call, x, y *tensor.Tensor) func() {
-	last := len(w.dims) - 1
-	row := w.dims[last]
-	if w.n == 0 {
-		return func() {}
-	}
-	rows := w.n / row
-	ss, ds := w.src[last], w.dst[last]
-	starts := func(r int) (from, to int) {
-		from, to = w.srcAt, w.dstAt
-		for d := last - 1; d >= 0; d-- {
-			p := r % w.dims[d]
-			from += p * w.src[d]
-			to += p * w.dst[d]
-			r /= w.dims[d]
-		}
-		return
-	}
-	cx, cy := cellsOf(x), cellsOf(y)
-	var body func(lo, hi int)
-	switch {
-	case ss == 1 && ds == 1:
-		body = func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				from, to := starts(r)
-				cx.copyTo(cy, to, from, row)
-			}
-		}
-	case cx.size == 4:
-		body = func(lo, hi int) {
-			strided(tensor.Of[uint32](&tensor.Tensor{DType: tensor.U32, Data: x.Data}), tensor.Of[uint32](&tensor.Tensor{DType: tensor.U32, Data: y.Data}), lo, hi, row, ss, ds, starts)
-		}
-	case cx.size == 1:
-		body = func(lo, hi int) { strided(x.Data, y.Data, lo, hi, row, ss, ds, starts) }
-	case cx.size == 2:
-		body = func(lo, hi int) {
-			strided(tensor.Of[uint16](&tensor.Tensor{DType: tensor.U16, Data: x.Data}), tensor.Of[uint16](&tensor.Tensor{DType: tensor.U16, Data: y.Data}), lo, hi, row, ss, ds, starts)
-		}
-	case cx.size == 8:
-		body = func(lo, hi int) {
-			strided(tensor.Of[uint64](&tensor.Tensor{DType: tensor.U64, Data: x.Data}), tensor.Of[uint64](&tensor.Tensor{DType: tensor.U64, Data: y.Data}), lo, hi, row, ss, ds, starts)
-		}
-	default:
-		body = func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				from, to := starts(r)
-				for i := range row {
-					cx.copyTo(cy, to+i*ds, from+i*ss, 1)
-				}
-			}
-		}
-	}
-	split := 1 + (1<<14)/row
-	if cx.size == 0 {
-		split = rows // packed elements share bytes
-	}
-	return func() { c.Par.For(rows, split, body) }
-}
-
-func strided[T any](x, y []T, lo, hi, row, ss, ds int, starts func(int) (int, int)) {
-	for r := lo; r < hi; r++ {
-		from, to := starts(r)
-		for range row {
-			y[to] = x[from]
-			from += ss
-			to += ds
-		}
-	}
-}
-
-// walkRun is the Run of an operator that is one walk.
-func walkRun(c *op.Call, w *walker) op.Run {
-	f := w.prepare(c, c.In[0], c.Out[0])
-	return func() error {
-		f()
-		return nil
-	}
-}
+// nothing is the Run of an operator whose output is empty.
+func nothing() error { return nil }

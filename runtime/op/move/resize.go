@@ -5,18 +5,35 @@ import (
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/move/number"
 )
 
 var resizeOps = map[string]op.Op{
-	"Resize": {Infer: inferResize, Prepare: prepareResize},
+	"Resize":   {Infer: inferResize, Prepare: prepareResize},
+	"Upsample": {
+		Infer:   func(c *op.Call) error { return inferResize(upsampled(c)) },
+		Prepare: func(c *op.Call) (op.Run, error) { return prepareResize(upsampled(c)) },
+	},
 }
 
-// resizing is what a Resize does to each dimension.
-type resizing struct {
-	scale []float64
-	out   []int
-	roi   []float64 // starts, then ends
+// upsampled gives Upsample, which has an input and scales, the form of Resize: asymmetric, nearest to the floor.
+func upsampled(c *op.Call) *op.Call {
+	r := *c
+	r.Attrs = c.Attrs.Clone()
+	r.Attrs.Set("coordinate_transformation_mode", "asymmetric")
+	r.Attrs.Set("nearest_mode", "floor")
+	r.In = []*tensor.Tensor{c.Input(0), nil, c.Input(1)}
+	return &r
 }
+
+// resizing is what a Resize does to each dimension. The scale is num/den, which sizes give without rounding.
+type resizing struct {
+	num, den []float64
+	out      []int
+	roi      []float64 // starts, then ends
+}
+
+func (r *resizing) scale(d int) float64 { return r.num[d] / r.den[d] }
 
 // readResize reads scales or sizes; nil where they are not known yet.
 func readResize(c *op.Call) (*resizing, error) {
@@ -31,15 +48,19 @@ func readResize(c *op.Call) (*resizing, error) {
 	if !hasSizes && !hasScales {
 		return nil, c.Errorf("neither scales nor sizes are given")
 	}
-	if hasSizes && !known(c, 3) || !hasSizes && !known(c, 2) || !s.Known() {
+	crop := c.Attrs.Str("coordinate_transformation_mode", "") == "tf_crop_and_resize"
+	if hasSizes && !known(c, 3) || !hasSizes && !known(c, 2) || !s.Known() || crop && !known(c, 1) {
 		return nil, nil
 	}
-	r := &resizing{scale: make([]float64, rank), out: s.Clone(), roi: make([]float64, 2*rank)}
+	r := &resizing{num: make([]float64, rank), den: make([]float64, rank), out: s.Clone(), roi: make([]float64, 2*rank)}
 	for i := range rank {
-		r.scale[i], r.roi[rank+i] = 1, 1
+		r.num[i], r.den[i], r.roi[rank+i] = 1, 1, 1
 	}
-	if t := c.Input(1); t != nil && t.HasData() && t.Len() == 2*len(axes) {
-		read, err := number(c, t.DType)
+	if t := c.Input(1); crop && t != nil && t.Len() > 0 {
+		if t.Len() != 2*len(axes) {
+			return nil, c.Errorf("%d numbers of roi for %d axes", t.Len(), len(axes))
+		}
+		read, err := getter(c, t.DType)
 		if err != nil {
 			return nil, err
 		}
@@ -56,45 +77,51 @@ func readResize(c *op.Call) (*resizing, error) {
 			return nil, c.Errorf("%d sizes for %d axes", len(v), len(axes))
 		}
 		policy := c.Attrs.Str("keep_aspect_ratio_policy", "stretch")
-		best := 0.0
+		if policy != "stretch" && policy != "not_larger" && policy != "not_smaller" {
+			return nil, c.Errorf("keep_aspect_ratio_policy %q unknown", policy)
+		}
+		best := -1
 		for i, a := range axes {
-			if v[i] <= 0 || s[a] == 0 {
+			if v[i] <= 0 || v[i] > 1<<30 || s[a] == 0 {
 				return nil, c.Errorf("size %d of an extent of %d", v[i], s[a])
 			}
-			r.out[a], r.scale[a] = v[i], float64(v[i])/float64(s[a])
-			if i == 0 || policy == "not_larger" && r.scale[a] < best || policy == "not_smaller" && r.scale[a] > best {
-				best = r.scale[a]
+			r.out[a], r.num[a], r.den[a] = v[i], float64(v[i]), float64(s[a])
+			if best < 0 || policy == "not_larger" && r.scale(a) < r.scale(best) || policy == "not_smaller" && r.scale(a) > r.scale(best) {
+				best = a
 			}
 		}
-		if policy != "stretch" {
+		if policy != "stretch" && best >= 0 {
+			num, den := r.num[best], r.den[best]
 			for _, a := range axes {
-				r.scale[a] = best
-				r.out[a] = int(math.Floor(best*float64(s[a]) + .5))
+				r.num[a], r.den[a] = num, den
+				r.out[a] = max(1, int(math.Floor(float64(num*float64(s[a]))/den+.5)))
 			}
 		}
 		return r, nil
 	}
 	t := c.In[2]
-	read, err := number(c, t.DType)
+	read, err := getter(c, t.DType)
 	if err != nil {
 		return nil, err
 	}
 	if t.Len() != len(axes) {
 		return nil, c.Errorf("%d scales for %d axes", t.Len(), len(axes))
 	}
-	crop := c.Attrs.Str("coordinate_transformation_mode", "") == "tf_crop_and_resize"
 	for i, a := range axes {
 		f := read(t, i)
 		if !(f > 0) || f > 1<<20 {
 			return nil, c.Errorf("scale %g", f)
 		}
-		r.scale[a] = f
+		r.num[a] = f
 		n := float64(s[a])
 		if crop {
 			n *= r.roi[rank+a] - r.roi[a]
 		}
 		// Scales are float32; what they should reach exactly may be a hair below.
-		r.out[a] = int(math.Floor(n*f + 1e-6))
+		if n = math.Floor(float64(n*f) + 1e-6); !(n >= 0 && n < 1<<30) {
+			return nil, c.Errorf("extent %g of dimension %d", n, a)
+		}
+		r.out[a] = int(n)
 	}
 	return r, nil
 }
@@ -126,63 +153,88 @@ type tap struct {
 	w  float32
 }
 
-// coordinate is where output position o of a dimension lies in the input.
-func coordinate(mode string, o, in, out int, scale, start, end float64) (float64, bool) {
-	x := float64(o)
+// coordinate is where output position o of dimension d, of in elements, lies in the input; outside tells that it lies
+// beyond the region that is cropped.
+func (r *resizing) coordinate(c *op.Call, mode string, o, in, d int) (at float64, outside bool, err error) {
+	x, out := float64(o), r.out[d]
+	num, den := r.num[d], r.den[d]
+	resized := float64(num*float64(in)) / den // a fraction where scales are given
 	switch mode {
-	case "half_pixel", "":
-		return (x+.5)/scale - .5, false
+	case "half_pixel":
+		return float64((x+.5)*den)/num - .5, false, nil
 	case "half_pixel_symmetric":
-		adjust := float64(out) / (scale * float64(in))
-		center := float64(in) / 2
-		return center*(1-adjust) + (x+.5)/scale - .5, false
+		centre := float64(in) / 2
+		return float64(centre*(1-float64(out)/resized)) + float64((x+.5)*den)/num - .5, false, nil
 	case "pytorch_half_pixel":
 		if out > 1 {
-			return (x+.5)/scale - .5, false
+			return float64((x+.5)*den)/num - .5, false, nil
 		}
-		return 0, false
+		return 0, false, nil
 	case "align_corners":
-		resized := scale * float64(in) // a fraction where scales are given
 		if out == 1 && resized < 2 && resized != math.Trunc(resized) || resized == 1 {
-			return 0, false
+			return 0, false, nil
 		}
-		return x * float64(in-1) / (resized - 1), false
+		return float64(x*float64(in-1)) / (resized - 1), false, nil
 	case "asymmetric":
-		return x / scale, false
+		return float64(x*den) / num, false, nil
 	case "tf_half_pixel_for_nn":
-		return (x + .5) / scale, false
+		return float64((x+.5)*den) / num, false, nil
 	case "tf_crop_and_resize":
-		var p float64
+		start, end, last := r.roi[d], r.roi[len(r.out)+d], float64(in-1)
+		p := float64(float64(.5*(start+end)) * last)
 		if out > 1 {
-			p = start*float64(in-1) + x*(end-start)*float64(in-1)/float64(out-1)
-		} else {
-			p = .5 * (start + end) * float64(in-1)
+			p = float64(start*last) + float64(x*float64((end-start)*last))/float64(out-1)
 		}
-		return p, p < 0 || p > float64(in-1)
+		return p, !(p >= 0 && p <= last), nil
 	}
-	return math.NaN(), false
+	return 0, false, c.Errorf("coordinate_transformation_mode %q unknown", mode)
+}
+
+// kernel is what weighs elements by their distance, and where it ends.
+type kernel struct {
+	support float64
+	weight  func(t float64) float64
+}
+
+func resizeKernel(c *op.Call) (k kernel, err error) {
+	switch mode := c.Attrs.Str("mode", "nearest"); mode {
+	case "nearest":
+	case "linear":
+		k = kernel{1, func(t float64) float64 { return max(0, 1-math.Abs(t)) }}
+	case "cubic":
+		a := float64(c.Attrs.Float("cubic_coeff_a", -.75))
+		k = kernel{2, func(t float64) float64 { return cubicWeight(a, math.Abs(t)) }}
+	default:
+		err = c.Errorf("mode %q unknown", mode)
+	}
+	return k, err
 }
 
 // taps lists, for each output position of a dimension, the input positions that it mixes.
 func (r *resizing) taps(c *op.Call, d int) ([][]tap, error) {
 	in, out := c.In[0].Shape[d], r.out[d]
-	rank := len(r.out)
-	mode := c.Attrs.Str("mode", "nearest")
 	coord := c.Attrs.Str("coordinate_transformation_mode", "half_pixel")
-	antialias := c.Attrs.Bool("antialias", false) && r.scale[d] < 1
+	k, err := resizeKernel(c)
+	if err != nil {
+		return nil, err
+	}
+	stretch := 1.0
+	antialias := c.Attrs.Bool("antialias", false) && r.scale(d) < 1
+	if antialias {
+		stretch = r.scale(d)
+	}
 	exclude := c.Attrs.Bool("exclude_outside", false)
-	cubic := float64(c.Attrs.Float("cubic_coeff_a", -.75))
 	list := make([][]tap, out)
 	for o := range list {
-		x, outside := coordinate(coord, o, in, out, r.scale[d], r.roi[d], r.roi[rank+d])
-		if x != x {
-			return nil, c.Errorf("coordinate_transformation_mode %q unknown", coord)
+		x, outside, err := r.coordinate(c, coord, o, in, d)
+		if err != nil {
+			return nil, err
 		}
 		if outside {
 			list[o] = []tap{{-1, 1}}
 			continue
 		}
-		if mode == "nearest" {
+		if k.weight == nil {
 			n, err := nearest(c, x)
 			if err != nil {
 				return nil, err
@@ -190,55 +242,40 @@ func (r *resizing) taps(c *op.Call, d int) ([][]tap, error) {
 			list[o] = []tap{{min(max(n, 0), in-1), 1}}
 			continue
 		}
-		var support float64
-		var weight func(t float64) float64
-		switch mode {
-		case "linear":
-			support, weight = 1, func(t float64) float64 { return max(0, 1-math.Abs(t)) }
-		case "cubic":
-			support, weight = 2, func(t float64) float64 { return cubicWeight(cubic, math.Abs(t)) }
-		default:
-			return nil, c.Errorf("mode %q unknown", mode)
-		}
-		stretch := 1.0
+		lo, hi := int(math.Floor(x))-int(k.support)+1, int(math.Floor(x))+int(k.support)
 		if antialias {
-			stretch = r.scale[d]
-		}
-		lo, hi := int(math.Floor(x-support/stretch))+1, int(math.Ceil(x+support/stretch))-1
-		if !antialias {
-			lo = int(math.Floor(x)) - int(support) + 1
-			hi = lo + 2*int(support) - 1
+			lo, hi = int(math.Floor(x-k.support/stretch))+1, int(math.Ceil(x+k.support/stretch))-1
 		}
 		var ts []tap
-		sum := 0.0
 		var ws []float64
+		sum := 0.0
 		for i := lo; i <= hi; i++ {
-			w := weight((float64(i) - x) * stretch)
-			if (exclude || antialias) && (i < 0 || i >= in) && !(antialias && !exclude) {
+			if exclude && (i < 0 || i >= in) {
 				continue
 			}
+			w := k.weight(float64((float64(i) - x) * stretch))
 			sum += w
 			ws = append(ws, w)
 			ts = append(ts, tap{at: min(max(i, 0), in-1)})
 		}
-		for k := range ts {
-			w := ws[k]
+		for j, w := range ws {
 			if (exclude || antialias) && sum != 0 {
 				w /= sum
 			}
-			ts[k].w = float32(w)
+			ts[j].w = float32(w)
 		}
 		list[o] = ts
 	}
 	return list, nil
 }
 
+// cubicWeight is the cubic convolution kernel at distance t >= 0.
 func cubicWeight(a, t float64) float64 {
 	switch {
 	case t <= 1:
-		return ((a+2)*t-(a+3))*t*t + 1
+		return float64((float64((a+2)*t)-(a+3))*float64(t*t)) + 1
 	case t < 2:
-		return ((a*t-5*a)*t+8*a)*t - 4*a
+		return float64((float64((float64(a*t)-float64(5*a))*t)+float64(8*a))*t) - float64(4*a)
 	}
 	return 0
 }
@@ -258,6 +295,84 @@ func nearest(c *op.Call, x float64) (int, error) {
 	}
 }
 
+// stage resizes one dimension, of n elements, with outer lines before and inner elements behind it.
+type stage struct {
+	first           []int // of the taps of each output position; one more at the end
+	at              []int
+	w               []float32
+	outer, n, inner int
+	outside         float32
+}
+
+func newStage(taps [][]tap, outer, n, inner int, outside float32) *stage {
+	s := &stage{outer: outer, n: n, inner: inner, outside: outside}
+	for _, ts := range taps {
+		s.first = append(s.first, len(s.at))
+		for _, t := range ts {
+			s.at, s.w = append(s.at, t.at), append(s.w, t.w)
+		}
+	}
+	s.first = append(s.first, len(s.at))
+	return s
+}
+
+// run computes lines lo to hi, of which each has inner elements: x0*w0 + x1*w1 + ..., rounded at each step.
+func (s *stage) run(dst, src []float32, lo, hi int) {
+	out := len(s.first) - 1
+	if s.inner == 1 {
+		for q := lo; q < hi; q++ {
+			p := q % out
+			row := src[q/out*s.n:][:s.n]
+			a, b := s.first[p], s.first[p+1]
+			switch {
+			case b == a: // all taps lie outside
+				dst[q] = 0
+			case s.at[a] < 0:
+				dst[q] = s.outside
+			default:
+				sum := float32(row[s.at[a]] * s.w[a])
+				for k := a + 1; k < b; k++ {
+					sum += float32(row[s.at[k]] * s.w[k])
+				}
+				dst[q] = sum
+			}
+		}
+		return
+	}
+	for q := lo; q < hi; q++ {
+		p := q % out
+		y := dst[q*s.inner : (q+1)*s.inner]
+		a, b := s.first[p], s.first[p+1]
+		line := func(k int) []float32 { return src[(q/out*s.n+s.at[k])*s.inner:][:len(y)] }
+		switch {
+		case b == a:
+			clear(y)
+			continue
+		case s.at[a] < 0:
+			for i := range y {
+				y[i] = s.outside
+			}
+			continue
+		case b == a+2:
+			u, v, wu, wv := line(a), line(a+1), s.w[a], s.w[a+1]
+			for i := range y {
+				y[i] = float32(u[i]*wu) + float32(v[i]*wv)
+			}
+			continue
+		}
+		w := s.w[a]
+		for i, v := range line(a) {
+			y[i] = v * w
+		}
+		for k := a + 1; k < b; k++ {
+			w := s.w[k]
+			for i, v := range line(k) {
+				y[i] += float32(v * w)
+			}
+		}
+	}
+}
+
 // prepareResize resizes one dimension after the other, the outermost first, in float32; nearest moves elements of any type.
 func prepareResize(c *op.Call) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
@@ -268,103 +383,96 @@ func prepareResize(c *op.Call) (op.Run, error) {
 	if r == nil {
 		return nil, c.Errorf("BUG: sizes are unknown")
 	}
-	if c.Attrs.Str("mode", "nearest") == "nearest" && c.Attrs.Str("coordinate_transformation_mode", "") != "tf_crop_and_resize" {
+	crop := c.Attrs.Str("coordinate_transformation_mode", "") == "tf_crop_and_resize"
+	if c.Attrs.Str("mode", "nearest") == "nearest" && !crop {
 		return nearestRun(c, r)
 	}
-	read, err := number(c, x.DType)
+	if _, err := getter(c, x.DType); err != nil {
+		return nil, err
+	}
+	set, err := setter(c, y.DType)
 	if err != nil {
 		return nil, err
 	}
-	outside := c.Attrs.Float("extrapolation_value", 0)
-	type stage struct {
-		taps            [][]tap
-		outer, n, inner int
-	}
-	var stages []stage
+	var stages []*stage
 	shape := x.Shape.Clone()
 	size := x.Len()
 	for d := range shape {
-		if r.out[d] == shape[d] && r.scale[d] == 1 && c.Attrs.Str("coordinate_transformation_mode", "") != "tf_crop_and_resize" {
+		if r.out[d] == shape[d] && r.scale(d) == 1 && !crop {
 			continue
+		}
+		if shape[d] == 0 {
+			return nil, c.Errorf("dimension %d of %v is empty", d, x.Shape)
 		}
 		t, err := r.taps(c, d)
 		if err != nil {
 			return nil, err
 		}
-		stages = append(stages, stage{t, shape[:d].Len(), shape[d], shape[d+1:].Len()})
+		stages = append(stages, newStage(t, shape[:d].Len(), shape[d], shape[d+1:].Len(), c.Attrs.Float("extrapolation_value", 0)))
 		shape[d] = r.out[d]
 		size = max(size, shape.Len())
 	}
-	bufs := [2][]float32{make([]float32, size), make([]float32, size)}
-	n := x.Len()
+	if len(stages) == 0 {
+		return prepareCopy(c)
+	}
+	// Between stages, and where the type is another, elements stand in one of two buffers.
+	var bufs [2][]float32
+	float := x.DType == tensor.F32
+	if n := len(stages); !float || n > 1 {
+		bufs[0] = make([]float32, size)
+		if !float || n > 2 {
+			bufs[1] = make([]float32, size)
+		}
+	}
 	var src, dst []float32
 	bodies := make([]func(lo, hi int), len(stages))
 	for k, s := range stages {
-		bodies[k] = func(lo, hi int) {
-			for q := lo; q < hi; q++ {
-				o, p := q/len(s.taps), q%len(s.taps)
-				out := dst[q*s.inner : (q+1)*s.inner]
-				for k, t := range s.taps[p] {
-					if t.at < 0 {
-						for i := range out {
-							out[i] = outside
-						}
-						continue
-					}
-					in := src[(o*s.n+t.at)*s.inner:][:s.inner]
-					if k == 0 {
-						for i, v := range in {
-							out[i] = v * t.w
-						}
-					} else {
-						for i, v := range in {
-							out[i] += float32(v * t.w)
-						}
-					}
-				}
-			}
-		}
+		bodies[k] = func(lo, hi int) { s.run(dst, src, lo, hi) }
 	}
+	get := number.Getter(x.DType)
+	whole := y.DType.IsInt()
+	n, m := x.Len(), y.Len()
 	return func() error {
-		src, dst = bufs[0], bufs[1]
-		if x.DType == tensor.F32 {
-			copy(src, tensor.Of[float32](x))
+		if float {
+			src, dst = tensor.Of[float32](x), bufs[0]
 		} else {
 			for i := range n {
-				src[i] = float32(read(x, i))
+				bufs[1][i] = float32(get(x, i))
 			}
+			src, dst = bufs[1], bufs[0]
 		}
 		for k, s := range stages {
-			c.Par.For(s.outer*len(s.taps), 1+(1<<13)/max(1, s.inner), bodies[k])
-			src, dst = dst, src
+			if float && k == len(stages)-1 {
+				dst = tensor.Of[float32](y)
+			}
+			c.Par.For(s.outer*(len(s.first)-1), 1+(1<<13)/max(1, s.inner), bodies[k])
+			if src, dst = dst, src; k == 0 && float {
+				dst = bufs[1]
+			}
 		}
-		if y.DType == tensor.F32 {
-			copy(tensor.Of[float32](y), src)
-			return nil
-		}
-		lo, hi := math.Inf(-1), math.Inf(1)
-		if y.DType.IsInt() && y.DType.Bits() <= 32 {
-			a, b := y.DType.IntRange()
-			lo, hi = float64(a), float64(b)
-		}
-		for i := range y.Len() {
+		for i := 0; i < m && !float; i++ {
 			v := float64(src[i])
-			if y.DType.IsInt() {
-				v = min(max(math.Round(v), lo), hi)
+			if whole {
+				v = math.Round(v)
 			}
-			if err := setNumber(c, y, i, v); err != nil {
-				return err
-			}
+			set(y, i, v)
 		}
 		return nil
 	}, nil
 }
 
+// nearestRun moves each element from the one that is nearest.
 func nearestRun(c *op.Call, r *resizing) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
 	rank := len(x.Shape)
 	if rank == 0 {
 		return prepareCopy(c)
+	}
+	if y.Len() == 0 {
+		return nothing, nil
+	}
+	if x.Len() == 0 {
+		return nil, c.Errorf("input %v is empty", x.Shape)
 	}
 	from := make([][]int, rank)
 	last := 0
@@ -384,25 +492,55 @@ func nearestRun(c *op.Call, r *resizing) (op.Run, error) {
 		}
 	}
 	inner := x.Shape[last+1:].Len()
+	cols, rows := y.Shape[last], y.Shape[:last].Len()
 	xs := x.Shape.Strides()
-	rows := y.Shape[:last+1].Len()
-	cx, cy := cellsOf(x), cellsOf(y)
+	for o := range from[last] {
+		from[last][o] *= inner
+	}
+	copyRow := rowCopier(x, y, from[last], inner)
 	body := func(lo, hi int) {
 		for q := lo; q < hi; q++ {
 			at, p := 0, q
-			for d := last; d >= 0; d-- {
+			for d := last - 1; d >= 0; d-- {
 				at += from[d][p%y.Shape[d]] * xs[d]
 				p /= y.Shape[d]
 			}
-			cx.copyTo(cy, q*inner, at, inner)
+			copyRow(q*cols*inner, at)
 		}
 	}
-	split := 1 + (1<<13)/max(1, inner)
-	if cx.size == 0 {
-		split = rows
-	}
+	grain := cellsOf(y).split(rows, cols*inner)
 	return func() error {
-		c.Par.For(rows, split, body)
+		c.Par.For(rows, grain, body)
 		return nil
 	}, nil
+}
+
+// rowCopier returns a function that copies runs of inner elements, which stand at offsets from a position of x, one after
+// the other to a position of y.
+func rowCopier(x, y *tensor.Tensor, offsets []int, inner int) func(to, from int) {
+	cx, cy := cellsOf(x), cellsOf(y)
+	if inner == 1 {
+		switch cx.size {
+		case 1:
+			return func(to, from int) { pick(words[uint8](y)[to:], words[uint8](x)[from:], offsets) }
+		case 2:
+			return func(to, from int) { pick(words[uint16](y)[to:], words[uint16](x)[from:], offsets) }
+		case 4:
+			return func(to, from int) { pick(words[uint32](y)[to:], words[uint32](x)[from:], offsets) }
+		case 8:
+			return func(to, from int) { pick(words[uint64](y)[to:], words[uint64](x)[from:], offsets) }
+		}
+	}
+	return func(to, from int) {
+		for _, o := range offsets {
+			cx.copyTo(cy, to, from+o, inner)
+			to += inner
+		}
+	}
+}
+
+func pick[T word](dst, src []T, offsets []int) {
+	for i, o := range offsets {
+		dst[i] = src[o]
+	}
 }

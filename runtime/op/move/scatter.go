@@ -1,9 +1,9 @@
 package move
 
 import (
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/move/number"
 )
 
 var scatterOps = map[string]op.Op{
@@ -20,77 +20,74 @@ func inferScatter(c *op.Call) error {
 	return inferIdentity(c)
 }
 
-// combiner returns how an update joins what is there, by the attribute reduction.
+// combiner returns how n elements of an update join what is there, by the attribute reduction.
 func combiner(c *op.Call, x *tensor.Tensor) (func(y, u *tensor.Tensor, to, from, n int), error) {
 	name := c.Attrs.Str("reduction", "none")
-	if name == "none" {
-		return func(y, u *tensor.Tensor, to, from, n int) { cellsOf(u).copyTo(cellsOf(y), to, from, n) }, nil
-	}
-	var f func(a, b float64) float64
 	switch name {
-	case "add":
-		f = func(a, b float64) float64 { return a + b }
-	case "mul":
-		f = func(a, b float64) float64 { return a * b }
-	case "max":
-		f = func(a, b float64) float64 { return max(a, b) }
-	case "min":
-		f = func(a, b float64) float64 { return min(a, b) }
+	case "none":
+		return func(y, u *tensor.Tensor, to, from, n int) { cellsOf(u).copyTo(cellsOf(y), to, from, n) }, nil
+	case "add", "mul", "max", "min":
 	default:
 		return nil, c.Errorf("reduction %q unknown", name)
 	}
-	if x.DType == tensor.I64 {
-		g := map[string]func(a, b int64) int64{"add": func(a, b int64) int64 { return a + b }, "mul": func(a, b int64) int64 { return a * b },
-			"max": func(a, b int64) int64 { return max(a, b) }, "min": func(a, b int64) int64 { return min(a, b) }}[name]
-		return func(y, u *tensor.Tensor, to, from, n int) {
-			d, s := tensor.Of[int64](y), tensor.Of[int64](u)
-			for i := range n {
-				d[to+i] = g(d[to+i], s[from+i])
-			}
-		}, nil
+	switch x.DType {
+	case tensor.F32:
+		return joined[float32](name), nil
+	case tensor.F64:
+		return joined[float64](name), nil
+	case tensor.I64:
+		return joined[int64](name), nil
+	case tensor.I32:
+		return joined[int32](name), nil
+	case tensor.I16:
+		return joined[int16](name), nil
+	case tensor.I8:
+		return joined[int8](name), nil
+	case tensor.U64:
+		return joined[uint64](name), nil
+	case tensor.U32:
+		return joined[uint32](name), nil
+	case tensor.U16:
+		return joined[uint16](name), nil
+	case tensor.U8:
+		return joined[uint8](name), nil
 	}
-	read, err := number(c, x.DType)
+	get, err := getter(c, x.DType)
 	if err != nil {
 		return nil, err
 	}
+	set, f := number.Setter(x.DType), joiner[float64](name)
 	return func(y, u *tensor.Tensor, to, from, n int) {
 		for i := range n {
-			if err := setNumber(c, y, to+i, f(read(y, to+i), read(u, from+i))); err != nil {
-				panic("BUG: " + err.Error())
-			}
+			set(y, to+i, f(get(y, to+i), get(u, from+i)))
 		}
 	}, nil
 }
 
-// number returns a function that reads an element as float64.
-func number(c *op.Call, d tensor.DType) (func(t *tensor.Tensor, i int) float64, error) {
-	switch d {
-	case tensor.F32:
-		return func(t *tensor.Tensor, i int) float64 { return float64(tensor.Of[float32](t)[i]) }, nil
-	case tensor.F64:
-		return func(t *tensor.Tensor, i int) float64 { return tensor.Of[float64](t)[i] }, nil
-	case tensor.F16:
-		return func(t *tensor.Tensor, i int) float64 { return float64(half.FromF16(tensor.Of[uint16](t)[i])) }, nil
-	case tensor.BF16:
-		return func(t *tensor.Tensor, i int) float64 { return float64(half.FromBF16(tensor.Of[uint16](t)[i])) }, nil
-	case tensor.I64:
-		return func(t *tensor.Tensor, i int) float64 { return float64(tensor.Of[int64](t)[i]) }, nil
-	case tensor.I32:
-		return func(t *tensor.Tensor, i int) float64 { return float64(tensor.Of[int32](t)[i]) }, nil
-	case tensor.I16:
-		return func(t *tensor.Tensor, i int) float64 { return float64(tensor.Of[int16](t)[i]) }, nil
-	case tensor.I8:
-		return func(t *tensor.Tensor, i int) float64 { return float64(int8(t.Data[i])) }, nil
-	case tensor.U8, tensor.Bool:
-		return func(t *tensor.Tensor, i int) float64 { return float64(t.Data[i]) }, nil
-	case tensor.U16:
-		return func(t *tensor.Tensor, i int) float64 { return float64(tensor.Of[uint16](t)[i]) }, nil
-	case tensor.U32:
-		return func(t *tensor.Tensor, i int) float64 { return float64(tensor.Of[uint32](t)[i]) }, nil
-	case tensor.U64:
-		return func(t *tensor.Tensor, i int) float64 { return float64(tensor.Of[uint64](t)[i]) }, nil
+type ordered interface {
+	float32 | float64 | int64 | int32 | int16 | int8 | uint64 | uint32 | uint16 | uint8
+}
+
+func joiner[T ordered](name string) func(a, b T) T {
+	switch name {
+	case "add":
+		return func(a, b T) T { return a + b }
+	case "mul":
+		return func(a, b T) T { return a * b }
+	case "max":
+		return func(a, b T) T { return max(a, b) }
 	}
-	return nil, c.Errorf("elements of type %v unsupported", d)
+	return func(a, b T) T { return min(a, b) }
+}
+
+func joined[T ordered](name string) func(y, u *tensor.Tensor, to, from, n int) {
+	f := joiner[T](name)
+	return func(y, u *tensor.Tensor, to, from, n int) {
+		d, s := tensor.Of[T](y)[to:to+n], tensor.Of[T](u)[from:from+n]
+		for i, v := range s {
+			d[i] = f(d[i], v)
+		}
+	}
 }
 
 func prepareScatterElements(c *op.Call) (op.Run, error) {
@@ -173,8 +170,15 @@ func prepareTensorScatter(c *op.Call) (op.Run, error) {
 		if at, err = indices(c, 2); err != nil {
 			return nil, err
 		}
+		if c.In[2].Len() != x.Shape[0] {
+			return nil, c.Errorf("%d positions for %d batches", c.In[2].Len(), x.Shape[0])
+		}
 	}
-	circular := c.Attrs.Str("mode", "linear") == "circular"
+	mode := c.Attrs.Str("mode", "linear")
+	if mode != "linear" && mode != "circular" {
+		return nil, c.Errorf("mode %q unknown", mode)
+	}
+	circular := mode == "circular"
 	outer, inner := x.Shape[:axis].Len(), x.Shape[axis+1:].Len()
 	n, m := x.Shape[axis], u.Shape[axis]
 	perBatch := outer / max(1, x.Shape[0])
@@ -186,10 +190,10 @@ func prepareTensorScatter(c *op.Call) (op.Run, error) {
 			for k := range m {
 				p := start + k
 				if circular && n > 0 {
-					p = mod(p, n)
+					p = mod(mod(start, n)+k, n)
 				}
-				if p < 0 || p >= n {
-					return c.Errorf("position %d is out of range for a cache of %d", p, n)
+				if start < 0 || p < 0 || p >= n {
+					return c.Errorf("position %d of batch %d is out of range for a cache of %d", p, o/max(1, perBatch), n)
 				}
 				cu.copyTo(cy, (o*n+p)*inner, (o*m+k)*inner, inner)
 			}

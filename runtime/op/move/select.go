@@ -2,8 +2,8 @@ package move
 
 import (
 	"cmp"
+	"math"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -49,51 +49,131 @@ func inferTopK(c *op.Call) error {
 	return nil
 }
 
-// prepareTopK sorts each line; equal elements keep their order.
+// rankOf returns a function that maps elements to numbers of the same order. Zeros of either sign are equal, NaN is the
+// largest.
+func rankOf(c *op.Call, d tensor.DType) (func(t *tensor.Tensor, i int) uint64, error) {
+	const sign = 1 << 63
+	switch d {
+	case tensor.I64:
+		return func(t *tensor.Tensor, i int) uint64 { return uint64(tensor.Of[int64](t)[i]) ^ sign }, nil
+	case tensor.U64:
+		return func(t *tensor.Tensor, i int) uint64 { return tensor.Of[uint64](t)[i] }, nil
+	}
+	get, err := getter(c, d)
+	if err != nil {
+		return nil, err
+	}
+	return func(t *tensor.Tensor, i int) uint64 {
+		v := get(t, i)
+		if v != v {
+			return math.MaxUint64
+		}
+		if v == 0 {
+			v = 0
+		}
+		u := math.Float64bits(v)
+		if u&sign != 0 {
+			return ^u
+		}
+		return u | sign
+	}, nil
+}
+
+// candidate is an element of a line that TopK looks through. Smaller ranks are better, then smaller positions.
+type candidate struct {
+	rank uint64
+	at   int
+}
+
+func (a candidate) compare(b candidate) int {
+	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.at, b.at))
+}
+
+// sink restores a heap, whose root is the worst, where element i may be out of place above good heaps.
+func sink(heap []candidate, i int) {
+	for {
+		k := 2*i + 1
+		if k >= len(heap) {
+			return
+		}
+		if k+1 < len(heap) && heap[k+1].compare(heap[k]) > 0 {
+			k++
+		}
+		if heap[i].compare(heap[k]) >= 0 {
+			return
+		}
+		heap[i], heap[k] = heap[k], heap[i]
+		i = k
+	}
+}
+
+// prepareTopK finds the best of each line, in order; equal elements keep theirs.
 func prepareTopK(c *op.Call) (op.Run, error) {
-	x := c.In[0]
+	x, y, at := c.In[0], c.Out[0], c.Output(1)
 	axis, err := c.Axis(c.Attrs.Int("axis", -1), len(x.Shape))
 	if err != nil {
 		return nil, err
 	}
-	if c.Out[0] == nil && c.Output(1) == nil {
-		return func() error { return nil }, nil
+	shape := x.Shape
+	switch {
+	case y != nil:
+		shape = y.Shape
+	case at != nil:
+		shape = at.Shape
+	default:
+		return nothing, nil
 	}
-	y := c.Out[0]
-	if y == nil {
-		y = tensor.New(x.DType, c.Out[1].Shape)
-	}
-	read, err := number(c, x.DType)
+	rank, err := rankOf(c, x.DType)
 	if err != nil {
 		return nil, err
 	}
 	outer, n, inner := x.Shape[:axis].Len(), x.Shape[axis], x.Shape[axis+1:].Len()
-	k := y.Shape[axis]
-	largest := c.Attrs.Bool("largest", true)
-	order, keys := make([]int, n), make([]float64, n)
-	var compare func(a, b int) int
-	if largest {
-		compare = func(a, b int) int { return cmp.Or(cmp.Compare(keys[b], keys[a]), cmp.Compare(a, b)) }
-	} else {
-		compare = func(a, b int) int { return cmp.Or(cmp.Compare(keys[a], keys[b]), cmp.Compare(a, b)) }
+	k := shape[axis]
+	flip := uint64(0)
+	if c.Attrs.Bool("largest", true) {
+		flip = math.MaxUint64
 	}
-	return func() error {
-		cx, cy := cellsOf(x), cellsOf(y)
-		for o := range outer {
-			for i := range inner {
-				for j := range n {
-					order[j], keys[j] = j, read(x, (o*n+j)*inner+i)
-				}
-				slices.SortFunc(order, compare)
-				for j := range k {
-					to := (o*k+j)*inner + i
-					cx.copyTo(cy, to, (o*n+order[j])*inner+i, 1)
-					if t := c.Output(1); t != nil {
-						tensor.Of[int64](t)[to] = int64(order[j])
+	lines := outer * inner
+	if lines*k == 0 {
+		return nothing, nil
+	}
+	memory := make(chan []candidate, c.Par.Threads())
+	for range cap(memory) {
+		memory <- make([]candidate, k)
+	}
+	body := func(lo, hi int) {
+		heap := <-memory
+		for q := lo; q < hi; q++ {
+			o, i := q/inner, q%inner
+			for j := range n {
+				v := candidate{rank(x, (o*n+j)*inner+i) ^ flip, j}
+				switch {
+				case j < k:
+					heap[j] = v
+					for r := k/2 - 1; r >= 0 && j == k-1; r-- {
+						sink(heap, r)
 					}
+				case v.rank < heap[0].rank:
+					heap[0] = v
+					sink(heap, 0)
+				}
+			}
+			slices.SortFunc(heap, candidate.compare)
+			for j, v := range heap {
+				to := (o*k+j)*inner + i
+				if y != nil {
+					cellsOf(x).copyTo(cellsOf(y), to, (o*n+v.at)*inner+i, 1)
+				}
+				if at != nil {
+					tensor.Of[int64](at)[to] = int64(v.at)
 				}
 			}
 		}
+		memory <- heap
+	}
+	grain := cellsOf(x).split(lines, n)
+	return func() error {
+		c.Par.For(lines, grain, body)
 		return nil
 	}, nil
 }
@@ -117,9 +197,10 @@ func inferOneHot(c *op.Call) error {
 		if err != nil {
 			return err
 		}
-		if depth = int(d); depth < 0 {
-			return c.Errorf("depth %d", depth)
+		if !(d >= 0 && d < 1<<30) {
+			return c.Errorf("depth %g is out of range", d)
 		}
+		depth = int(d)
 	}
 	r := append(tensor.Shape{}, s[:axis]...)
 	r = append(append(r, depth), s[axis:]...)
@@ -133,7 +214,7 @@ func prepareOneHot(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	read, err := number(c, c.In[0].DType)
+	read, err := getter(c, c.In[0].DType)
 	if err != nil {
 		return nil, err
 	}
@@ -141,17 +222,16 @@ func prepareOneHot(c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("values has %d elements, want 2", c.In[2].Len())
 	}
 	depth := y.Shape[axis]
-	inner := s[axis:].Len()
+	inner, all, count := s[axis:].Len(), y.Len(), s.Len()
 	return func() error {
 		cv, cy := cellsOf(c.In[2]), cellsOf(y)
-		for i := range y.Len() {
-			cv.copyTo(cy, i, 0, 1)
-		}
-		for i := range c.In[0].Len() {
-			k := int(read(c.In[0], i))
-			if k < -depth || k >= depth {
+		cy.fill(cv, 0, all)
+		for i := range count {
+			v := math.Trunc(read(c.In[0], i))
+			if !(v >= float64(-depth) && v < float64(depth)) {
 				continue
 			}
+			k := int(v)
 			if k < 0 {
 				k += depth
 			}
@@ -175,7 +255,7 @@ func inferNonZero(c *op.Call) error {
 
 func prepareNonZero(c *op.Call) (op.Run, error) {
 	x := c.In[0]
-	read, err := number(c, x.DType)
+	read, err := getter(c, x.DType)
 	if err != nil {
 		return nil, err
 	}
@@ -283,13 +363,18 @@ func prepareUnique(c *op.Call) (op.Run, error) {
 		s = tensor.Shape{x.Len()}
 	}
 	outer, n, inner := s[:axis].Len(), s[axis], s[axis+1:].Len()
-	compareAt := func(i, j int) int { return strings.Compare(x.Str[i], x.Str[j]) }
+	var rank func(t *tensor.Tensor, i int) uint64
 	if x.DType != tensor.String {
-		read, err := number(c, x.DType)
-		if err != nil {
+		var err error
+		if rank, err = rankOf(c, x.DType); err != nil {
 			return nil, err
 		}
-		compareAt = func(i, j int) int { return cmp.Compare(read(x, i), read(x, j)) }
+	}
+	compareAt := func(i, j int) int {
+		if rank == nil {
+			return strings.Compare(x.Str[i], x.Str[j])
+		}
+		return cmp.Compare(rank(x, i), rank(x, j))
 	}
 	compare := func(a, b int) int {
 		for o := range outer {
@@ -306,7 +391,7 @@ func prepareUnique(c *op.Call) (op.Run, error) {
 		for i := range order {
 			order[i] = i
 		}
-		sort.SliceStable(order, func(i, j int) bool { return compare(order[i], order[j]) < 0 })
+		slices.SortStableFunc(order, compare)
 		var first []int // of each distinct slice
 		inverse := make([]int, n)
 		for k, i := range order {

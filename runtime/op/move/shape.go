@@ -9,28 +9,19 @@ import (
 )
 
 var shapeOps = map[string]op.Op{
-	"Reshape":         {Infer: inferReshape, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
-	"Flatten":         {Infer: inferFlatten, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
-	"Squeeze":         {Infer: inferSqueeze, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
-	"Unsqueeze":       {Infer: inferUnsqueeze, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
-	"Identity":        {Infer: inferIdentity, Prepare: prepareCopy, Traits: op.View | op.QuantMoves | op.Pointwise},
-	"Shape":           {Infer: inferShape, Prepare: prepareShape, Traits: op.ShapeOnly},
-	"Size":            {Infer: inferSize, Prepare: prepareSize, Traits: op.ShapeOnly},
-	"Transpose":       {Infer: inferTranspose, Prepare: prepareTranspose, Traits: op.QuantMoves},
-	"Expand":          {Infer: inferExpand, Prepare: prepareExpand, Traits: op.QuantMoves},
-	"Tile":            {Infer: inferTile, Prepare: prepareTile, Traits: op.QuantMoves},
-	"Concat":          {Infer: inferConcat, Prepare: prepareConcat, Traits: op.QuantMoves},
-	"Split":           {Infer: inferSplit, Prepare: prepareSplit, Traits: op.QuantMoves},
-	"Slice":           {Infer: inferSlice, Prepare: prepareSlice, Traits: op.QuantMoves},
-	"Pad":             {Infer: inferPad, Prepare: preparePad, Traits: op.QuantMoves},
-	"ConstantOfShape": {Infer: inferConstantOfShape, Prepare: prepareConstantOfShape},
-	"Range":           {Infer: inferRange, Prepare: prepareRange},
-	"EyeLike":         {Infer: inferEyeLike, Prepare: prepareEyeLike, Traits: op.ShapeOnly},
-	"DepthToSpace":    {Infer: inferDepthToSpace, Prepare: prepareDepthToSpace, Traits: op.QuantMoves},
-	"SpaceToDepth":    {Infer: inferSpaceToDepth, Prepare: prepareSpaceToDepth, Traits: op.QuantMoves},
-	"CenterCropPad":   {Infer: inferCenterCropPad, Prepare: prepareCenterCropPad, Traits: op.QuantMoves},
-	"Reverse":         {Infer: inferIdentity, Prepare: prepareReverse, Traits: op.QuantMoves},
-	"Trilu":           {Infer: inferIdentity, Prepare: prepareTrilu},
+	"Reshape":   {Infer: inferReshape, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
+	"Flatten":   {Infer: inferFlatten, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
+	"Squeeze":   {Infer: inferSqueeze, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
+	"Unsqueeze": {Infer: inferUnsqueeze, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
+	"Identity":  {Infer: inferIdentity, Prepare: prepareCopy, Traits: op.View | op.QuantMoves | op.Pointwise},
+	"Shape":     {Infer: inferShape, Prepare: prepareShape, Traits: op.ShapeOnly},
+	"Size":      {Infer: inferSize, Prepare: prepareSize, Traits: op.ShapeOnly},
+	"Transpose": {Infer: inferTranspose, Prepare: prepareTranspose, Traits: op.QuantMoves},
+	"Expand":    {Infer: inferExpand, Prepare: prepareExpand, Traits: op.QuantMoves},
+	"Tile":      {Infer: inferTile, Prepare: prepareTile, Traits: op.QuantMoves},
+	"Concat":    {Infer: inferConcat, Prepare: prepareConcat, Traits: op.QuantMoves},
+	"Split":     {Infer: inferSplit, Prepare: prepareSplit, Traits: op.QuantMoves},
+	"Slice":     {Infer: inferSlice, Prepare: prepareSlice, Traits: op.QuantMoves},
 }
 
 func prepareCopy(c *op.Call) (op.Run, error) {
@@ -320,47 +311,7 @@ func prepareTranspose(c *op.Call) (op.Run, error) {
 	for i, d := range p {
 		src[i] = st[d]
 	}
-	w := newWalker(y.Shape, src, y.Shape.Strides(), 0, 0)
-	if len(w.dims) == 2 && w.src[0] == 1 && w.dst[1] == 1 && x.DType.Bits() == 32 {
-		return transpose2(c, w.dims[0], w.dims[1], w.src[1]), nil
-	}
-	if len(w.dims) == 3 && w.src[1] == 1 && w.dst[2] == 1 && x.DType.Bits() == 32 && w.src[0] == w.dims[1]*w.dims[2] && w.src[2] == w.dims[1] {
-		return transposeBatch(c, w.dims[0], w.dims[1], w.dims[2]), nil
-	}
-	return walkRun(c, w), nil
-}
-
-// transpose2 turns a matrix of 32-bit elements, in blocks that stay in cache.
-func transpose2(c *op.Call, rows, cols, stride int) op.Run {
-	if stride != rows {
-		return walkRun(c, newWalker([]int{rows, cols}, []int{1, stride}, []int{cols, 1}, 0, 0))
-	}
-	return transposeBatch(c, 1, rows, cols)
-}
-
-// transposeBatch turns n matrices of cols×rows into rows×cols.
-func transposeBatch(c *op.Call, n, rows, cols int) op.Run {
-	const block = 16
-	blocks := (rows + block - 1) / block
-	body := func(lo, hi int) {
-		x := tensor.Of[uint32](&tensor.Tensor{DType: tensor.U32, Data: c.In[0].Data})
-		y := tensor.Of[uint32](&tensor.Tensor{DType: tensor.U32, Data: c.Out[0].Data})
-		for k := lo; k < hi; k++ {
-			base := k / blocks * rows * cols
-			r0 := k % blocks * block
-			r1 := min(r0+block, rows)
-			for j := range cols {
-				from := base + j*rows
-				for i := r0; i < r1; i++ {
-					y[base+i*cols+j] = x[from+i]
-				}
-			}
-		}
-	}
-	return func() error {
-		c.Par.For(n*blocks, 1+(1<<14)/(block*max(1, cols)), body)
-		return nil
-	}
+	return walkRun(c, newWalker(y.Shape, src, y.Shape.Strides(), 0, 0)), nil
 }
 
 // broadcastSteps are the source steps of x broadcast to shape y.

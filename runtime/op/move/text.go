@@ -3,9 +3,9 @@ package move
 import (
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -21,6 +21,11 @@ var textOps = map[string]op.Op{
 func inferStringConcat(c *op.Call) error {
 	if err := c.Need(2); err != nil {
 		return err
+	}
+	for i := range 2 {
+		if err := c.Want(i, tensor.String); err != nil {
+			return err
+		}
 	}
 	s, err := c.Broadcast(c.In[0].Shape, c.In[1].Shape)
 	if err != nil {
@@ -47,8 +52,15 @@ func prepareStringConcat(c *op.Call) (op.Run, error) {
 	}, nil
 }
 
-func inferRegex(c *op.Call) error {
+func needText(c *op.Call) error {
 	if err := c.Need(1); err != nil {
+		return err
+	}
+	return c.Want(0, tensor.String)
+}
+
+func inferRegex(c *op.Call) error {
+	if err := needText(c); err != nil {
 		return err
 	}
 	c.Set(0, tensor.Bool, c.In[0].Shape)
@@ -72,7 +84,7 @@ func prepareRegex(c *op.Call) (op.Run, error) {
 }
 
 func inferStringSplit(c *op.Call) error {
-	if err := c.Need(1); err != nil {
+	if err := needText(c); err != nil {
 		return err
 	}
 	s := c.In[0].Shape
@@ -138,7 +150,7 @@ func splitString(s, delimiter string, limit int) []string {
 }
 
 func inferNormalizer(c *op.Call) error {
-	if err := c.Need(1); err != nil {
+	if err := needText(c); err != nil {
 		return err
 	}
 	s := c.In[0].Shape.Clone()
@@ -199,101 +211,182 @@ func inferTfIdf(c *op.Call) error {
 		n = max(n, i+1)
 	}
 	s := tensor.Shape{n}
-	if x := c.In[0].Shape; x == nil {
+	switch x := c.In[0].Shape; {
+	case x == nil:
 		s = nil
-	} else if len(x) == 2 {
+	case len(x) == 2:
 		s = tensor.Shape{x[0], n}
+	case len(x) > 2:
+		return c.Errorf("input has rank %d, want 1 or 2", len(x))
 	}
 	c.Set(0, tensor.F32, s)
 	return nil
 }
 
-// prepareTfIdf counts n-grams of a pool, with gaps of up to max_skip_count.
-func prepareTfIdf(c *op.Call) (op.Run, error) {
-	x, y := c.In[0], c.Out[0]
-	starts, index := c.Attrs.Ints("ngram_counts"), c.Attrs.Ints("ngram_indexes")
-	pool := c.Attrs.Strs("pool_strings")
-	if pool == nil {
-		for _, v := range c.Attrs.Ints("pool_int64s") {
-			pool = append(pool, strconv.Itoa(v))
+// grams is a tree of n-grams, whose words are numbered.
+type grams struct {
+	words map[string]int32
+	nums  map[int64]int32
+	next  map[[2]int32]int32 // from a node by a word
+	place []int32            // in the output, of the gram that ends at a node; -1: none
+}
+
+// add enters a gram.
+func (g *grams) add(words []int32, place int32) {
+	node := int32(0)
+	for _, w := range words {
+		k := [2]int32{node, w}
+		n, ok := g.next[k]
+		if !ok {
+			n = int32(len(g.place))
+			g.next[k] = n
+			g.place = append(g.place, -1)
+		}
+		node = n
+	}
+	g.place[node] = place
+}
+
+// readGrams reads the pool of grams, in which those of each length stand together.
+func readGrams(c *op.Call, lo, hi int) (*grams, error) {
+	g := &grams{next: map[[2]int32]int32{}, place: []int32{-1}}
+	var pool []int32
+	if strs := c.Attrs.Strs("pool_strings"); strs != nil {
+		g.words = map[string]int32{}
+		for _, s := range strs {
+			if _, ok := g.words[s]; !ok {
+				g.words[s] = int32(len(g.words))
+			}
+			pool = append(pool, g.words[s])
+		}
+	} else {
+		g.nums = map[int64]int32{}
+		for _, v := range attr.Get[[]int64](c.Attrs, "pool_int64s", nil) {
+			if _, ok := g.nums[v]; !ok {
+				g.nums[v] = int32(len(g.nums))
+			}
+			pool = append(pool, g.nums[v])
 		}
 	}
-	lo, hi, skip := c.Attrs.Int("min_gram_length", 1), c.Attrs.Int("max_gram_length", 1), c.Attrs.Int("max_skip_count", 0)
-	grams := map[string]int{}
+	starts, index := c.Attrs.Ints("ngram_counts"), c.Attrs.Ints("ngram_indexes")
 	at := 0
 	for k, from := range starts {
 		to := len(pool)
 		if k+1 < len(starts) {
 			to = starts[k+1]
 		}
-		if from < 0 || from > to || to > len(pool) {
+		if from < 0 || from > to || to > len(pool) || (to-from)%(k+1) != 0 {
 			return nil, c.Errorf("ngram_counts %v do not fit a pool of %d", starts, len(pool))
 		}
-		for ; from+k < to; from += k + 1 {
+		for ; from < to; from += k + 1 {
+			if at >= len(index) {
+				return nil, c.Errorf("%d ngram_indexes for more grams", len(index))
+			}
 			if k+1 >= lo && k+1 <= hi {
-				if at >= len(index) {
-					return nil, c.Errorf("%d ngram indexes for more grams", len(index))
-				}
-				grams[strings.Join(pool[from:from+k+1], "\x00")] = index[at]
+				g.add(pool[from:from+k+1], int32(index[at]))
 			}
 			at++
 		}
 	}
-	weights := c.Attrs.Floats("weights")
-	mode := c.Attrs.Str("mode", "TF")
-	rows := 1
-	if len(x.Shape) == 2 {
-		rows = x.Shape[0]
+	return g, nil
+}
+
+// numberOf is the number of word i; -1 where no gram has it.
+func (g *grams) numberOf(x *tensor.Tensor, i int) int32 {
+	var w int32
+	ok := false
+	switch x.DType {
+	case tensor.String:
+		w, ok = g.words[x.Str[i]]
+	case tensor.I64:
+		w, ok = g.nums[tensor.Of[int64](x)[i]]
+	case tensor.I32:
+		w, ok = g.nums[int64(tensor.Of[int32](x)[i])]
 	}
-	cols := x.Len() / max(1, rows)
-	n := y.Shape[len(y.Shape)-1]
+	if !ok {
+		return -1
+	}
+	return w
+}
+
+// count adds the grams of a row whose words stand gap apart. Grams of one word have no gaps.
+func (g *grams) count(dst []float32, row []int32, lo, hi, gap int) {
+	for s := range row {
+		node := int32(0)
+		for length := 1; length <= hi; length++ {
+			i := s + (length-1)*gap
+			if i >= len(row) || row[i] < 0 {
+				break
+			}
+			n, ok := g.next[[2]int32{node, row[i]}]
+			if !ok {
+				break
+			}
+			if node = n; length >= lo && g.place[n] >= 0 && (length > 1 || gap == 1) {
+				dst[g.place[n]]++
+			}
+		}
+	}
+}
+
+// prepareTfIdf counts n-grams of a pool, with gaps of up to max_skip_count.
+func prepareTfIdf(c *op.Call) (op.Run, error) {
+	x, y := c.In[0], c.Out[0]
+	if err := c.Want(0, tensor.String, tensor.I64, tensor.I32); err != nil {
+		return nil, err
+	}
+	lo, hi, skip := c.Attrs.Int("min_gram_length", 1), c.Attrs.Int("max_gram_length", 1), c.Attrs.Int("max_skip_count", 0)
+	if lo < 1 || hi < lo || hi > 1<<16 || skip < 0 {
+		return nil, c.Errorf("grams of length %d to %d with gaps of up to %d", lo, hi, skip)
+	}
+	g, err := readGrams(c, lo, hi)
+	if err != nil {
+		return nil, err
+	}
+	n := lastOf(y.Shape)
+	weight := make([]float32, n)
+	for i := range weight {
+		weight[i] = 1
+	}
+	for k, w := range c.Attrs.Floats("weights") {
+		if index := c.Attrs.Ints("ngram_indexes"); k < len(index) {
+			weight[index[k]] = w
+		}
+	}
+	mode := c.Attrs.Str("mode", "TF")
+	if mode != "TF" && mode != "IDF" && mode != "TFIDF" {
+		return nil, c.Errorf("mode %q unknown", mode)
+	}
+	cols, rows := lastOf(x.Shape), x.Shape[:max(0, len(x.Shape)-1)].Len()
+	row := make([]int32, cols)
 	return func() error {
 		out := tensor.Of[float32](y)
 		clear(out)
-		words := x.Str
-		if x.DType != tensor.String {
-			v, err := x.Ints()
-			if err != nil {
-				return c.Errorf("input: %w", err)
-			}
-			words = make([]string, len(v))
-			for i, w := range v {
-				words[i] = strconv.Itoa(int(w))
-			}
-		}
 		for r := range rows {
-			row, dst := words[r*cols:(r+1)*cols], out[r*n:(r+1)*n]
-			for gap := 1; gap <= skip+1; gap++ {
-				for length := lo; length <= hi; length++ {
-					if length == 1 && gap > 1 {
-						continue
-					}
-					for s := 0; s+(length-1)*gap < cols; s++ {
-						var g []string
-						for i := range length {
-							g = append(g, row[s+i*gap])
-						}
-						if k, ok := grams[strings.Join(g, "\x00")]; ok {
-							dst[k]++
-						}
-					}
-				}
+			for i := range row {
+				row[i] = g.numberOf(x, r*cols+i)
+			}
+			dst := out[r*n : (r+1)*n]
+			for gap := 1; gap <= min(skip, cols)+1; gap++ {
+				g.count(dst, row, lo, hi, gap)
 			}
 			for i, f := range dst {
-				w := float32(1)
-				for k, j := range index {
-					if j == i && k < len(weights) {
-						w = weights[k]
-					}
-				}
 				switch {
 				case mode == "IDF" && f > 0:
-					dst[i] = w
+					dst[i] = weight[i]
 				case mode == "TFIDF":
-					dst[i] = f * w
+					dst[i] = f * weight[i]
 				}
 			}
 		}
 		return nil
 	}, nil
+}
+
+// lastOf is the last extent; 1 for a scalar.
+func lastOf(s tensor.Shape) int {
+	if len(s) == 0 {
+		return 1
+	}
+	return s[len(s)-1]
 }

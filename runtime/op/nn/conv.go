@@ -99,7 +99,6 @@ type conv struct {
 	group      int
 	cg, og     int // channels per group, in and out
 	outC       int
-	table      [3][]int32
 	x, w, y    *tensor.Tensor
 	m          int // output rows: batch × positions
 	pos, inPos int
@@ -120,7 +119,6 @@ func newConv(c *op.Call, xi, wi int) (*conv, error) {
 	}
 	v.outC = w.Shape[0]
 	v.og = v.outC / v.group
-	v.table = win.table()
 	v.pos, v.inPos = win.positions(), win.inPositions()
 	v.m = win.batch * v.pos
 	return v, nil
@@ -140,7 +138,7 @@ func gatherer[A operand](v *conv, group int, src func() []A, pad A) func(dst *pa
 				dst.put(i, 0, x[from:from+v.cg])
 				continue
 			}
-			v.offsets(&v.table, r%v.pos, dst.offs)
+			v.offsets(r%v.pos, dst.offs)
 			base := r / v.pos * v.inPos
 			for t, o := range dst.offs {
 				if o < 0 {

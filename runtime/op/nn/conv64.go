@@ -21,7 +21,7 @@ func prepareConv64(c *op.Call, v *conv) (op.Run, error) {
 		x, w, y := tensor.Of[float64](v.x), tensor.Of[float64](v.w), tensor.Of[float64](v.y)
 		for l := from; l < to; l++ {
 			for r := l * v.m / shares; r < (l+1)*v.m/shares; r++ {
-				v.offsets(&v.table, r%v.pos, offs[l])
+				v.offsets(r%v.pos, offs[l])
 				base := r / v.pos * v.inPos
 				for o := range v.outC {
 					sum := 0.0

@@ -92,7 +92,7 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.outC
 	pad := pointer(f.pad)
 	for r := from; r < to; r++ {
-		f.offsets(&f.table, r%f.pos, s.offs)
+		f.offsets(r%f.pos, s.offs)
 		base := r / f.pos * f.inPos
 		for t, o := range s.offs {
 			s.in[t] = pad

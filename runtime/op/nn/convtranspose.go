@@ -146,64 +146,69 @@ func inferConvTranspose(c *op.Call) error {
 	return nil
 }
 
-// phase is a set of output positions that the same taps reach: those with equal remainders by the strides. Over them a
-// transposed convolution is a convolution with these taps alone.
+// phase is the set of output positions with the same remainders by the strides: those that the same taps reach. Over them a
+// transposed convolution is a convolution of stride 1 with these taps alone.
 type phase struct {
-	taps []int
-	// out lists the positions; in holds, for each of them, the input position under each tap, -1 where there is none.
-	out, in []int32
+	first, count [3]int // the positions are first + stride*q for q < count
+	taps         []int
+	delta        [][3]int // of each tap: q + delta is the input position
 }
 
-// phases sorts the output positions. Taps that reach no input are left out.
+// phases sorts the output positions. Taps that reach none of a phase's are left out.
 func (t *transposedConv) phases() []*phase {
-	// For each dimension: output position, kernel position -> input position or -1.
-	var table [3][]int32
-	for d := range 3 {
-		table[d] = make([]int32, t.in[d]*t.kernel[d])
-		for o := range t.in[d] {
-			for k := range t.kernel[d] {
-				p := o + t.begin[d] - k*t.dilation[d]
-				i := -1
-				if p >= 0 && p%t.stride[d] == 0 && p/t.stride[d] < t.out[d] {
-					i = p / t.stride[d]
-				}
-				table[d][o*t.kernel[d]+k] = int32(i)
-			}
-		}
-	}
-	// The walk is that of a convolution, with the roles of in and out exchanged.
-	walk := &window{in: t.out, out: t.in, kernel: t.kernel, rank: t.rank}
-	offs := make([]int32, t.taps())
-	byKey := map[[3]int]*phase{}
 	var list []*phase
-	for p := range walk.positions() {
-		at := [3]int{p / (t.in[2] * t.in[1]), p / t.in[2] % t.in[1], p % t.in[2]}
-		for d := range at {
-			at[d] %= t.stride[d]
+	rem := [3]int{min(t.stride[0], t.in[0]), min(t.stride[1], t.in[1]), min(t.stride[2], t.in[2])}
+	for r := range rem[0] * rem[1] * rem[2] {
+		ph := &phase{first: [3]int{r / (rem[1] * rem[2]), r / rem[2] % rem[1], r % rem[2]}}
+		for d := range 3 {
+			ph.count[d] = ceil(t.in[d]-ph.first[d], t.stride[d])
 		}
-		ph := byKey[at]
-		if ph == nil {
-			ph = &phase{}
-			for k := range t.taps() {
-				pos := [3]int{k / (t.kernel[2] * t.kernel[1]), k / t.kernel[2] % t.kernel[1], k % t.kernel[2]}
-				live := true
-				for d := range pos {
-					live = live && (at[d]+t.begin[d]-pos[d]*t.dilation[d])%t.stride[d] == 0
-				}
-				if live {
-					ph.taps = append(ph.taps, k)
-				}
+		for k := range t.taps() {
+			at := [3]int{k / (t.kernel[2] * t.kernel[1]), k / t.kernel[2] % t.kernel[1], k % t.kernel[2]}
+			live := true
+			var delta [3]int
+			for d := range at {
+				from := ph.first[d] + t.begin[d] - at[d]*t.dilation[d]
+				live = live && from%t.stride[d] == 0
+				delta[d] = from / t.stride[d]
 			}
-			byKey[at] = ph
-			list = append(list, ph)
+			if live {
+				ph.taps, ph.delta = append(ph.taps, k), append(ph.delta, delta)
+			}
 		}
-		walk.offsets(&table, p, offs)
-		ph.out = append(ph.out, int32(p))
-		for _, k := range ph.taps {
-			ph.in = append(ph.in, offs[k])
-		}
+		list = append(list, ph)
 	}
 	return list
+}
+
+// size is the number of positions.
+func (ph *phase) size() int { return ph.count[0] * ph.count[1] * ph.count[2] }
+
+// at splits the i-th position.
+func (ph *phase) at(i int) [3]int {
+	return [3]int{i / (ph.count[2] * ph.count[1]), i / ph.count[2] % ph.count[1], i % ph.count[2]}
+}
+
+// source is the input position of a tap for position q, -1 where there is none.
+func (t *transposedConv) source(ph *phase, q [3]int, tap int) int {
+	at := 0
+	for d, v := range ph.delta[tap] {
+		i := q[d] + v
+		if i < 0 || i >= t.out[d] {
+			return -1
+		}
+		at = at*t.out[d] + i
+	}
+	return at
+}
+
+// target is the flat output position of q.
+func (t *transposedConv) target(ph *phase, q [3]int) int {
+	at := 0
+	for d, v := range q {
+		at = at*t.in[d] + ph.first[d] + v*t.stride[d]
+	}
+	return at
 }
 
 // transposedProducts makes one product per phase and group and returns the work of one run. store gets the sums of n channels
@@ -216,7 +221,8 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 	for n, ph := range t.phases() {
 		live := len(ph.taps)
 		for g := range t.group {
-			e := newEngine[A, B, C](c.Par, row, t.batch*len(ph.out), live*t.cg, t.og)
+			size := ph.size()
+			e := newEngine[A, B, C](c.Par, row, t.batch*size, live*t.cg, t.og)
 			kind := "transposed/" + itoa(n) + "/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(t.stride, t.dilation, t.begin)
 			pack := attach(c, e, w, kind, func(k, j int) int { return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg])*t.og + j }, func(j int) int { return g*t.og + j })
 			if pack != nil {
@@ -226,20 +232,21 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 			p.gather = func(dst *panel[A], r0, rows int) {
 				x := src()
 				for i := range rows {
-					image, at := (r0+i)/len(ph.out), (r0+i)%len(ph.out)
-					for k, off := range ph.in[at*live : (at+1)*live] {
+					image, q := (r0+i)/size, ph.at((r0+i)%size)
+					for k := range live {
+						off := t.source(ph, q, k)
 						if off < 0 {
 							dst.fill(i, k*t.cg, t.cg, 0)
 							continue
 						}
-						from := (image*inPos+int(off))*t.ic + g*t.cg
+						from := (image*inPos+off)*t.ic + g*t.cg
 						dst.put(i, k*t.cg, x[from:from+t.cg])
 					}
 				}
 			}
 			p.epilogue = func(sums []C, stride, r0, rows, j0, cols int) {
 				for i := range rows {
-					r := (r0+i)/len(ph.out)*positions + int(ph.out[(r0+i)%len(ph.out)])
+					r := (r0+i)/size*positions + t.target(ph, ph.at((r0+i)%size))
 					store(sums[i*stride:i*stride+cols], r, g*t.og+j0)
 				}
 			}
@@ -265,6 +272,10 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 	t, _, err := transposedWindow(c, c.In[0].Shape, c.In[1].Shape)
 	if err != nil {
 		return nil, err
+	}
+	const most = 1 << 16 // each phase and group has buffers of its own
+	if n := min(t.stride[0], t.in[0]) * min(t.stride[1], t.in[1]) * min(t.stride[2], t.in[2]); n > most/t.group {
+		return nil, c.Errorf("strides %v in %d groups: %w", t.stride[3-t.rank:], t.group, tensor.ErrTooLarge)
 	}
 	x, w, y := c.In[0], c.In[1], c.Out[0]
 	switch {
@@ -406,8 +417,8 @@ func (t *transposedConv) float64s(c *op.Call) (op.Run, error) {
 	return func() error {
 		x, w, y := tensor.Of[float64](c.In[0]), tensor.Of[float64](c.In[1]), tensor.Of[float64](c.Out[0])
 		for _, ph := range list {
-			for r := range t.batch * len(ph.out) {
-				image, at := r/len(ph.out), r%len(ph.out)
+			for r := range t.batch * ph.size() {
+				image, q := r/ph.size(), ph.at(r%ph.size())
 				for ch := range t.outC {
 					g, o := ch/t.og, ch%t.og
 					sum := 0.0
@@ -415,15 +426,15 @@ func (t *transposedConv) float64s(c *op.Call) (op.Run, error) {
 						sum = tensor.Of[float64](b)[ch]
 					}
 					for k, tap := range ph.taps {
-						off := ph.in[at*len(ph.taps)+k]
+						off := t.source(ph, q, k)
 						if off < 0 {
 							continue
 						}
 						for i := range t.cg {
-							sum += float64(x[(image*inPos+int(off))*t.ic+g*t.cg+i] * w[((g*t.cg+i)*taps+tap)*t.og+o])
+							sum += float64(x[(image*inPos+off)*t.ic+g*t.cg+i] * w[((g*t.cg+i)*taps+tap)*t.og+o])
 						}
 					}
-					y[(image*positions+int(ph.out[at]))*t.outC+ch] = math.Max(lo, math.Min(hi, sum))
+					y[(image*positions+t.target(ph, q))*t.outC+ch] = math.Max(lo, math.Min(hi, sum))
 				}
 			}
 		}

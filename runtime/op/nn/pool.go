@@ -89,7 +89,6 @@ func shareCount(c *op.Call, w *window) int {
 // poolLoop calls each for every output position with the input positions under its window, -1 in the padding. Calls with one share
 // never run at once.
 func poolLoop(c *op.Call, w *window, each func(share, image, position int, offs []int32)) op.Run {
-	table := w.table()
 	m := w.batch * w.positions()
 	shares := shareCount(c, w)
 	offs := make([][]int32, shares)
@@ -100,7 +99,7 @@ func poolLoop(c *op.Call, w *window, each func(share, image, position int, offs 
 	body := func(from, to int) {
 		for l := from; l < to; l++ {
 			for p := l * m / shares; p < (l+1)*m/shares; p++ {
-				w.offsets(&table, p%pos, offs[l])
+				w.offsets(p%pos, offs[l])
 				each(l, p/pos, p%pos, offs[l])
 			}
 		}

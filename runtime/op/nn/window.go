@@ -125,13 +125,13 @@ func readWindow(c *op.Call, x tensor.Shape, kernel []int, ceil bool) (*window, e
 	return w, w.bounded(c)
 }
 
-// bounded fails where the tables of a window would be out of all proportion.
+// bounded fails where a kernel has more positions than any sensible one.
 func (w *window) bounded(c *op.Call) error {
-	const most = 1 << 27
+	const most = 1 << 24
 	taps := 1
 	for d := range 3 {
-		if w.kernel[d] > most/taps || w.kernel[d] > 0 && max(w.in[d], w.out[d]) > most/w.kernel[d] {
-			return c.Errorf("kernel %v over %v with padding: %w", w.kernel[3-w.rank:], w.in[3-w.rank:], tensor.ErrTooLarge)
+		if w.kernel[d] > most/taps {
+			return c.Errorf("kernel %v: %w", w.kernel[3-w.rank:], tensor.ErrTooLarge)
 		}
 		taps *= max(1, w.kernel[d])
 	}
@@ -148,45 +148,33 @@ func (w *window) taps() int      { return w.kernel[0] * w.kernel[1] * w.kernel[2
 // inPositions is the number of input positions per image.
 func (w *window) inPositions() int { return w.in[0] * w.in[1] * w.in[2] }
 
-// table lists, for each output position along each dimension and each kernel position, the input position; -1 in the
-// padding.
-func (w *window) table() (t [3][]int32) {
-	for d := range 3 {
-		t[d] = make([]int32, w.out[d]*w.kernel[d])
-		for o := range w.out[d] {
-			for k := range w.kernel[d] {
-				i := o*w.stride[d] - w.begin[d] + k*w.dilation[d]
-				if i < 0 || i >= w.in[d] {
-					i = -1
-				}
-				t[d][o*w.kernel[d]+k] = int32(i)
-			}
-		}
-	}
-	return t
-}
-
 // offsets fills dst with the input position (within its image, in row-major order) of each tap of output position p; -1 in the
 // padding.
-func (w *window) offsets(t *[3][]int32, p int, dst []int32) {
-	o2 := p % w.out[2]
-	o1 := p / w.out[2] % w.out[1]
-	o0 := p / (w.out[2] * w.out[1])
-	k0, k1, k2 := w.kernel[0], w.kernel[1], w.kernel[2]
-	at := 0
-	for _, i0 := range t[0][o0*k0 : (o0+1)*k0] {
-		for _, i1 := range t[1][o1*k1 : (o1+1)*k1] {
-			row := int32(-1)
-			if i0 >= 0 && i1 >= 0 {
-				row = (i0*int32(w.in[1]) + i1) * int32(w.in[2])
-			}
-			for _, i2 := range t[2][o2*k2 : (o2+1)*k2] {
-				if row < 0 || i2 < 0 {
-					dst[at] = -1
-				} else {
-					dst[at] = row + i2
+func (w *window) offsets(p int, dst []int32) {
+	o2 := p % w.out[2]*w.stride[2] - w.begin[2]
+	o1 := p/w.out[2]%w.out[1]*w.stride[1] - w.begin[1]
+	o0 := p/(w.out[2]*w.out[1])*w.stride[0] - w.begin[0]
+	n := w.kernel[2]
+	for k0 := range w.kernel[0] {
+		i0 := o0 + k0*w.dilation[0]
+		for k1 := range w.kernel[1] {
+			i1 := o1 + k1*w.dilation[1]
+			row := dst[:n]
+			dst = dst[n:]
+			if i0 < 0 || i0 >= w.in[0] || i1 < 0 || i1 >= w.in[1] {
+				for k := range row {
+					row[k] = -1
 				}
-				at++
+				continue
+			}
+			base := (i0*w.in[1] + i1) * w.in[2]
+			i2 := o2
+			for k := range row {
+				row[k] = -1
+				if i2 >= 0 && i2 < w.in[2] {
+					row[k] = int32(base + i2)
+				}
+				i2 += w.dilation[2]
 			}
 		}
 	}
