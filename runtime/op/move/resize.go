@@ -9,7 +9,7 @@ import (
 )
 
 var resizeOps = map[string]op.Op{
-	"Resize":   {Infer: inferResize, Prepare: prepareResize},
+	"Resize": {Infer: inferResize, Prepare: prepareResize},
 	"Upsample": {
 		Infer:   func(c *op.Call) error { return inferResize(upsampled(c)) },
 		Prepare: func(c *op.Call) (op.Run, error) { return prepareResize(upsampled(c)) },

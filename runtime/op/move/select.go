@@ -114,7 +114,7 @@ func prepareTopK(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	shape := x.Shape
+	var shape tensor.Shape
 	switch {
 	case y != nil:
 		shape = y.Shape

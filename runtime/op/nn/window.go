@@ -151,7 +151,7 @@ func (w *window) inPositions() int { return w.in[0] * w.in[1] * w.in[2] }
 // offsets fills dst with the input position (within its image, in row-major order) of each tap of output position p; -1 in the
 // padding.
 func (w *window) offsets(p int, dst []int32) {
-	o2 := p % w.out[2]*w.stride[2] - w.begin[2]
+	o2 := p%w.out[2]*w.stride[2] - w.begin[2]
 	o1 := p/w.out[2]%w.out[1]*w.stride[1] - w.begin[1]
 	o0 := p/(w.out[2]*w.out[1])*w.stride[0] - w.begin[0]
 	n := w.kernel[2]
