@@ -71,7 +71,7 @@ func Read(path string, o ReadOptions) (*Source, error) {
 	case "edge":
 		err = s.readEdge(o)
 	case "tflite":
-		s.Graph, err = tflite.Open(path, tflite.Options{})
+		s.Graph, err = tflite.Open(path, tflite.Options{MaxTensorBytes: int64(o.MaxMemory)})
 	default:
 		s.Graph, err = onnx.Open(path, onnx.Options{MaxTensorBytes: int64(o.MaxMemory)})
 	}

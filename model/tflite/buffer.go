@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"unsafe"
+
+	"github.com/edgerun/edgerun/internal/tensor"
 )
 
 // Sentinels that errors of this package wrap.
@@ -17,14 +20,40 @@ var (
 	ErrUnsupported = errors.New("unsupported")
 )
 
-// maxCount bounds the length of every vector of the file.
-const maxCount = 1 << 24
+const (
+	// maxCount bounds the length of every vector of the file.
+	maxCount = 1 << 24
+	// slack is what parsing may take besides the size of the file, in bytes.
+	slack = 48 << 20
+)
 
 // reader gives checked access to a flatbuffer. The first error sticks; afterwards everything reads as empty, so that
-// callers check once per table.
+// callers check once per table. As a flatbuffer may refer to one place any number of times, all that is made from it is
+// charged to two budgets.
 type reader struct {
-	b   []byte
-	err error
+	b       []byte
+	err     error
+	budget  int   // bytes left for structures
+	tensors int64 // bytes left for the data of tensors
+}
+
+// charge takes n bytes from the budget of structures.
+func (r *reader) charge(n int) {
+	if r.budget -= n; r.budget < 0 && r.err == nil {
+		r.err = fmt.Errorf("%w: the graph needs more memory than its file explains", ErrLimit)
+	}
+}
+
+// chargeTensor takes n elements from the budget of tensors and reports whether they are permitted.
+func (r *reader) chargeTensor(d tensor.DType, n int) bool {
+	size := int64(n) * int64(max(8, d.Bits())) / 8
+	if d == tensor.String {
+		size = 16 * int64(n)
+	}
+	if r.tensors -= size; r.tensors < 0 && r.err == nil {
+		r.err = fmt.Errorf("%w: tensors need more than the permitted memory (%d bytes here): %w", ErrLimit, size, tensor.ErrTooLarge)
+	}
+	return r.err == nil
 }
 
 func (r *reader) fail(at int, format string, args ...any) {
@@ -168,7 +197,7 @@ func (t table) vector(i, size int) (at, n int) {
 	}
 	v := f + t.r.u32(f)
 	n = t.r.u32(v)
-	if n > maxCount && size > 1 {
+	if n < 0 || n > maxCount && size > 1 {
 		t.r.fail(v, "a vector of %d elements", n)
 	}
 	if t.r.bytes(v+4, n*size) == nil {
@@ -185,11 +214,26 @@ func (t table) data(i int) []byte {
 	return t.r.bytes(at, n)
 }
 
-func (t table) str(i int) string { return string(t.data(i)) }
+func (t table) str(i int) string {
+	d := t.data(i)
+	if t.r != nil {
+		t.r.charge(len(d))
+	}
+	return string(d)
+}
+
+// room charges for a vector of n elements of size bytes and reports whether it may be made.
+func (t table) room(n, size int) bool {
+	if n == 0 {
+		return false
+	}
+	t.r.charge(n * size)
+	return t.r.err == nil
+}
 
 func (t table) ints(i int) []int {
 	at, n := t.vector(i, 4)
-	if n == 0 {
+	if !t.room(n, 8) {
 		return nil
 	}
 	v := make([]int, n)
@@ -201,7 +245,7 @@ func (t table) ints(i int) []int {
 
 func (t table) longs(i int) []int64 {
 	at, n := t.vector(i, 8)
-	if n == 0 {
+	if !t.room(n, 8) {
 		return nil
 	}
 	v := make([]int64, n)
@@ -213,7 +257,7 @@ func (t table) longs(i int) []int64 {
 
 func (t table) floats(i int) []float32 {
 	at, n := t.vector(i, 4)
-	if n == 0 {
+	if !t.room(n, 4) {
 		return nil
 	}
 	v := make([]float32, n)
@@ -226,10 +270,10 @@ func (t table) floats(i int) []float32 {
 // tables returns the tables of a vector.
 func (t table) tables(i int) []table {
 	at, n := t.vector(i, 4)
-	if n == 0 {
+	if !t.room(n, int(unsafe.Sizeof(t))) {
 		return nil
 	}
-	v := make([]table, 0, min(n, 1<<12))
+	v := make([]table, 0, n)
 	for k := range n {
 		p := at + 4*k
 		v = append(v, t.r.table(p+t.r.u32(p)))

@@ -146,11 +146,19 @@ func sequenceLSTM(b *builder) {
 	x, out := v["input"], b.o(0)
 	w := v["input_to_input"]
 	r := v["recurrent_to_input"]
-	if len(x.Shape) != 3 || len(w.Shape) != 2 || r == nil || len(r.Shape) != 2 || r.Shape[0] != r.Shape[1] {
+	if r == nil || w.Const == nil || r.Const == nil {
+		b.fail("weights must be constant: %w", ErrUnsupported)
+		return
+	}
+	if len(x.Shape) != 3 || len(w.Shape) != 2 || len(r.Shape) != 2 || r.Shape[0] != r.Shape[1] || r.Shape[0] != w.Shape[0] {
 		b.fail("input %v and weights %v: %w", x.Shape, w.Shape, ErrUnsupported)
 		return
 	}
 	hidden, size := w.Shape[0], w.Shape[1]
+	// The constants below have this size, in proportion to weights that are in the file.
+	if !b.r.chargeTensor(tensor.F32, 4*(w.Const.Len()+r.Const.Len())+8*hidden) {
+		return
+	}
 	// ONNX's order of gates is input, output, forget, cell.
 	order := []string{"input", "output", "forget", "cell"}
 	weights := func(prefix string, cols int) *model.Value {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -23,6 +24,8 @@ type Options struct {
 	ExposeStates bool
 	// MaxFileBytes bounds the file. 0 means 4 GiB.
 	MaxFileBytes int64
+	// MaxTensorBytes bounds the data of all tensors together. 0 means 4 GiB.
+	MaxTensorBytes int64
 }
 
 // Open reads the model in a file.
@@ -34,6 +37,9 @@ func Open(path string, o Options) (*model.Graph, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w: no regular file", path, ErrFormat)
 	}
 	if st.Size() > limit {
 		return nil, fmt.Errorf("%s: %d bytes: %w", path, st.Size(), ErrLimit)
@@ -51,7 +57,10 @@ func Open(path string, o Options) (*model.Graph, error) {
 
 // Import reads a model. The graph refers to data where alignment allows.
 func Import(data []byte, o Options) (*model.Graph, error) {
-	r := &reader{b: data}
+	r := &reader{b: data, budget: len(data) + slack, tensors: o.MaxTensorBytes}
+	if r.tensors == 0 {
+		r.tensors = 4 << 30
+	}
 	root := r.root()
 	m := &importer{r: r, opts: o, buffers: root.tables(4), subgraphs: root.tables(2), names: map[string]int{}, builtins: builtins()}
 	for _, c := range root.tables(1) {
@@ -118,6 +127,7 @@ func (m *importer) unique(name string) string {
 	if name == "" {
 		name = "unnamed"
 	}
+	m.r.charge(128 + 2*len(name))
 	for {
 		n := m.names[name]
 		m.names[name]++
@@ -138,9 +148,14 @@ func (m *importer) graph(i int, inputs []*model.Value) (*model.Graph, error) {
 	}
 	defer func() { m.depth-- }()
 	s := m.subgraphs[i]
+	m.r.charge(1024)
 	b := &builder{importer: m, g: &model.Graph{Name: s.str(4)}, tensors: s.tables(0)}
 	if b.g.Name == "" {
 		b.g.Name = fmt.Sprintf("subgraph%d", i)
+	}
+	m.r.charge(16 * len(b.tensors))
+	if m.r.err != nil {
+		return nil, m.r.err
 	}
 	b.values = make([]*model.Value, len(b.tensors))
 	ins, outs := s.ints(1), s.ints(2)
@@ -225,6 +240,7 @@ func (b *builder) value(i int) (*model.Value, error) {
 	if !ok {
 		return nil, fmt.Errorf("tensor %d (%s): type %d: %w", i, t.str(3), t.i8(1, 0), ErrUnsupported)
 	}
+	b.r.charge(512)
 	v := &model.Value{Name: b.unique(t.str(3)), DType: d, Shape: model.Shape{}}
 	v.Shape = append(v.Shape, t.ints(0)...)
 	if len(v.Shape) > tensor.MaxRank {
@@ -253,7 +269,7 @@ func (b *builder) value(i int) (*model.Value, error) {
 		}
 		return v, b.r.err
 	}
-	c, err := constant(d, fixed, data)
+	c, err := b.r.constant(d, fixed, data)
 	if err != nil {
 		return nil, fmt.Errorf("tensor %s: %w", v.Name, err)
 	}
@@ -271,12 +287,12 @@ func (b *builder) state(i int, v *model.Value) error {
 	if err != nil {
 		return fmt.Errorf("variable tensor %s: %w", v.Name, err)
 	}
-	if n > 1<<28 {
-		return fmt.Errorf("variable tensor %s: %d elements: %w", v.Name, n, ErrLimit)
-	}
 	if b.opts0().ExposeStates {
 		b.g.Inputs = append(b.g.Inputs, v)
 		return nil
+	}
+	if !b.r.chargeTensor(v.DType, n) {
+		return fmt.Errorf("variable tensor %s: %w", v.Name, b.r.err)
 	}
 	c := tensor.New(v.DType, v.Shape)
 	if q := v.Quant; q != nil && q.ZeroAt(0) != 0 { // zero as a real number
@@ -360,10 +376,13 @@ func (b *builder) data(t table) ([]byte, error) {
 }
 
 // constant makes a tensor over data, copied where it is not aligned.
-func constant(d tensor.DType, shape model.Shape, data []byte) (*model.Tensor, error) {
+func (r *reader) constant(d tensor.DType, shape model.Shape, data []byte) (*model.Tensor, error) {
 	n, err := shape.Size()
 	if err != nil {
 		return nil, err
+	}
+	if !r.chargeTensor(d, n) {
+		return nil, r.err
 	}
 	if d == tensor.String {
 		s, err := stringData(data)
@@ -379,8 +398,20 @@ func constant(d tensor.DType, shape model.Shape, data []byte) (*model.Tensor, er
 	if len(data) < want || len(data) > want+16 {
 		return nil, fmt.Errorf("%w: %d bytes of data for %v%v, want %d", ErrFormat, len(data), d, shape, want)
 	}
-	t := &tensor.Tensor{DType: d, Shape: shape.Clone(), Data: tensor.AlignedBytes(want)}
-	copy(t.Data, data)
+	t := &tensor.Tensor{DType: d, Shape: shape.Clone(), Data: data[:want:want]}
+	misaligned := want > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(max(1, d.Bits()/8)) != 0
+	if odd := d == tensor.Bool && slices.ContainsFunc(t.Data, func(x byte) bool { return x > 1 }); misaligned || odd {
+		t.Data = slices.Clone(t.Data)
+		if misaligned {
+			t.Data = tensor.AlignedBytes(want)
+			copy(t.Data, data)
+		}
+		if odd { // Go relies on 0 and 1
+			for i, x := range t.Data {
+				t.Data[i] = min(x, 1)
+			}
+		}
+	}
 	return t, nil
 }
 
@@ -425,6 +456,7 @@ func (b *builder) node(op string, out *model.Value, a attr.Attrs, in ...*model.V
 	if a == nil {
 		a = attr.Attrs{}
 	}
+	b.r.charge(768 + 16*len(in))
 	n := &model.Node{Name: b.unique(fmt.Sprintf("%s_%d", b.op, b.index)), Op: op, In: in, Out: []*model.Value{out}, Attrs: a}
 	b.g.Nodes = append(b.g.Nodes, n)
 	return n
@@ -432,6 +464,7 @@ func (b *builder) node(op string, out *model.Value, a attr.Attrs, in ...*model.V
 
 // like makes a value for an intermediate result.
 func (b *builder) like(v *model.Value, what string) *model.Value {
+	b.r.charge(256)
 	return &model.Value{Name: b.unique(v.Name + "." + what), DType: v.DType, Quant: v.Quant}
 }
 
@@ -498,6 +531,10 @@ func (b *builder) known(k int) []int {
 		b.fail("input %d (%s) is not constant: %w", k, v.Name, ErrUnsupported)
 		return nil
 	}
+	// The list, and the attribute or constant that becomes of it.
+	if b.r.charge(48 * v.Const.Len()); b.r.err != nil {
+		return nil
+	}
 	l, err := v.Const.Ints()
 	if err != nil {
 		b.fail("input %d: %w", k, err)
@@ -505,7 +542,7 @@ func (b *builder) known(k int) []int {
 	}
 	r := make([]int, len(l))
 	for i, x := range l {
-		r[i] = int(x)
+		r[i] = tensor.Int(x)
 	}
 	return r
 }
@@ -517,6 +554,7 @@ func (b *builder) operator(k int, t table) error {
 	}
 	code := b.codes[c]
 	b.index, b.in, b.out, b.err = k, t.ints(1), t.ints(2), nil
+	b.r.charge(32 * (len(b.in) + len(b.out)))
 	b.opts, b.custom = t.sub(4), t.data(5)
 	name, f := "", (func(*builder))(nil)
 	if code.code == builtinCustom {

@@ -200,6 +200,9 @@ func (b *builder) moved(w *model.Value, perm []int) *model.Value {
 		b.node("Transpose", v, a, w)
 		return v
 	}
+	if !b.r.chargeTensor(w.DType, w.Const.Len()) {
+		return v
+	}
 	t := tensor.New(w.DType, v.Shape)
 	t.Quant = v.Quant
 	size := w.DType.Bits() / 8
@@ -558,7 +561,7 @@ func slice(b *builder) {
 	ends, axes := make([]int, len(begin)), make([]int, len(begin))
 	for i := range begin {
 		axes[i] = i
-		if ends[i] = begin[i] + size[i]; size[i] < 0 {
+		if ends[i] = tensor.Int(int64(begin[i]) + int64(size[i])); size[i] < 0 {
 			ends[i] = math.MaxInt32
 		}
 	}
@@ -643,8 +646,8 @@ func oneHot(b *builder) {
 	a := attr.Attrs{}
 	a.Set("axis", b.opts.i32(0, -1))
 	on, off := b.i(2), b.i(3)
-	if on.Const == nil || off.Const == nil || on.DType != off.DType || on.DType.Bits() < 8 {
-		b.fail("on and off values must be constant: %w", ErrUnsupported)
+	if on.Const == nil || off.Const == nil || on.DType != off.DType || on.DType.Bits() < 8 || on.Const.Len() != 1 || off.Const.Len() != 1 {
+		b.fail("on and off values must be one constant each: %w", ErrUnsupported)
 		return
 	}
 	values := &model.Tensor{DType: on.DType, Shape: model.Shape{2}, Data: append(append([]byte{}, off.Const.Data...), on.Const.Data...)}
