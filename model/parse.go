@@ -565,7 +565,7 @@ func (p *parser) extent() int {
 	if err != nil {
 		p.fail(at, "bad extent")
 	}
-	return int(n)
+	return tensor.Int(n)
 }
 
 func (p *parser) quant() *QParams {

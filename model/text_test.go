@@ -162,7 +162,7 @@ func TestParseErrors(t *testing.T) {
 		{"graph (x) -> () { y = A(x) {a=99999999999999999999} }", "64 bits"},
 		{"graph (x) -> () { y = A(f32[3]{1,2}) }", "needs 3 elements, these are 2"},
 		{"graph (x) -> () { y = A(i8[1]{200}) }", `"200" is no i8`},
-		{"graph (x) -> () { y = A(f32[99999999999]{0, ...}) }", "stands for more than"},
+		{"graph (x) -> () { y = A(f32[99999999]{0, ...}) }", "stands for more than"},
 		{"graph (x) -> () { y = A(f32[999999999999999999,999999999999]{0}) }", "too large"},
 		{"graph (x) -> () { y = A(f32[2] hex\"00\") }", "needs 8 bytes, these are 1"},
 		{"graph (x) -> () { y = A(x) @fp17 }", "unknown numerics"},

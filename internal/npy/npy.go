@@ -304,7 +304,9 @@ func (p *lexer) tuple() tensor.Shape {
 			p.i++
 		}
 		n, err := strconv.ParseInt(p.s[start:p.i], 10, strconv.IntSize)
-		if err != nil {
+		if errors.Is(err, strconv.ErrRange) {
+			p.fail("extent %.40s: %v", p.s[start:p.i], tensor.ErrTooLarge)
+		} else if err != nil {
 			p.fail("an extent expected")
 		}
 		if p.i < len(p.s) && p.s[p.i] == 'L' { // written by Python 2

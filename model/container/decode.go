@@ -59,7 +59,7 @@ func (s *stored) memory() int64 {
 }
 
 func parseManifest(raw []byte, area int64) (*contents, error) {
-	if err := scan(raw); err != nil {
+	if err := scan(raw, area); err != nil {
 		return nil, err
 	}
 	f := fields{}

@@ -488,7 +488,11 @@ func manifest(m *Model) (out []byte, stored [][]byte, err error) {
 	if len(out) > MaxManifest {
 		return nil, nil, fmt.Errorf("manifest of %d bytes: at most %d are possible", len(out), MaxManifest)
 	}
-	return out, stored, scan(out)
+	area := 0
+	for _, b := range stored {
+		area += len(b)
+	}
+	return out, stored, scan(out, int64(area))
 }
 
 func (e *encoder) golden(g *Golden) (fields, error) {

@@ -22,6 +22,14 @@ const (
 	MaxChunks     = 1 << 17
 	MaxSubgraphs  = 16 // nesting of subgraphs
 	MaxSignatures = 16
+	// MaxWeight bounds what a reader may need for the items of a manifest, in bytes; a file may use as many more as its
+	// chunks take. The weights estimate what this reader needs.
+	MaxWeight    = 40 << 20
+	weightNumber = 32
+	weightText   = 32 // and its length
+	weightArray  = 160
+	weightMap    = 256
+	weightPair   = 192
 )
 
 // The sentinels that errors of this package wrap.
@@ -67,9 +75,10 @@ func modes() (cbor.EncMode, cbor.DecMode) {
 	return e, d
 }
 
-// scan walks over one CBOR item that fills b and holds it to the limits, so that decoding it is safe and cheap.
-func scan(b []byte) error {
-	s := scanner{b: b}
+// scan walks over one CBOR item that fills b and holds it to the limits, so that decoding it is safe and cheap. area is
+// the size of the file's chunks.
+func scan(b []byte, area int64) error {
+	s := scanner{b: b, left: MaxWeight + area}
 	if err := s.item(0); err != nil {
 		return bad("manifest, byte %d: %w", s.at, err)
 	}
@@ -83,6 +92,14 @@ type scanner struct {
 	b     []byte
 	at    int
 	items int
+	left  int64 // weight
+}
+
+func (s *scanner) weigh(n int) error {
+	if s.left -= int64(n); s.left < 0 {
+		return fmt.Errorf("it needs more memory than %d bytes and the size of the chunks", MaxWeight)
+	}
+	return nil
 }
 
 func (s *scanner) item(depth int) error {
@@ -124,12 +141,18 @@ func (s *scanner) item(depth int) error {
 			return errors.New("truncated")
 		}
 		s.at += int(n)
+		return s.weigh(weightText + int(n))
 	case 4, 5:
+		weight := weightArray
 		if major == 5 {
 			if n > MaxPairs {
 				return fmt.Errorf("map of %d entries", n)
 			}
+			weight = weightMap + weightPair*int(n)
 			n *= 2
+		}
+		if err := s.weigh(weight); err != nil {
+			return err
 		}
 		if n > uint64(len(s.b)-s.at) {
 			return errors.New("truncated")
@@ -141,6 +164,8 @@ func (s *scanner) item(depth int) error {
 		}
 	case 6:
 		return errors.New("tag")
+	default:
+		return s.weigh(weightNumber)
 	}
 	return nil
 }
@@ -198,7 +223,7 @@ func (f fields) add(extra map[string][]byte) error {
 		if _, ok := f[k]; ok {
 			return fmt.Errorf("extra field %s: known already", k)
 		}
-		if err := scan(extra[k]); err != nil {
+		if err := scan(extra[k], 0); err != nil {
 			return fmt.Errorf("extra field %s: %w", k, err)
 		}
 		f[k] = extra[k]

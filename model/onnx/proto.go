@@ -440,9 +440,6 @@ func (d *decoder) attribute(m msg, dst *[]attrProto, depth int) error {
 
 func (d *decoder) value(m msg, dst *[]valueProto) error {
 	var v valueProto
-	if err := d.charge(int(unsafe.Sizeof(v)) * 3); err != nil {
-		return err
-	}
 	err := each(m, func(fd *field) error {
 		switch fd.num {
 		case 1:
@@ -455,8 +452,7 @@ func (d *decoder) value(m msg, dst *[]valueProto) error {
 	if err != nil {
 		return fmt.Errorf("value %s: %w", brief(v.name), err)
 	}
-	*dst = append(*dst, v)
-	return nil
+	return grow(d, dst, v)
 }
 
 func (d *decoder) typ(m msg, depth int) (typeProto, error) {

@@ -28,7 +28,7 @@ const (
 	maxNesting   = 24       // depth of subgraphs, and of functions that call functions
 	maxTypeDepth = 8        // depth of sequence and optional types and values
 	maxFile      = 2 << 30  // what protobuf itself permits
-	slack        = 64 << 20 // bytes that parsing may take besides the size of the file
+	slack        = 40 << 20 // bytes that structures may take besides the size of the file
 )
 
 // decoder reads protobuf messages. It charges what it allocates to two budgets.
@@ -198,13 +198,16 @@ func (fd *field) numbers(t protowire.Type, f func(u uint64) error) error {
 
 // appendInts reads a repeated integer.
 func (d *decoder) appendInts(fd *field, dst *[]int64) error {
-	return fd.numbers(protowire.VarintType, func(u uint64) error {
-		if err := d.charge(16); err != nil {
-			return err
-		}
-		*dst = append(*dst, int64(u))
+	return fd.numbers(protowire.VarintType, func(u uint64) error { return grow(d, dst, int64(u)) })
+}
+
+// grow appends v to list and charges for the memory that this takes, what the old list took included.
+func grow[T any](d *decoder, list *[]T, v T) error {
+	old := cap(*list)
+	if *list = append(*list, v); cap(*list) == old {
 		return nil
-	})
+	}
+	return d.charge(cap(*list) * int(unsafe.Sizeof(v)))
 }
 
 // appendText reads one element of a repeated string.
@@ -213,11 +216,7 @@ func (d *decoder) appendText(fd *field, dst *[]string) error {
 	if err := fd.text(&s); err != nil {
 		return err
 	}
-	if err := d.charge(40); err != nil {
-		return err
-	}
-	*dst = append(*dst, s)
-	return nil
+	return grow(d, dst, s)
 }
 
 // external reads n bytes at off of a file in the model's folder; n < 0 means up to the end.

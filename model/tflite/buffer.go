@@ -24,7 +24,7 @@ const (
 	// maxCount bounds the length of every vector of the file.
 	maxCount = 1 << 24
 	// slack is what parsing may take besides the size of the file, in bytes.
-	slack = 48 << 20
+	slack = 24 << 20
 )
 
 // reader gives checked access to a flatbuffer. The first error sticks; afterwards everything reads as empty, so that
@@ -74,9 +74,10 @@ func (r *reader) bytes(at, n int) []byte {
 	return r.b[at : at+n]
 }
 
+// u32 saturates where int has 32 bits.
 func (r *reader) u32(at int) int {
 	if b := r.bytes(at, 4); b != nil {
-		return int(binary.LittleEndian.Uint32(b))
+		return tensor.Int(int64(binary.LittleEndian.Uint32(b)))
 	}
 	return 0
 }

@@ -62,7 +62,7 @@ func Import(data []byte, o Options) (*model.Graph, error) {
 		r.tensors = 4 << 30
 	}
 	root := r.root()
-	m := &importer{r: r, opts: o, buffers: root.tables(4), subgraphs: root.tables(2), names: map[string]int{}, builtins: builtins()}
+	m := &importer{r: r, opts: o, buffers: root.tables(4), subgraphs: root.tables(2), names: map[string]int{}, builtins: builtins(), turned: map[turnedKey]*model.Tensor{}}
 	for _, c := range root.tables(1) {
 		m.codes = append(m.codes, opcode{max(c.i8(0, 0), c.i32(3, 0)), c.str(1)})
 	}
@@ -102,6 +102,7 @@ type importer struct {
 	names     map[string]int
 	depth     int
 	builtins  map[int]translation
+	turned    map[turnedKey]*model.Tensor // transposed weights, so that many operators share one copy
 }
 
 // builder translates one subgraph.
@@ -572,7 +573,7 @@ func (b *builder) operator(k int, t table) error {
 		return fmt.Errorf("operator %d (%s): %w", k, name, ErrUnsupported)
 	}
 	f(b)
-	if b.err == nil {
+	if b.r.err != nil { // what comes after it follows from it
 		b.err = b.r.err
 	}
 	if b.err != nil {

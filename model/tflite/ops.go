@@ -1,6 +1,7 @@
 package tflite
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/edgerun/edgerun/internal/attr"
@@ -178,6 +179,11 @@ func depthwise(b *builder) {
 	b.finish("Conv", b.opts.i8(4, 0), b.o(0), a, inputs(x, b.moved(w, []int{3, 1, 2, 0}), b.maybe(2))...)
 }
 
+type turnedKey struct {
+	from *model.Tensor
+	perm string
+}
+
 // moved transposes weights: at once where they are constant, by a node where not.
 func (b *builder) moved(w *model.Value, perm []int) *model.Value {
 	v := b.like(w, "moved")
@@ -200,20 +206,30 @@ func (b *builder) moved(w *model.Value, perm []int) *model.Value {
 		b.node("Transpose", v, a, w)
 		return v
 	}
+	key := turnedKey{w.Const, fmt.Sprint(perm)}
+	if t := b.turned[key]; t != nil {
+		v.Const = t
+		return v
+	}
 	if !b.r.chargeTensor(w.DType, w.Const.Len()) {
 		return v
 	}
 	t := tensor.New(w.DType, v.Shape)
+	b.turned[key] = t
 	t.Quant = v.Quant
 	size := w.DType.Bits() / 8
 	st := w.Shape.Strides()
+	at, from := make([]int, len(perm)), 0 // the place in t, and where its element stands in w
 	for i := range t.Len() {
-		from, r := 0, i
-		for d := len(perm) - 1; d >= 0; d-- {
-			from += r % v.Shape[d] * st[perm[d]]
-			r /= v.Shape[d]
-		}
 		copy(t.Data[i*size:(i+1)*size], w.Const.Data[from*size:])
+		for d := len(perm) - 1; d >= 0; d-- {
+			if at[d]++; at[d] < v.Shape[d] {
+				from += st[perm[d]]
+				break
+			}
+			from -= (at[d] - 1) * st[perm[d]]
+			at[d] = 0
+		}
 	}
 	v.Const = t
 	return v
