@@ -565,7 +565,7 @@ func (p *parser) extent() int {
 	if err != nil {
 		p.fail(at, "bad extent")
 	}
-	return tensor.Int(n)
+	return tensor.Int(int64(n))
 }
 
 func (p *parser) quant() *QParams {
