@@ -205,7 +205,7 @@ func (d *decoder) graphOf(w *wireGraph) (g *model.Graph, err error) {
 	defer func() { d.scope = d.scope[:len(d.scope)-1] }()
 	g = &model.Graph{Name: w.Name}
 	if len(w.Meta) > 0 {
-		g.Meta = map[string]string{}
+		g.Meta = make(map[string]string, len(w.Meta))
 		for k, v := range w.Meta {
 			g.Meta[k] = string(v)
 		}
@@ -230,7 +230,7 @@ func (d *decoder) graphOf(w *wireGraph) (g *model.Graph, err error) {
 }
 
 func (d *decoder) node(w *wireNode) (n *model.Node, err error) {
-	n = &model.Node{Name: w.Name, Attrs: attr.Attrs{}}
+	n = &model.Node{Name: w.Name, Attrs: make(attr.Attrs, len(w.Attrs))}
 	if n.Op, err = d.symbol(w.Op); err != nil {
 		return nil, err
 	}
