@@ -3,6 +3,7 @@ package container
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"sync"
 
 	"github.com/klauspost/compress/huff0"
@@ -20,18 +21,38 @@ const (
 
 type histogram [256]uint32
 
+// Sizes are estimated in integers, in units of 1/65536, so that every machine writes the same bytes.
+const one = 1 << 16
+
 // xlogx holds c * log2(c) for the counts that a block can have.
-var xlogx = sync.OnceValue(func() *[maxBlock + 1]float64 {
-	var t [maxBlock + 1]float64
-	for c := 1; c <= maxBlock; c++ {
-		t[c] = float64(c) * math.Log2(float64(c))
+var xlogx = sync.OnceValue(func() *[maxBlock + 1]int64 {
+	var t [maxBlock + 1]int64
+	for c := range t {
+		t[c] = int64(c) * log2(uint32(c))
 	}
 	return &t
 })
 
+// log2 is the logarithm of c rounded down; 0 for 0.
+func log2(c uint32) int64 {
+	if c == 0 {
+		return 0
+	}
+	n := bits.Len32(c) - 1
+	l := int64(n) * one
+	x := uint64(c) << (31 - n) // in 1 ... 2, with 31 bits behind the point
+	for bit := int64(one / 2); bit > 0; bit /= 2 {
+		if x = x * x >> 31; x >= 1<<32 {
+			l += bit
+			x >>= 1
+		}
+	}
+	return l
+}
+
 // cost estimates the bytes that a block of n bytes with this histogram takes.
-func (h *histogram) cost(n int, t *[maxBlock + 1]float64) float64 {
-	bits, symbols := t[n], 0
+func (h *histogram) cost(n int, t *[maxBlock + 1]int64) int64 {
+	bits, symbols := t[n], int64(0)
 	for _, c := range h {
 		if c > 0 {
 			symbols++
@@ -39,9 +60,9 @@ func (h *histogram) cost(n int, t *[maxBlock + 1]float64) float64 {
 		}
 	}
 	if symbols == 1 {
-		return 4
+		return 4 * one
 	}
-	return min(bits/8+tableMin+float64(symbols)/2.2, float64(n)+3)
+	return min(bits/8+tableMin*one+symbols*one*5/11, int64(n+3)*one)
 }
 
 func (h *histogram) count(b []byte) {
@@ -59,7 +80,7 @@ func (h *histogram) add(g *histogram) {
 // blockEnds splits b by dynamic programming over its pieces.
 func blockEnds(b []byte) []int {
 	n := (len(b) + piece - 1) / piece
-	best := make([]float64, n+1)
+	best := make([]int64, n+1)
 	from := make([]int, n+1)
 	t := xlogx()
 	pieces := make([]histogram, n)
@@ -67,7 +88,7 @@ func blockEnds(b []byte) []int {
 		pieces[i].count(b[i*piece : min((i+1)*piece, len(b))])
 	}
 	for i := 1; i <= n; i++ {
-		best[i] = math.Inf(1)
+		best[i] = math.MaxInt64
 		var h histogram
 		end := min(i*piece, len(b))
 		for j := i - 1; j >= 0 && j >= i-maxRun; j-- {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -350,6 +351,30 @@ func TestCodec(t *testing.T) {
 		if !seen[e] {
 			t.Errorf("%v was never the smallest", e)
 		}
+	}
+}
+
+func TestLog2(t *testing.T) {
+	for c := uint32(1); c < 1<<18; c += 1 + c/97 {
+		if want := math.Log2(float64(c)) * one; math.Abs(float64(log2(c))-want) > 1.01 {
+			t.Errorf("log2(%d) = %d, want %.2f", c, log2(c), want)
+		}
+	}
+	if log2(0) != 0 || log2(1) != 0 || log2(1<<17) != 17*one {
+		t.Errorf("log2 of powers: %d, %d, %d", log2(0), log2(1), log2(1<<17))
+	}
+}
+
+// Every machine writes these bytes.
+func TestSameBytesEverywhere(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	b := make([]byte, 300_000)
+	for i := range b {
+		b[i] = byte(rng.Uint32N(uint32(2 + i/2000)))
+	}
+	h := sha256.Sum256(compress(b))
+	if got, want := fmt.Sprintf("%x", h[:8]), "98449ac936f84438"; got != want {
+		t.Errorf("the compressed bytes have the hash %s, want %s", got, want)
 	}
 }
 
