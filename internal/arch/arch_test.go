@@ -24,6 +24,7 @@ var layers = []struct {
 	{"internal/fmath", 0, false},
 	{"internal/half", 1, false},
 	{"internal/attr", 1, false},
+	{"internal/jpeg", 1, false},
 	{"internal/cpu", 1, false},
 	{"internal/npy", 2, false},
 	{"internal/knob", 2, false},

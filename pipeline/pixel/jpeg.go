@@ -3,7 +3,7 @@ package pixel
 import (
 	"encoding/binary"
 
-	"github.com/edgerun/edgerun/pipeline/internal/jpeg"
+	"github.com/edgerun/edgerun/internal/jpeg"
 )
 
 // decodeJPEG reads a JPEG file as libjpeg does by default and turns it upright by its EXIF orientation.

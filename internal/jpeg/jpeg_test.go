@@ -12,7 +12,7 @@ import (
 
 func files(t testing.TB) map[string][]byte {
 	t.Helper()
-	list, err := filepath.Glob("../../pixel/testdata/*.jpg")
+	list, err := filepath.Glob("../../pipeline/pixel/testdata/*.jpg")
 	if err != nil || len(list) == 0 {
 		t.Fatalf("no pictures: %v", err)
 	}
