@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/jpeg"
 	"image/png"
 	"io"
 
@@ -26,19 +25,53 @@ var imageOps = map[string]op.Op{
 const mostPixels = 1 << 27
 
 // format is a kind of picture that begins with one of the magic strings, where '?' stands for any byte.
+// decode tells size the extents before it needs memory in proportion, and returns the colours of pixels.
 type format struct {
 	magic  []string
-	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
+	decode func(data []byte, size func(w, h int) error) (colours, error)
 }
 
+// colours gives the colour of the pixel in column x of row y.
+type colours func(x, y int) (r, g, b uint8)
+
 var formats = []format{
-	{[]string{"\xff\xd8"}, jpeg.DecodeConfig, jpeg.Decode},
-	{[]string{"\x89PNG\r\n\x1a\n"}, png.DecodeConfig, png.Decode},
-	{[]string{"BM"}, bmp.DecodeConfig, bmp.Decode},
-	{[]string{"RIFF????WEBP"}, webp.DecodeConfig, webp.Decode},
-	{[]string{"II*\x00", "MM\x00*"}, tiff.DecodeConfig, tiff.Decode},
-	{[]string{"P1", "P2", "P3", "P4", "P5", "P6"}, pnmConfig, pnmDecode},
+	{[]string{"\xff\xd8"}, decodeJPEG},
+	{[]string{"\x89PNG\r\n\x1a\n"}, standard(png.DecodeConfig, png.Decode)},
+	{[]string{"BM"}, standard(bmp.DecodeConfig, bmp.Decode)},
+	{[]string{"RIFF????WEBP"}, standard(webp.DecodeConfig, webp.Decode)},
+	{[]string{"II*\x00", "MM\x00*"}, standard(tiff.DecodeConfig, tiff.Decode)},
+	{[]string{"P1", "P2", "P3", "P4", "P5", "P6"}, standard(pnmConfig, pnmDecode)},
+}
+
+// standard makes a format of decoders in the form of the standard library's.
+func standard(config func(io.Reader) (image.Config, error), decode func(io.Reader) (image.Image, error)) func([]byte, func(w, h int) error) (colours, error) {
+	return func(data []byte, size func(w, h int) error) (colours, error) {
+		c, err := config(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		if err := size(c.Width, c.Height); err != nil {
+			return nil, err
+		}
+		m, err := decode(bytes.NewReader(data))
+		if err != nil {
+			return nil, err
+		}
+		b := m.Bounds()
+		if b.Dx() != c.Width || b.Dy() != c.Height {
+			return nil, fmt.Errorf("%d×%d pixels, said to be %d×%d", b.Dx(), b.Dy(), c.Width, c.Height)
+		}
+		switch p := m.(type) {
+		case *image.YCbCr: // VP8
+			return webpColours(p), nil
+		case *image.NYCbCrA:
+			return webpColours(&p.YCbCr), nil
+		}
+		return func(x, y int) (uint8, uint8, uint8) {
+			c := color.NRGBAModel.Convert(m.At(b.Min.X+x, b.Min.Y+y)).(color.NRGBA)
+			return c.R, c.G, c.B
+		}, nil
+	}
 }
 
 func (f *format) fits(data []byte) bool {
@@ -99,102 +132,23 @@ func prepareImage(c *op.Call) (op.Run, error) {
 		if f == nil {
 			return c.Errorf("the picture's format is unknown")
 		}
-		size, err := f.config(bytes.NewReader(data))
-		if err != nil {
-			return c.Errorf("picture: %w", err)
-		}
-		if size.Width < 1 || size.Height < 1 || size.Width > mostPixels/size.Height {
-			return c.Errorf("picture of %d×%d: %w", size.Width, size.Height, tensor.ErrTooLarge)
-		}
 		// The memory limit counts before the picture is decoded.
-		y, err := c.Alloc(0, tensor.U8, tensor.Shape{size.Height, size.Width, n})
-		if err != nil {
+		var y *tensor.Tensor
+		var width, height int
+		rgb, err := f.decode(data, func(w, h int) (err error) {
+			if w < 1 || h < 1 || w > mostPixels/h {
+				return fmt.Errorf("%d×%d pixels: %w", w, h, tensor.ErrTooLarge)
+			}
+			width, height = w, h
+			y, err = c.Alloc(0, tensor.U8, tensor.Shape{h, w, n})
 			return err
-		}
-		m, err := f.decode(bytes.NewReader(data))
+		})
 		if err != nil {
 			return c.Errorf("picture: %w", err)
 		}
-		if b := m.Bounds(); b.Dx() != size.Width || b.Dy() != size.Height {
-			return c.Errorf("picture of %d×%d is said to be of %d×%d", b.Dx(), b.Dy(), size.Width, size.Height)
-		}
-		pixels(y.Data, m, n, reverse)
+		writePixels(y.Data, width, height, n, reverse, rgb)
 		return nil
 	}, nil
-}
-
-// pixels writes a picture in n channels.
-func pixels(out []byte, m image.Image, n int, reverse bool) {
-	b := m.Bounds()
-	at := 0
-	rgb := chroma(m)
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			r, g, bl := rgb(x, y)
-			switch {
-			case n == 1:
-				out[at] = uint8((19595*uint32(r) + 38470*uint32(g) + 7471*uint32(bl) + 1<<15) >> 16) // Rec. 601
-			case reverse:
-				out[at], out[at+1], out[at+2] = bl, g, r
-			default:
-				out[at], out[at+1], out[at+2] = r, g, bl
-			}
-			at += n
-		}
-	}
-}
-
-// chroma returns the colours of pixels. Chroma that is stored at half width, or half width and height, is interpolated
-// as libjpeg does, but in very narrow pictures: a pixel takes three parts of its own sample and one of the nearest other.
-func chroma(m image.Image) func(x, y int) (r, g, b uint8) {
-	p, ok := m.(*image.YCbCr)
-	if !ok || p.Rect.Dx() < 5 || p.Rect.Min != (image.Point{}) || p.SubsampleRatio != image.YCbCrSubsampleRatio422 && p.SubsampleRatio != image.YCbCrSubsampleRatio420 {
-		return func(x, y int) (uint8, uint8, uint8) {
-			if q, ok := m.(*image.YCbCr); ok {
-				i := q.COffset(x, y)
-				return convert(q.Y[q.YOffset(x, y)], q.Cb[i], q.Cr[i])
-			}
-			c := color.NRGBAModel.Convert(m.At(x, y)).(color.NRGBA)
-			return c.R, c.G, c.B
-		}
-	}
-	tall := p.SubsampleRatio == image.YCbCrSubsampleRatio420
-	w, h := (p.Rect.Dx()+1)/2, (p.Rect.Dy()+1)/2
-	sample := func(s []uint8, x, y int) uint8 {
-		near, far, bias := x/2, x/2+1, 2
-		if x%2 == 0 {
-			far, bias = near-1, 1
-		}
-		edge := far < 0 || far >= w
-		if !tall {
-			if edge {
-				return s[y*p.CStride+near]
-			}
-			return uint8((3*int(s[y*p.CStride+near]) + int(s[y*p.CStride+far]) + bias) >> 2)
-		}
-		row, other := y/2, y/2+1
-		if y%2 == 0 {
-			other = row - 1
-		}
-		other = min(max(other, 0), h-1)
-		down := func(x int) int { return 3*int(s[row*p.CStride+x]) + int(s[other*p.CStride+x]) }
-		bias = 9 - bias // 8 to the left, 7 to the right
-		if edge {
-			return uint8((4*down(near) + bias) >> 4)
-		}
-		return uint8((3*down(near) + down(far) + bias) >> 4)
-	}
-	return func(x, y int) (uint8, uint8, uint8) {
-		return convert(p.Y[p.YOffset(x, y)], sample(p.Cb, x, y), sample(p.Cr, x, y))
-	}
-}
-
-// convert is JFIF's conversion in 16 fractional bits, as libjpeg rounds it.
-func convert(y, cb, cr uint8) (r, g, b uint8) {
-	const half = 1 << 15
-	u, v := int(cb)-128, int(cr)-128
-	clip := func(v int) uint8 { return uint8(min(max(v, 0), 255)) }
-	return clip(int(y) + (91881*v+half)>>16), clip(int(y) + (-22554*u-46802*v+half)>>16), clip(int(y) + (116130*u+half)>>16)
 }
 
 // pnm is the header of a portable anymap.

@@ -8,6 +8,7 @@ import (
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/optest"
 	"github.com/edgerun/edgerun/runtime/pool"
 )
 
@@ -423,7 +424,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 					}
 					d.In = append(d.In, &u)
 				}
-				run, err := prepared(Ops[c.Op], &d)
+				run, err := optest.Prepare(Ops[c.Op], &d)
 				if err != nil {
 					t.Fatalf("case %d, %s: %v", i, c.Op, err)
 				}

@@ -35,7 +35,13 @@ func poolWindow(c *op.Call) (*window, error) {
 		copySpatial(y, sp, c.Attrs.Str("layout", "NCHW") == "NHWC")
 		return readWindow(c, y, sp, false)
 	}
-	return readWindow(c, x, c.Attrs.Ints("kernel_shape"), c.Attrs.Bool("ceil_mode", false))
+	kernel := c.Attrs.Ints("kernel_shape")
+	for _, k := range kernel {
+		if k < 1 {
+			return nil, c.Errorf("kernel_shape %v", kernel)
+		}
+	}
+	return readWindow(c, x, kernel, c.Attrs.Bool("ceil_mode", false))
 }
 
 func copySpatial(s tensor.Shape, sp []int, nhwc bool) {
@@ -209,9 +215,13 @@ func maxPool[T float32 | float64 | int8 | uint8 | int16](c *op.Call, w *window, 
 			return
 		}
 		at := tensor.Of[int64](index)[(image*pos+p)*ch:][:ch]
-		for i := range at {
+		for i, top := range out {
+			at[i] = -1 // of a window that lies in the padding alone
 			for _, o := range offs {
-				if o >= 0 && in[(image*inPos+int(o))*ch+i] == out[i] {
+				if o < 0 {
+					continue
+				}
+				if v := in[(image*inPos+int(o))*ch+i]; v == top || v != v && top != top {
 					flat := int64(o)
 					if columnMajor {
 						i2 := int(o) % w.in[2]

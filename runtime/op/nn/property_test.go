@@ -1,7 +1,7 @@
 package nn
 
 import (
-	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -15,6 +15,7 @@ import (
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/optest"
 	"github.com/edgerun/edgerun/runtime/pool"
 )
 
@@ -137,7 +138,11 @@ func sameOnThreads(o op.Op, c *op.Call) error {
 		if known {
 			return d.Out, op.Eval(o, &d, 0)
 		}
-		return d.Out, evalUnknown(o, &d)
+		ran, err := optest.Later(o, &d)
+		if err == nil && !ran {
+			err = errors.New("shapes depend on the data")
+		}
+		return d.Out, err
 	}
 	mustKnow := len(c.In) > 1 && c.In[1] != nil && c.In[1].Quant != nil && (c.In[0].Quant == nil || strings.HasPrefix(c.Op, "Conv"))
 	four := pool.New(4)
@@ -159,7 +164,7 @@ func sameOnThreads(o op.Op, c *op.Call) error {
 			continue
 		}
 		for k := range out {
-			if !bytes.Equal(out[k].Data, first[k].Data) {
+			if !optest.Same(out[k], first[k]) {
 				return fmt.Errorf("inputs known %v, %d threads: output %d differs", way.known, way.par.Threads(), k)
 			}
 		}

@@ -84,15 +84,15 @@ func readWindow(c *op.Call, x tensor.Shape, kernel []int, ceil bool) (*window, e
 		w.in[i], w.kernel[i], w.out[i], w.stride[i], w.dilation[i] = 1, 1, 1, 1, 1
 	}
 	for i := range n {
+		if kernel[i] == 0 || kernel[i] < -1 {
+			return nil, c.Errorf("kernel of extent %d", kernel[i])
+		}
 		d := 3 - n + i
 		w.in[d], w.kernel[d], w.stride[d], w.dilation[d] = sp[i], kernel[i], strides[i], dilations[i]
 		w.begin[d], w.end[d] = pads[i], pads[i+n]
 		if sp[i] < 0 || kernel[i] < 0 {
 			w.out[d] = -1
 			continue
-		}
-		if kernel[i] == 0 {
-			return nil, c.Errorf("kernel of extent 0")
 		}
 		span := (kernel[i]-1)*dilations[i] + 1
 		switch auto {
@@ -125,10 +125,12 @@ func readWindow(c *op.Call, x tensor.Shape, kernel []int, ceil bool) (*window, e
 	return w, w.bounded(c)
 }
 
-// bounded fails where a kernel has more positions than any sensible one.
+// bounded fails where a kernel has more positions than any sensible one: a million, or those of the input.
 func (w *window) bounded(c *op.Call) error {
-	const most = 1 << 24
-	taps := 1
+	most, taps := 1<<20, 1
+	if w.in[0] > 0 && w.in[1] > 0 && w.in[2] > 0 {
+		most = max(most, w.inPositions())
+	}
 	for d := range 3 {
 		if w.kernel[d] > most/taps {
 			return c.Errorf("kernel %v: %w", w.kernel[3-w.rank:], tensor.ErrTooLarge)

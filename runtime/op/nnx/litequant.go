@@ -13,7 +13,8 @@ import (
 // values are rounded and saturated are those of TFLite's kernels; each rounding is ours: one float32 multiply, half to
 // even. Activations are tables of the 65,536 values of 16 bits.
 
-// integerLSTM reports whether the node is a fully quantised LSTM that these steps can compute.
+// integerLSTM reports whether the node is a fully quantised LSTM that these steps can compute. Its weights and biases
+// must be constants.
 func integerLSTM(c *op.Call) bool {
 	i8 := func(t *tensor.Tensor) bool {
 		return t == nil || t.DType == tensor.I8 && t.Quant != nil && t.Quant.PerTensor()
@@ -29,8 +30,7 @@ func integerLSTM(c *op.Call) bool {
 		default: // peepholes, norms, cells
 			ok = t.DType == tensor.I16 && t.Quant != nil && t.Quant.PerTensor()
 		}
-		known := t == nil || i == 0 || i == 18 || i == 19 || t.HasData()
-		if !ok || !known {
+		if !ok {
 			return false
 		}
 	}
@@ -159,6 +159,11 @@ type integerLayer struct {
 }
 
 func prepareIntegerLSTM(c *op.Call) (op.Run, error) {
+	for i, t := range c.In {
+		if t != nil && i != 0 && i != 18 && i != 19 && !t.HasData() {
+			return nil, c.Errorf("input %d of a quantised layer is not constant", i)
+		}
+	}
 	l := &integerLayer{c: c, coupled: c.In[1] == nil, cells: extent(c.In[4], 0), out: extent(c.In[8], 1)}
 	l.steps, l.batch, l.in, l.timeMajor = liteSteps(c, c.In[0])
 	for i, n := range map[int]int{1: l.cells * l.in, 2: l.cells * l.in, 3: l.cells * l.in, 4: l.cells * l.in, 5: l.cells * l.out, 6: l.cells * l.out, 7: l.cells * l.out,
@@ -381,7 +386,7 @@ func prepareSVDF(c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	sizes := [5]int{batch * in, filters * in, filters * memory, units, batch * filters * memory}
-	if t := c.In[0]; t.DType == tensor.I8 && c.In[2].DType == tensor.I16 && c.In[4].DType == tensor.I16 && c.In[1].HasData() && c.In[2].HasData() {
+	if t := c.In[0]; t.DType == tensor.I8 && c.In[2].DType == tensor.I16 && c.In[4].DType == tensor.I16 {
 		for i, n := range sizes {
 			if t := c.Input(i); t != nil && t.Len() != n {
 				return nil, c.Errorf("input %d has shape %v, want %d elements", i, t.Shape, n)

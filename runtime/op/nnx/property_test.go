@@ -4,26 +4,14 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
-
-func allCases(t testing.TB) []*testCase {
-	var list []*testCase
-	files, _ := filepath.Glob(filepath.Join("testdata", "*.jsonl"))
-	for _, f := range files {
-		list = append(list, readCases(t, f)...)
-	}
-	return list
-}
 
 func TestEveryOperatorHasACase(t *testing.T) {
 	have := map[string]bool{}
@@ -42,7 +30,7 @@ func TestIntegerCasesRunInIntegers(t *testing.T) {
 	for _, x := range allCases(t) {
 		if x.Op == "tflite.UnidirectionalSequenceLSTM" && x.In[0].Scale != nil {
 			n++
-			if !integerLSTM(x.call(t)) {
+			if !integerLSTM(call(t, x)) {
 				t.Errorf("%s runs in floats", x.Name)
 			}
 		}
@@ -52,140 +40,12 @@ func TestIntegerCasesRunInIntegers(t *testing.T) {
 	}
 }
 
-// TestUnknownShapes makes extents of the inputs unknown, one by one and all together: shape rules must not fail, and
-// what they say must agree with the real shapes.
-func TestUnknownShapes(t *testing.T) {
-	for _, x := range allCases(t) {
-		check := func(how string, spoil func(i int, s tensor.Shape) tensor.Shape) {
-			c := x.call(t)
-			for i, in := range c.In {
-				if in != nil {
-					c.In[i] = &tensor.Tensor{DType: in.DType, Quant: in.Quant, Shape: spoil(i, in.Shape)}
-				}
-			}
-			if err := Ops[x.Op].Infer(c); err != nil {
-				t.Errorf("%s, %s: %v", x.Name, how, err)
-				return
-			}
-			for i, out := range x.Out {
-				if out == nil {
-					continue
-				}
-				got := c.Out[i].Shape
-				if got == nil {
-					continue
-				}
-				ok := len(got) == len(out.Shape)
-				for k := range got {
-					ok = ok && (got[k] == -1 || got[k] == out.Shape[k])
-				}
-				if !ok {
-					t.Errorf("%s, %s: output %d is %v, but %v in truth", x.Name, how, i, got, out.Shape)
-				}
-			}
-		}
-		check("no rank", func(int, tensor.Shape) tensor.Shape { return nil })
-		check("no extent", func(_ int, s tensor.Shape) tensor.Shape {
-			s = s.Clone()
-			for k := range s {
-				s[k] = -1
-			}
-			return s
-		})
-		for i := range x.In {
-			check("one input unknown", func(k int, s tensor.Shape) tensor.Shape {
-				if k == i {
-					return nil
-				}
-				return s
-			})
-		}
-	}
-}
-
-// backwards runs bodies in small pieces, in goroutines, last first.
-type backwards struct{}
-
-func (backwards) For(n, grain int, body func(lo, hi int)) {
-	var wg sync.WaitGroup
-	for lo := max(0, (n-1)/max(grain, 1)*max(grain, 1)); lo >= 0; lo -= max(grain, 1) {
-		wg.Go(func() { body(lo, min(n, lo+max(grain, 1))) })
-	}
-	wg.Wait()
-}
-
-func (backwards) Threads() int { return 8 }
-
-// TestDataAfterPrepare prepares operators without any data, as for inputs that are not constant: results have the bits
-// that constants give, whatever the threads, and Run allocates nothing.
-func TestDataAfterPrepare(t *testing.T) {
-	for _, x := range allCases(t) {
-		if x.Op == "com.microsoft.DynamicQuantizeLSTM" || strings.HasSuffix(x.Name, "_int8") || strings.HasPrefix(x.Name, "lstm_int8") {
-			continue // constant weights only, or integers only with these
-		}
-		t.Run(x.Name, func(t *testing.T) {
-			want := x.call(t)
-			if err := op.Eval(Ops[x.Op], want, 0); err != nil {
-				t.Fatal(err)
-			}
-			for _, par := range []op.Par{op.Serial{}, backwards{}} {
-				c := x.call(t)
-				c.Par = par
-				data := make([][]byte, len(c.In))
-				for i, in := range c.In {
-					if in != nil {
-						data[i], in.Data = in.Data, nil
-					}
-				}
-				if err := Ops[x.Op].Infer(c); err != nil {
-					t.Fatal(err)
-				}
-				for _, out := range c.Out {
-					if out != nil && !out.Shape.Known() {
-						t.Skip("shapes depend on data")
-					}
-				}
-				run, err := Ops[x.Op].Prepare(c)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, in := range c.In {
-					if in != nil {
-						in.Data = data[i]
-					}
-				}
-				for _, out := range c.Out {
-					if out != nil {
-						out.Data = tensor.AlignedBytes(tensor.ByteSize(out.DType, out.Len()))
-						for i := range out.Data {
-							out.Data[i] = 0x55 // what an arena may hold
-						}
-					}
-				}
-				for range 2 { // the second run must not depend on the first
-					if err := run(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				for i, out := range c.Out {
-					if out != nil && !bytes.Equal(out.Data, want.Out[i].Data) {
-						t.Errorf("output %d differs from that of constants (%d threads)", i, par.Threads())
-					}
-				}
-				if n := testing.AllocsPerRun(3, func() { run() }); n > 0 && par.Threads() == 1 {
-					t.Errorf("Run allocates %v times", n)
-				}
-			}
-		})
-	}
-}
-
 // TestDamagedCases changes shapes, types, attributes and inputs at random: an error is welcome, a panic is not.
 func TestDamagedCases(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, x := range allCases(t) {
 		for round := range 200 {
-			c := x.call(t)
+			c := call(t, x)
 			for range 1 + rng.IntN(2) {
 				damage(rng, c)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
-	"github.com/edgerun/edgerun/runtime/op/move/optest"
+	"github.com/edgerun/edgerun/runtime/op/optest"
 )
 
 func TestCases(t *testing.T) { optest.Run(t, Ops, "testdata/cases.jsonl") }

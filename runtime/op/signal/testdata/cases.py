@@ -5,7 +5,7 @@
 """
 import os, sys
 here = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(here, "..", "..", "move", "optest"))
+sys.path.insert(0, os.path.join(here, "..", "..", "optest"))
 import numpy as np
 import ml_dtypes
 from cases import Writer, array, read, size

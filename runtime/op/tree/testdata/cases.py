@@ -6,7 +6,7 @@ cases by ONNX's reference evaluator.
 """
 import os, sys, warnings
 here = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(here, "..", "..", "move", "optest"))
+sys.path.insert(0, os.path.join(here, "..", "..", "optest"))
 import numpy as np
 import onnx
 from onnx import TensorProto as T, helper, numpy_helper

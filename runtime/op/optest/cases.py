@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Turns ONNX backend cases of one node into lines of JSON that package optest reads.
 
-    cases.py FOLDER OUT.jsonl MAX_BYTES PER_OP OPERATOR...
+    cases.py FOLDER PACKAGE OUT.jsonl MAX_BYTES PER_OP
 
-FOLDER holds unpacked cases (model.onnx, test_data_set_0/{input,output}_K.pb). Cases whose tensors take more than MAX_BYTES
-are left out, and of each operator at most PER_OP are taken, spread evenly over their names (0: all). Operators of other
-domains than ONNX's own bear the domain as prefix. Models of an opset before the newest change of their operator are left
-out, as the operators have the newest meaning only.
+FOLDER holds unpacked cases (model.onnx, test_data_set_0/{input,output}_K.pb). Those are taken whose operator stands in a
+table of the Go package in the folder PACKAGE. Cases whose tensors take more than MAX_BYTES are left out, and of each
+operator at most PER_OP are taken, spread evenly over their names (0: all). Operators of other domains than ONNX's own
+bear the domain as prefix. Models of an opset before the newest change of their operator are left out, as the operators
+have the newest meaning only, and so are those that expect somebody's random numbers.
 
-Other generators import Writer and the functions that describe tensors and attributes.
+Other generators import Writer, select and the functions that describe tensors and attributes.
 """
-import base64, json, os, sys
+import base64, glob, json, os, re, sys
 import numpy as np
 import onnx
 from onnx import AttributeProto as A, TensorProto as T, numpy_helper
@@ -105,8 +106,21 @@ def read(folder):
             known[v.name] = value(os.path.join(data, f"output_{k}.pb"), v.type)
     except FileNotFoundError:
         return None
-    return {"Name": os.path.basename(folder).removeprefix("test_"), "Op": operator(n), "Attrs": attrs,
-            "In": [known.get(x) if x else None for x in n.input], "Out": [known.get(x) if x else None for x in n.output]}
+    c = {"Name": os.path.basename(folder).removeprefix("test_"), "Op": operator(n), "Attrs": attrs,
+         "In": [known.get(x) if x else None for x in n.input], "Out": [known.get(x) if x else None for x in n.output]}
+    return None if random(c) else c
+
+
+def random(c):
+    """Whether the outputs are drawn: Bernoulli and the like, and Dropout in training with a ratio other than 0."""
+    if c["Op"] in ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"):
+        return True
+    ratio, training = (c["In"] + [None] * 3)[1:3]
+    return c["Op"] == "Dropout" and nonzero(training) and (ratio is None or nonzero(ratio))
+
+
+def nonzero(v):
+    return v is not None and any(base64.b64decode(v["Data"]))
 
 
 class Writer:
@@ -117,20 +131,31 @@ class Writer:
         self.out.write(json.dumps(case, separators=(",", ":")) + "\n")
 
 
-def main():
-    root, out, most, per, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), set(sys.argv[5:])
+def operators(package):
+    """The operators that stand in a Go package's tables."""
+    files = [f for f in glob.glob(os.path.join(package, "*.go")) if not f.endswith("_test.go")]
+    return {m for f in files for m in re.findall(r'^\s*"([A-Za-z0-9.]+)":', open(f).read(), re.M)}
+
+
+def select(root, most, per, wanted):
+    """The cases in a folder, by operator and name."""
     found = {}
     for name in sorted(os.listdir(root)):
         c = read(os.path.join(root, name))
-        if c and (not wanted or c["Op"] in wanted) and sum(map(size, c["In"] + c["Out"])) <= most:
+        if c and c["Op"] in wanted and sum(map(size, c["In"] + c["Out"])) <= most:
             found.setdefault(c["Op"], []).append(c)
-    w = Writer(out)
     for op in sorted(found):
         list_ = found[op]
         if 0 < per < len(list_):
             list_ = [list_[i * len(list_) // per] for i in range(per)]
-        for c in list_:
-            w.write(c)
+        yield from list_
+
+
+def main():
+    root, package, out, most, per = sys.argv[1:]
+    w = Writer(out)
+    for c in select(root, int(most), int(per), operators(package)):
+        w.write(c)
 
 
 if __name__ == "__main__":

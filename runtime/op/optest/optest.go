@@ -1,6 +1,6 @@
 // Package optest checks operators against cases that were written with their expected outputs, and against what every
 // operator promises: shape rules that agree with the result however little they know, inputs left alone, the same bytes
-// on any number of threads and no allocation in Run.
+// on any number of threads and whether the data come before Prepare or after it, and no allocation in Run.
 //
 // Only tests of the operators' packages import it. cases.py, beside it, writes the cases.
 package optest
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,13 +38,16 @@ type Case struct {
 	In, Out  []*Value
 }
 
-// Value is a tensor as cases.py writes it.
+// Value is a tensor as cases.py writes it. One with a Scale has quantisation parameters; as an output it may be off by Steps.
 type Value struct {
 	DType string
 	Shape []int
 	Data  []byte
 	Str   []string
 	Elems []*Value
+	Scale []float32
+	Zero  []int32
+	Steps float64
 }
 
 // Tensor makes the tensor that v describes.
@@ -72,6 +76,9 @@ func (v *Value) Tensor() (*tensor.Tensor, error) {
 	}
 	copy(t.Data, v.Data)
 	copy(t.Str, v.Str)
+	if v.Scale != nil {
+		t.Quant = &tensor.QParams{Scale: v.Scale, Zero: v.Zero}
+	}
 	return t, nil
 }
 
@@ -116,9 +123,16 @@ func (x *Case) Call() (*op.Call, error) {
 		c.In = append(c.In, t)
 	}
 	for _, out := range x.Out {
-		if out == nil {
+		switch {
+		case out == nil:
 			c.Out = append(c.Out, nil)
-		} else {
+		case out.Scale != nil:
+			t, err := out.Tensor()
+			if err != nil {
+				return nil, err
+			}
+			c.Out = append(c.Out, &tensor.Tensor{DType: t.DType, Quant: t.Quant})
+		default:
 			c.Out = append(c.Out, &tensor.Tensor{})
 		}
 	}
@@ -159,11 +173,12 @@ func attribute(kv [2]json.RawMessage) (any, error) {
 	return nil, fmt.Errorf("kind %q unknown", kind)
 }
 
-// real is written as text, as JSON has no NaN.
+// real may be written as text, as JSON has no NaN.
 type real float32
 
-func (r *real) UnmarshalText(b []byte) error {
-	v, err := strconv.ParseFloat(string(b), 32)
+// UnmarshalJSON reads a number, or one in quotes.
+func (r *real) UnmarshalJSON(b []byte) error {
+	v, err := strconv.ParseFloat(string(bytes.Trim(b, `"`)), 32)
 	*r = real(v)
 	return err
 }
@@ -203,7 +218,11 @@ func Check(ops map[string]op.Op, x *Case) error {
 		if err != nil {
 			return err
 		}
-		if err := Compare(got[i], want); err != nil {
+		steps := 0.0
+		if w != nil {
+			steps = w.Steps
+		}
+		if err := within(got[i], want, steps); err != nil {
 			return fmt.Errorf("output %d: %w", i, err)
 		}
 	}
@@ -215,8 +234,13 @@ func Check(ops map[string]op.Op, x *Case) error {
 		return err
 	}
 	for i := range got {
-		if !same(got[i], again[i]) {
+		if !Same(got[i], again[i]) {
 			return fmt.Errorf("output %d depends on the number of threads", i)
+		}
+	}
+	for _, par := range []op.Par{op.Serial{}, split{}} {
+		if err := dataLater(o, x, got, par); err != nil {
+			return fmt.Errorf("data after Prepare, %d threads: %w", par.Threads(), err)
 		}
 	}
 	return noAllocations(o, x)
@@ -236,34 +260,25 @@ func run(o op.Op, x *Case, par op.Par) ([]*tensor.Tensor, error) {
 		return nil, err
 	}
 	for i := range c.In {
-		if !same(c.In[i], fresh.In[i]) {
+		if !Same(c.In[i], fresh.In[i]) {
 			return nil, fmt.Errorf("input %d was modified", i)
 		}
 	}
 	return c.Out, nil
 }
 
-// shapeRules gives the rule less and less: no data, ranks alone, nothing. What it then says must agree with the result.
+// shapeRules gives the rule less and less: no data, an input of unknown rank, ranks alone, nothing. What it then says must agree with
+// the result.
 func shapeRules(o op.Op, x *Case, got []*tensor.Tensor) error {
-	for _, know := range []string{"shapes", "ranks", "types"} {
+	rule := func(know string, see func(i int, s tensor.Shape) tensor.Shape) error {
 		c, err := x.Call()
 		if err != nil {
 			return err
 		}
 		for i, t := range c.In {
-			if t == nil {
-				continue
+			if t != nil {
+				c.In[i] = &tensor.Tensor{DType: t.DType, Quant: t.Quant, Shape: see(i, t.Shape)}
 			}
-			h := &tensor.Tensor{DType: t.DType, Shape: t.Shape}
-			if know == "ranks" {
-				for d := range h.Shape {
-					h.Shape[d] = -1
-				}
-			}
-			if know == "types" {
-				h.Shape = nil
-			}
-			c.In[i] = h
 		}
 		for i, t := range c.Out {
 			if t != nil {
@@ -285,6 +300,120 @@ func shapeRules(o op.Op, x *Case, got []*tensor.Tensor) error {
 				return fmt.Errorf("shape rule, given %s: output %d is %v, was %v in fact", know, i, t, got[i])
 			}
 		}
+		return nil
+	}
+	if err := rule("shapes", func(_ int, s tensor.Shape) tensor.Shape { return s }); err != nil {
+		return err
+	}
+	for k := range x.In {
+		err := rule(fmt.Sprintf("all shapes but input %d's", k), func(i int, s tensor.Shape) tensor.Shape {
+			if i == k {
+				return nil
+			}
+			return s
+		})
+		if err != nil {
+			return err
+		}
+	}
+	err := rule("ranks", func(_ int, s tensor.Shape) tensor.Shape {
+		s = s.Clone()
+		for i := range s {
+			s[i] = -1
+		}
+		return s
+	})
+	if err != nil {
+		return err
+	}
+	return rule("types", func(int, tensor.Shape) tensor.Shape { return nil })
+}
+
+// Prepare applies the rule and prepares; outputs, whose shapes must be known by then, get their buffers. On success without a run
+// some shape depends on the data.
+func Prepare(o op.Op, c *op.Call) (op.Run, error) {
+	if c.Par == nil {
+		c.Par = op.Serial{}
+	}
+	if err := o.Infer(c); err != nil {
+		return nil, err
+	}
+	for i, t := range c.Out {
+		if t == nil {
+			continue
+		}
+		if !t.Shape.Known() || t.DType == tensor.Sequence {
+			return nil, nil
+		}
+		if !t.DType.Valid() {
+			return nil, fmt.Errorf("output %d is left as %v", i, t)
+		}
+	}
+	work, err := o.Prepare(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range c.Out {
+		if t != nil {
+			b := tensor.New(t.DType, t.Shape)
+			t.Data, t.Str = b.Data, b.Str
+			for i := range t.Data {
+				t.Data[i] = 0x55 // what an arena may hold
+			}
+		}
+	}
+	return work, nil
+}
+
+// Later is op.Eval with inputs whose data come after Prepare, and twice, as in a session. It reports whether the shapes of the
+// outputs were known without the data, so that there was anything to run.
+func Later(o op.Op, c *op.Call) (bool, error) {
+	full := slices.Clone(c.In)
+	for i, t := range c.In {
+		if t != nil {
+			c.In[i] = &tensor.Tensor{DType: t.DType, Shape: t.Shape, Quant: t.Quant}
+		}
+	}
+	work, err := Prepare(o, c)
+	if work == nil || err != nil {
+		return false, err
+	}
+	for i, t := range full {
+		if t != nil {
+			c.In[i].Data, c.In[i].Str, c.In[i].Elems = t.Data, t.Str, t.Elems
+		}
+	}
+	for range 2 {
+		if err := work(); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// dataLater checks that the data may come after Prepare. Operators that need a constant say so.
+func dataLater(o op.Op, x *Case, want []*tensor.Tensor, par op.Par) error {
+	c, err := x.Call()
+	if err != nil {
+		return err
+	}
+	c.Par = par
+	for i, t := range c.Out {
+		if t != nil {
+			t.DType = want[i].DType
+		}
+	}
+	ran, err := Later(o, c)
+	if err != nil && strings.Contains(err.Error(), "constant") {
+		return nil
+	}
+	if err != nil || !ran {
+		return err
+	}
+	for i := range want {
+		if !Same(c.Out[i], want[i]) {
+			return fmt.Errorf("output %d differs from that with constant inputs", i)
+		}
 	}
 	return nil
 }
@@ -295,7 +424,8 @@ func noAllocations(o op.Op, x *Case) error {
 	if err != nil {
 		return err
 	}
-	if err := o.Infer(c); err != nil {
+	work, err := Prepare(o, c)
+	if work == nil || err != nil {
 		return err
 	}
 	for _, t := range append(slices.Clone(c.In), c.Out...) {
@@ -303,19 +433,8 @@ func noAllocations(o op.Op, x *Case) error {
 			return nil
 		}
 	}
-	for _, t := range c.Out {
-		if t == nil {
-			continue
-		}
-		if !t.Shape.Known() {
-			return nil
-		}
-		*t = *tensor.New(t.DType, t.Shape)
-	}
-	work, err := o.Prepare(c)
-	if err != nil {
-		return err
-	}
+	// The garbage collector's own allocations do not count.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	if n := testing.AllocsPerRun(3, func() { err = work() }); n > 0 {
 		return fmt.Errorf("%g allocations in Run", n)
 	}
@@ -342,15 +461,34 @@ func (split) For(n, grain int, body func(lo, hi int)) {
 
 func (split) Threads() int { return 4 }
 
-func same(a, b *tensor.Tensor) bool {
+// Same reports whether the tensors have the same elements, bit by bit. Bits behind the last packed element are nobody's.
+func Same(a, b *tensor.Tensor) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.DType == b.DType && a.Shape.Equal(b.Shape) && bytes.Equal(a.Data, b.Data) && slices.Equal(a.Str, b.Str) && slices.EqualFunc(a.Elems, b.Elems, same)
+	return a.DType == b.DType && a.Shape.Equal(b.Shape) && bytes.Equal(elements(a), elements(b)) && slices.Equal(a.Str, b.Str) && slices.EqualFunc(a.Elems, b.Elems, Same)
 }
 
+// elements is t.Data without the bits behind the last packed element.
+func elements(t *tensor.Tensor) []byte {
+	bits := t.DType.Bits()
+	if bits == 0 || bits >= 8 || bits*t.Len()%8 == 0 {
+		return t.Data
+	}
+	b := bytes.Clone(t.Data)
+	b[len(b)-1] &= 1<<(bits*t.Len()%8) - 1
+	return b
+}
+
+// small are the floats of at most 8 bits. Of these all NaNs are the same, and so are the zeros.
+var small = map[tensor.DType]*half.Small{tensor.F8E4M3FN: half.E4M3FN, tensor.F8E4M3FNUZ: half.E4M3FNUZ, tensor.F8E5M2: half.E5M2,
+	tensor.F8E5M2FNUZ: half.E5M2FNUZ, tensor.F8E8M0: half.E8M0, tensor.F4E2M1: half.E2M1}
+
 // Compare checks an output: f64, f32, f16 and bf16 are as near as RelTol and AbsTol say, all else is equal.
-func Compare(got, want *tensor.Tensor) error {
+func Compare(got, want *tensor.Tensor) error { return within(got, want, 0) }
+
+// within is Compare for integers that may be off by some steps.
+func within(got, want *tensor.Tensor, steps float64) error {
 	if got == nil || want == nil {
 		if got == want {
 			return nil
@@ -369,8 +507,30 @@ func Compare(got, want *tensor.Tensor) error {
 		}
 	}
 	y, r := Floats(got), Floats(want)
+	if steps > 0 {
+		a, err := got.Ints()
+		if err != nil {
+			return err
+		}
+		b, err := want.Ints()
+		for i := range b {
+			if d := a[i] - b[i]; math.Abs(float64(d)) > steps {
+				return fmt.Errorf("%v: element %d is %d, want %d within %g", got, i, a[i], b[i], steps)
+			}
+		}
+		return err
+	}
+	if f := small[got.DType]; f != nil {
+		for i := range got.Len() {
+			a, b := f.Widen(half.Bits(got.Data, got.DType.Bits(), i)), f.Widen(half.Bits(want.Data, want.DType.Bits(), i))
+			if a != b && (a == a || b == b) {
+				return fmt.Errorf("%v: element %d is %g, want %g", got, i, a, b)
+			}
+		}
+		return nil
+	}
 	if r == nil {
-		if !bytes.Equal(got.Data, want.Data) || !slices.Equal(got.Str, want.Str) {
+		if !bytes.Equal(elements(got), elements(want)) || !slices.Equal(got.Str, want.Str) {
 			return fmt.Errorf("got %v, want %v", show(got), show(want))
 		}
 		return nil

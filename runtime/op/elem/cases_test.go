@@ -1,0 +1,9 @@
+package elem
+
+import (
+	"testing"
+
+	"github.com/edgerun/edgerun/runtime/op/optest"
+)
+
+func TestCases(t *testing.T) { optest.Run(t, Ops, "testdata/cases.jsonl") }
