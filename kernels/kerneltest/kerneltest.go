@@ -22,7 +22,9 @@ type T interface {
 // Options say how to test.
 type Options struct {
 	Seed uint64
-	// Seconds bounds each row. At least one pairwise set of cases is run.
+	// Rounds is the number of pairwise sets of cases that each row must pass, at least one.
+	Rounds int
+	// Seconds, where above 0, goes on with further sets until it has passed.
 	Seconds float64
 }
 
@@ -33,7 +35,11 @@ func Run(t T, row *spec.Row, o Options) {
 	var s space
 	defer s.free()
 	until := time.Now().Add(time.Duration(o.Seconds * float64(time.Second)))
-	for round := 0; round == 0 || time.Now().Before(until); round++ {
+	for round := 0; ; round++ {
+		owed := round < max(1, o.Rounds)
+		if !owed && !time.Now().Before(until) {
+			return
+		}
 		levels := gemmLevels(row)
 		if row.Op == spec.Depthwise {
 			levels = depthwiseLevels(row)
@@ -48,7 +54,7 @@ func Run(t T, row *spec.Row, o Options) {
 			if t.Failed() {
 				t.Logf("%s: levels %v of %v", row.Name, c, levels)
 			}
-			return !t.Failed() && (round == 0 || time.Now().Before(until))
+			return !t.Failed() && (owed || time.Now().Before(until))
 		})
 		if t.Failed() {
 			return

@@ -18,13 +18,14 @@ import (
 )
 
 var (
-	seed    = flag.Uint64("seed", 0, "seed of the drawn cases; 0 takes one from the clock")
-	seconds = flag.Float64("seconds", 0.1, "seconds per row")
+	seed    = flag.Uint64("seed", 1, "seed of the drawn cases; 0 takes one from the clock")
+	rounds  = flag.Int("rounds", 1, "pairwise sets of cases per row")
+	seconds = flag.Float64("seconds", 0, "go on for as long, in seconds per row")
 )
 
 // Every row that this machine can run agrees with the definitions.
 func TestRows(t *testing.T) {
-	o := Options{Seed: *seed, Seconds: *seconds}
+	o := Options{Seed: *seed, Rounds: *rounds, Seconds: *seconds}
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())
 	}
@@ -184,7 +185,7 @@ func TestFindsFaults(t *testing.T) {
 	faults["drops the tail"] = d
 	for name, row := range faults {
 		var r recorder
-		Run(&r, &row, Options{Seed: 1, Seconds: 2})
+		Run(&r, &row, Options{Seed: 1, Rounds: 100})
 		if !r.failed {
 			t.Errorf("%s: not found", name)
 		}
