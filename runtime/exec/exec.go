@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -36,9 +37,11 @@ type Instance struct {
 	slots    []tensor.Tensor
 	arena    []byte
 	steps    []step
-	heap     []int      // heap slots, released after each run
-	heapSize int        // bytes of heap slots in use
-	current  *plan.Step // for errors
+	heap     []int // heap slots, released after each run
+	heapSize int   // bytes of heap slots in use, and of what loops collect
+	// carrySize is what loops carry from one iteration to the next, in bytes, kept for the next run.
+	carrySize int
+	current   *plan.Step // for errors
 }
 
 // step is a plan's step with what this instance needs to run it.
@@ -280,7 +283,7 @@ func (x *Instance) runDynamic(s *step) error {
 	}
 	limit := 0
 	if x.opts.MaxMemory > 0 {
-		limit = max(1, x.opts.MaxMemory-x.Plan.ArenaSize-x.heapSize)
+		limit = max(1, x.opts.MaxMemory-x.Plan.ArenaSize-x.heapSize-x.carrySize)
 	}
 	if err := op.Eval(s.Kernel, x.call(s, out), limit); err != nil {
 		return err
@@ -310,10 +313,35 @@ func (x *Instance) put(s *step, slot int, t *tensor.Tensor) error {
 		copy(dst.Data, t.Data)
 		return nil
 	}
-	x.heapSize += len(t.Data) - len(dst.Data)
-	if x.opts.MaxMemory > 0 && x.heapSize+x.Plan.ArenaSize > x.opts.MaxMemory {
-		return fmt.Errorf("%s (%s): tensors need more than %d bytes: %w", s.Name, s.Op, x.opts.MaxMemory, tensor.ErrTooLarge)
+	if err := x.grow(s, sizeOf(t)-sizeOf(dst)); err != nil {
+		return err
 	}
 	dst.Shape, dst.Data, dst.Str, dst.Elems = t.Shape, t.Data, t.Str, t.Elems
 	return nil
+}
+
+// grow counts n more bytes on the heap.
+func (x *Instance) grow(s *step, n int) error {
+	x.heapSize += n
+	return x.withinLimit(s)
+}
+
+// withinLimit fails where the instance's tensors pass the limit.
+func (x *Instance) withinLimit(s *step) error {
+	if x.opts.MaxMemory > 0 && x.heapSize+x.carrySize+x.Plan.ArenaSize > x.opts.MaxMemory {
+		return fmt.Errorf("%s (%s): tensors need more than %d bytes: %w", s.Name, s.Op, x.opts.MaxMemory, tensor.ErrTooLarge)
+	}
+	return nil
+}
+
+// sizeOf is the number of bytes that t's elements take.
+func sizeOf(t *tensor.Tensor) int {
+	n := len(t.Data)
+	for _, s := range t.Str {
+		n += int(unsafe.Sizeof(s)) + len(s)
+	}
+	for _, e := range t.Elems {
+		n += sizeOf(e)
+	}
+	return n
 }

@@ -48,11 +48,16 @@ func (x *Instance) copyTo(s *step, dst int, t *tensor.Tensor) error {
 	return x.put(s, dst, t)
 }
 
-// assign copies t into dst, using dst's memory again where it suffices.
-func assign(dst, t *tensor.Tensor) {
+// assign copies t into dst, a value that the step carries on, using dst's memory again where it suffices.
+func (x *Instance) assign(s *step, dst, t *tensor.Tensor) error {
 	data := dst.Data
-	if cap(data) < len(t.Data) {
-		data = tensor.AlignedBytes(len(t.Data))
+	if n := len(t.Data); cap(data) < n {
+		x.carrySize += n - cap(data)
+		if err := x.withinLimit(s); err != nil {
+			x.carrySize -= n - cap(data)
+			return err
+		}
+		data = tensor.AlignedBytes(n)
 	}
 	data = data[:len(t.Data)]
 	copy(data, t.Data)
@@ -64,6 +69,7 @@ func assign(dst, t *tensor.Tensor) {
 	if t.Data == nil {
 		dst.Data = nil
 	}
+	return nil
 }
 
 // carried makes room for n values that go from one iteration to the next: two sets, because a body may hand its
@@ -76,6 +82,9 @@ func (s *step) carried(n int) {
 
 // iterate runs the body once with the set of carried values and fills the other one from the slots outs.
 func (x *Instance) iterate(ctx context.Context, s *step, set int, ins, outs []int) error {
+	if err := ctx.Err(); err != nil { // the body may have no steps
+		return err
+	}
 	for i, slot := range ins {
 		x.bind(slot, &s.carry[set][i])
 	}
@@ -84,7 +93,9 @@ func (x *Instance) iterate(ctx context.Context, s *step, set int, ins, outs []in
 	}
 	for i, slot := range outs {
 		x.follow(slot)
-		assign(&s.carry[1-set][i], &x.slots[slot])
+		if err := x.assign(s, &s.carry[1-set][i], &x.slots[slot]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -109,13 +120,15 @@ func (x *Instance) runLoop(ctx context.Context, s *step) error {
 	n := len(s.In) - 2
 	s.carried(n)
 	for i := range n {
-		assign(&s.carry[0][i], s.in[i+2])
+		if err := x.assign(s, &s.carry[0][i], s.in[i+2]); err != nil {
+			return err
+		}
 	}
 	iter, keep := tensor.Scalar(int64(0)), tensor.Scalar(true)
 	iter.Shape, keep.Shape = x.slots[body.Inputs[0]].Shape, x.slots[body.Inputs[1]].Shape
 	x.bind(body.Inputs[0], iter)
 	x.bind(body.Inputs[1], keep)
-	scans := make([]stack, len(s.Out)-n)
+	scans := make([]stack, max(0, len(s.Out)-n))
 	set := 0
 	for i := int64(0); i < trips && cond; i++ {
 		if i == maxIterations-1 {
@@ -127,6 +140,9 @@ func (x *Instance) runLoop(ctx context.Context, s *step) error {
 		}
 		set = 1 - set
 		for k := range scans {
+			if s.Out[n+k] < 0 {
+				continue
+			}
 			slot := body.Outputs[n+1+k]
 			x.follow(slot)
 			if err := scans[k].push(x, s, &x.slots[slot]); err != nil {
@@ -135,7 +151,7 @@ func (x *Instance) runLoop(ctx context.Context, s *step) error {
 		}
 		x.follow(body.Outputs[0])
 		c := &x.slots[body.Outputs[0]]
-		if len(c.Data) != 1 {
+		if c.DType != tensor.Bool || len(c.Data) != 1 {
 			return fmt.Errorf("%s (Loop): the body's condition is %v, want one bool", s.Name, c)
 		}
 		cond = c.Data[0] != 0
@@ -148,7 +164,7 @@ func (x *Instance) runLoop(ctx context.Context, s *step) error {
 		if i < n {
 			err = x.copyTo(s, slot, &s.carry[set][i])
 		} else {
-			err = x.put(s, slot, scans[i-n].join(0, false, &x.slots[body.Outputs[i+1]]))
+			err = scans[i-n].join(x, s, slot, 0, false, &x.slots[body.Outputs[i+1]])
 		}
 		if err != nil {
 			return err
@@ -171,7 +187,9 @@ func (x *Instance) runScan(ctx context.Context, s *step) error {
 	}
 	s.carried(states)
 	for i := range states {
-		assign(&s.carry[0][i], s.in[i])
+		if err := x.assign(s, &s.carry[0][i], s.in[i]); err != nil {
+			return err
+		}
 	}
 	trips := -1
 	axes := make([]int, scanned)
@@ -193,7 +211,7 @@ func (x *Instance) runScan(ctx context.Context, s *step) error {
 		shape = append(shape[:a], shape[a+1:]...)
 		slices[k] = *tensor.New(t.DType, shape)
 	}
-	scans := make([]stack, len(s.Out)-states)
+	scans := make([]stack, max(0, len(s.Out)-states))
 	set := 0
 	for i := range trips {
 		for k := range slices {
@@ -209,6 +227,9 @@ func (x *Instance) runScan(ctx context.Context, s *step) error {
 		}
 		set = 1 - set
 		for k := range scans {
+			if s.Out[states+k] < 0 {
+				continue
+			}
 			slot := body.Outputs[states+k]
 			x.follow(slot)
 			if err := scans[k].push(x, s, &x.slots[slot]); err != nil {
@@ -225,7 +246,7 @@ func (x *Instance) runScan(ctx context.Context, s *step) error {
 			err = x.copyTo(s, slot, &s.carry[set][i])
 		} else {
 			k := i - states
-			err = x.put(s, slot, scans[k].join(at(outAxes, k), at(outDirs, k) == 1, &x.slots[body.Outputs[i]]))
+			err = scans[k].join(x, s, slot, at(outAxes, k), at(outDirs, k) == 1, &x.slots[body.Outputs[i]])
 		}
 		if err != nil {
 			return err
@@ -244,31 +265,43 @@ func cut(dst, t *tensor.Tensor, axis, i int) {
 }
 
 // stack collects one value per iteration.
-type stack struct{ list []*tensor.Tensor }
+type stack struct {
+	list []*tensor.Tensor
+	size int // bytes, as counted in heapSize
+}
+
+// stacked is what a collected value takes beside its elements, in bytes.
+const stacked = 128
 
 func (k *stack) push(x *Instance, s *step, t *tensor.Tensor) error {
 	if len(k.list) > 0 && !k.list[0].Shape.Equal(t.Shape) {
 		return fmt.Errorf("%s (%s): iterations yield shapes %v and %v", s.Name, s.Op, k.list[0].Shape, t.Shape)
 	}
-	x.heapSize += len(t.Data)
-	if x.opts.MaxMemory > 0 && x.heapSize+x.Plan.ArenaSize > x.opts.MaxMemory {
-		return fmt.Errorf("%s (%s): tensors need more than %d bytes: %w", s.Name, s.Op, x.opts.MaxMemory, tensor.ErrTooLarge)
+	if t.DType == tensor.Sequence {
+		return fmt.Errorf("%s (%s): sequences cannot be stacked", s.Name, s.Op)
 	}
+	n := sizeOf(t) + stacked
+	if err := x.grow(s, n); err != nil {
+		return err
+	}
+	k.size += n
 	k.list = append(k.list, t.Clone())
 	return nil
 }
 
-// join stacks the values along a new axis. like describes them where there are none.
-func (k *stack) join(axis int, backwards bool, like *tensor.Tensor) *tensor.Tensor {
+// join gives slot the values stacked along a new axis. like describes them where there are none.
+func (k *stack) join(x *Instance, s *step, slot, axis int, backwards bool, like *tensor.Tensor) error {
 	n := len(k.list)
 	elem := like.Shape
 	if n > 0 {
 		elem = k.list[0].Shape
 	}
+	if axis < -len(elem)-1 || axis > len(elem) {
+		return fmt.Errorf("%s (%s): iterations of shape %v cannot be stacked along axis %d", s.Name, s.Op, elem, axis)
+	}
 	if axis < 0 {
 		axis += len(elem) + 1
 	}
-	axis = min(max(axis, 0), len(elem))
 	shape := make(tensor.Shape, 0, len(elem)+1)
 	shape = append(append(append(shape, elem[:axis]...), n), elem[axis:]...)
 	for i, d := range shape {
@@ -276,23 +309,40 @@ func (k *stack) join(axis int, backwards bool, like *tensor.Tensor) *tensor.Tens
 			shape[i] = 0
 		}
 	}
+	// The values and the result are there at the same time. The size without the values' own overhead is that of the result.
+	size := k.size - n*stacked
+	if err := x.grow(s, size); err != nil {
+		return err
+	}
 	r := tensor.New(like.DType, shape)
-	outer := tensor.Shape(elem[:axis]).Len()
+	r.Quant = like.Quant
+	outer, inner := tensor.Shape(shape[:axis]).Len(), tensor.Shape(shape[axis+1:]).Len()
 	for i, t := range k.list {
 		if backwards {
 			i = n - 1 - i
 		}
-		if t.DType == tensor.String {
-			inner := len(t.Str) / max(1, outer)
-			for o := range outer {
-				copy(r.Str[(o*n+i)*inner:], t.Str[o*inner:(o+1)*inner])
-			}
-			continue
-		}
-		inner := len(t.Data) / max(1, outer)
 		for o := range outer {
-			copy(r.Data[(o*n+i)*inner:], t.Data[o*inner:(o+1)*inner])
+			copyElements(r, (o*n+i)*inner, t, o*inner, inner)
 		}
 	}
-	return r
+	x.heapSize -= size + k.size
+	return x.put(s, slot, r)
+}
+
+// copyElements copies n elements of src, from the given one on, to dst.
+func copyElements(dst *tensor.Tensor, at int, src *tensor.Tensor, from, n int) {
+	bits := dst.DType.Bits()
+	switch {
+	case dst.DType == tensor.String:
+		copy(dst.Str[at:at+n], src.Str[from:])
+	case bits >= 8:
+		b := bits / 8
+		copy(dst.Data[at*b:(at+n)*b], src.Data[from*b:])
+	default: // packed: the first element lies in the lowest bits
+		per, mask := 8/bits, byte(1)<<bits-1
+		for i := range n {
+			v := src.Data[(from+i)/per] >> ((from + i) % per * bits) & mask
+			dst.Data[(at+i)/per] |= v << ((at + i) % per * bits)
+		}
+	}
 }

@@ -26,7 +26,11 @@ func fold(c *Context, g *model.Graph) error {
 			}
 			if n.Op == "If" && isConst(n.Input(0)) != nil {
 				branch := n.Graphs["else_branch"]
-				if d := n.In[0].Const.Data; len(d) == 1 && d[0] != 0 {
+				cond := n.In[0].Const
+				if cond.DType != tensor.Bool || len(cond.Data) != 1 {
+					return fmt.Errorf("%s (If): condition is %v, want one bool", n.Name, cond)
+				}
+				if cond.Data[0] != 0 {
 					branch = n.Graphs["then_branch"]
 				}
 				replaceAll(branch, changed)

@@ -18,8 +18,11 @@ func (b *builder) ifNode(n *model.Node, s *Step, steps *[]Step) (*Step, error) {
 		return nil, fmt.Errorf("%s (If): needs one condition and two branches with %d outputs", n.Name, len(n.Out))
 	}
 	if c := b.plan.Slots[s.In[0]]; c.Kind == Const {
+		if c.DType != tensor.Bool || len(c.Const.Data) != 1 {
+			return nil, fmt.Errorf("%s (If): condition is %v, want one bool", n.Name, c.Const)
+		}
 		branch := els
-		if len(c.Const.Data) == 1 && c.Const.Data[0] != 0 {
+		if c.Const.Data[0] != 0 {
 			branch = then
 		}
 		inner, err := b.steps(branch)
@@ -106,7 +109,7 @@ func (b *builder) body(g *model.Graph, inputs []Slot) (*Body, error) {
 // these are the same in every iteration; extents that change are left open.
 func (b *builder) loopBody(g *model.Graph, inputs []Slot, in, out []int) (*Body, error) {
 	for {
-		slots, known := len(b.plan.Slots), maps.Clone(b.slots)
+		slots, known, made := len(b.plan.Slots), maps.Clone(b.slots), b.made
 		body, err := b.body(g, inputs)
 		if err != nil {
 			return nil, err
@@ -127,7 +130,7 @@ func (b *builder) loopBody(g *model.Graph, inputs []Slot, in, out []int) (*Body,
 		if settled {
 			return body, nil
 		}
-		b.plan.Slots, b.slots = b.plan.Slots[:slots], known
+		b.plan.Slots, b.slots, b.made = b.plan.Slots[:slots], known, made
 	}
 }
 
@@ -171,6 +174,9 @@ func (b *builder) loopNode(n *model.Node, s *Step) (*Step, error) {
 	body, err := b.loopBody(g, inputs, in, out)
 	if err != nil {
 		return nil, fmt.Errorf("%s (Loop): %w", n.Name, err)
+	}
+	if c := &b.plan.Slots[body.Outputs[0]]; c.DType != tensor.Bool {
+		return nil, fmt.Errorf("%s (Loop): the body's condition is %v%v, want one bool", n.Name, c.DType, c.Shape)
 	}
 	s.Bodies = []*Body{body}
 	for i, v := range n.Out {
