@@ -98,7 +98,11 @@ func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLev
 		e.qlo, e.qhi = int32(lo)+int32(bound), int32(hi)-20
 	}
 	for range n {
-		// Powers of two make products that lie midway between integers.
+		// Powers of two make products that lie midway between integers, one half most of them.
+		if rng.IntN(3) == 0 {
+			e.scale = append(e.scale, .5)
+			continue
+		}
 		e.scale = append(e.scale, float32(math.Ldexp([...]float64{1, 1.3, rng.Float64() + .5}[rng.IntN(3)], -rng.IntN(24))))
 	}
 	e.scalB = s.input(tensor.Bytes(e.scale), 4, at)
