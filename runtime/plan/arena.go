@@ -2,6 +2,8 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
+	"math"
 	"slices"
 
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -9,12 +11,17 @@ import (
 )
 
 // layout shares buffers where the operators allow it and gives each arena slot its range.
-func (p *Plan) layout(inPlace bool) {
+func (p *Plan) layout(inPlace bool) error {
 	p.lifetimes()
+	for i := range p.Slots {
+		if s := &p.Slots[i]; s.Kind == Arena && s.first < 0 {
+			s.Size = 0 // no step is left that touches it
+		}
+	}
 	if inPlace {
 		p.shareInPlace(p.Steps)
 	}
-	p.place()
+	return p.place()
 }
 
 // root follows aliases to the slot that holds the data.
@@ -128,7 +135,7 @@ func (p *Plan) shareInPlace(steps []Step) {
 
 // place gives every arena slot an offset: the largest first, each in the tightest gap between the slots already placed
 // that live at the same time.
-func (p *Plan) place() {
+func (p *Plan) place() error {
 	var order []int
 	for i := range p.Slots {
 		if s := &p.Slots[i]; s.Kind == Arena && s.first >= 0 {
@@ -156,11 +163,15 @@ func (p *Plan) place() {
 		if best < 0 {
 			best = end
 		}
+		if size > math.MaxInt-tensor.Align-best {
+			return fmt.Errorf("arena: slot %s of %d bytes after %d others: %w", s.Name, size, best, tensor.ErrTooLarge)
+		}
 		s.Offset = best
 		p.ArenaSize = max(p.ArenaSize, best+size)
 		at, _ := slices.BinarySearchFunc(placed, best, func(j, off int) int { return cmp.Compare(p.Slots[j].Offset, off) })
 		placed = slices.Insert(placed, at, i)
 	}
+	return nil
 }
 
 func alignUp(n int) int { return (n + tensor.Align - 1) &^ (tensor.Align - 1) }

@@ -49,7 +49,9 @@ func Build(g *model.Graph, o Options) (*Plan, error) {
 		b.plan.Outputs = append(b.plan.Outputs, i)
 	}
 	b.prune()
-	b.plan.layout(!o.KeepInputs)
+	if err := b.plan.layout(!o.KeepInputs); err != nil {
+		return nil, err
+	}
 	if o.MaxMemory > 0 && b.plan.ArenaSize > o.MaxMemory {
 		return nil, fmt.Errorf("arena of %d bytes passes the limit of %d: %w", b.plan.ArenaSize, o.MaxMemory, tensor.ErrTooLarge)
 	}

@@ -157,8 +157,31 @@ func (p *Plan) slotString(i int) string {
 	return fmt.Sprintf("%d:%v%v %v", i, s.DType, s.Shape, s.Kind)
 }
 
+// id hashes everything that decides what a run does, the bytes of constants apart: these are the model's.
 func (p *Plan) id() string {
 	h := sha256.New()
-	p.Dump(h)
+	fmt.Fprintln(h, p.ArenaSize, p.Inputs, p.Outputs)
+	for i := range p.Slots {
+		s := &p.Slots[i]
+		fmt.Fprintf(h, "%d %v %v %v %d %d %d", i, s.Kind, s.DType, s.Shape, s.Offset, s.Size, s.Of)
+		if s.Quant != nil {
+			fmt.Fprintf(h, " %v", *s.Quant)
+		}
+		fmt.Fprintln(h)
+	}
+	p.Walk(func(depth int, s *Step) {
+		fmt.Fprintf(h, "%d %q %q %v %v %v %v %v %d", depth, s.Name, s.Op, s.Num, s.In, s.Out, s.Static, s.View, s.Flow)
+		for _, b := range s.Bodies {
+			fmt.Fprint(h, b.Inputs, b.Outputs, len(b.Steps))
+		}
+		for _, name := range s.Attrs.Names() {
+			if t, ok := s.Attrs[name].(*tensor.Tensor); ok {
+				fmt.Fprintf(h, " %q=%v %q %q", name, t, t.Data, t.Str)
+			} else {
+				fmt.Fprintf(h, " %q=%#v", name, s.Attrs[name])
+			}
+		}
+		fmt.Fprintln(h)
+	})
 	return hex.EncodeToString(h.Sum(nil)[:6])
 }
