@@ -252,25 +252,32 @@ func lowest[T float32 | float64 | int8 | uint8 | int16]() T {
 	return z
 }
 
-// divisors is the number of positions that an average divides by, per output position.
-func divisors(c *op.Call, w *window, global bool) []int {
-	n := make([]int, w.positions())
-	include := c.Attrs.Bool("count_include_pad", false) && !global
-	for p := range n {
-		at := [3]int{p / (w.out[2] * w.out[1]), p / w.out[2] % w.out[1], p % w.out[2]}
-		n[p] = 1
+// divisors returns the number of positions that an average divides by, as a function of the output position.
+func divisors(c *op.Call, w *window, global bool) func(p int) int {
+	lo, hi := [3]int{}, w.in
+	if c.Attrs.Bool("count_include_pad", false) && !global {
 		for d := range 3 {
-			k := 0
-			for i := range w.kernel[d] {
-				pos := at[d]*w.stride[d] - w.begin[d] + i*w.dilation[d]
-				if include && pos < w.in[d]+w.end[d] || pos >= 0 && pos < w.in[d] {
-					k++
-				}
-			}
-			n[p] *= k
+			lo[d], hi[d] = -w.begin[d], w.in[d]+w.end[d]
 		}
 	}
-	return n
+	return func(p int) int {
+		at := [3]int{p / (w.out[2] * w.out[1]), p / w.out[2] % w.out[1], p % w.out[2]}
+		n := 1
+		for d := range 3 {
+			// The positions from + i*dilation, 0 <= i < kernel, that lie in [lo, hi).
+			from := at[d]*w.stride[d] - w.begin[d]
+			n *= min(w.kernel[d], below(hi[d]-from, w.dilation[d])) - min(w.kernel[d], below(lo[d]-from, w.dilation[d]))
+		}
+		return n
+	}
+}
+
+// below is the number of multiples of step from 0 on that are less than x.
+func below(x, step int) int {
+	if x <= 0 {
+		return 0
+	}
+	return (x-1)/step + 1
 }
 
 func prepareGlobalAverage(c *op.Call) (op.Run, error) { return prepareAverage(c, true) }
@@ -318,7 +325,7 @@ func prepareAverage(c *op.Call, global bool) (op.Run, error) {
 }
 
 // average fills one lane of all channels per position of the window and adds them up.
-func average[T float32 | float64](c *op.Call, w *window, div []int, data func() (in, out []T)) op.Run {
+func average[T float32 | float64](c *op.Call, w *window, div func(p int) int, data func() (in, out []T)) op.Run {
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
 	used := min(16, w.taps())
 	lanes := make([][]T, shareCount(c, w))
@@ -347,7 +354,7 @@ func average[T float32 | float64](c *op.Call, w *window, div []int, data func() 
 				}
 			}
 		}
-		n := T(div[p])
+		n := T(div(p))
 		for i, v := range sums[:ch] {
 			out[(image*pos+p)*ch+i] = v / n
 		}
@@ -355,7 +362,7 @@ func average[T float32 | float64](c *op.Call, w *window, div []int, data func() 
 }
 
 // quantAverage rounds the mean of the reals, from exact sums, to the output.
-func quantAverage(c *op.Call, w *window, div []int) (op.Run, error) {
+func quantAverage(c *op.Call, w *window, div func(p int) int) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
 	if !x.Quant.PerTensor() || !y.Quant.PerTensor() {
 		return nil, c.Errorf("quantised pooling needs parameters per tensor")
@@ -366,10 +373,7 @@ func quantAverage(c *op.Call, w *window, div []int) (op.Run, error) {
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
 	zx := int64(x.Quant.ZeroAt(0))
 	base := newRequant(c, x.Quant, nil, y.Quant, y.DType)
-	scales := make([]float32, len(div))
-	for i, n := range div {
-		scales[i] = float32(float64(x.Quant.Scale[0]) / float64(y.Quant.Scale[0]) / float64(max(1, n)))
-	}
+	ratio := float64(x.Quant.Scale[0]) / float64(y.Quant.Scale[0])
 	ints := make([]int32, x.Len())
 	sums := make([][]int64, shareCount(c, w))
 	for i := range sums {
@@ -386,8 +390,9 @@ func quantAverage(c *op.Call, w *window, div []int) (op.Run, error) {
 				sum[i] += int64(v) - zx
 			}
 		}
+		scale := float32(ratio / float64(max(1, div(p))))
 		for i, v := range sum {
-			storeInt(y, (image*pos+p)*ch+i, ref.Requantise(v, scales[p], base.zero, base.lo, base.hi))
+			storeInt(y, (image*pos+p)*ch+i, ref.Requantise(v, scale, base.zero, base.lo, base.hi))
 		}
 	})
 	return func() error {
