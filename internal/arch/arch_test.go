@@ -30,6 +30,7 @@ var layers = []struct {
 	{"internal/knob", 2, false},
 	{"internal/testdata", 1, false},
 	{"internal/hostile", 1, false},
+	{"internal/graphgen", 6, false},
 	{"internal/arch", 1, false},
 	{"stats", 2, false},
 	{"kernels/spec", 2, false},
