@@ -49,6 +49,8 @@ const (
 	// ShapeOnly: the outputs depend on the inputs' types and shapes, never on their data, so that they are known as
 	// soon as the shapes are.
 	ShapeOnly
+	// Sequences: takes sequences. All other operators are never given one.
+	Sequences
 )
 
 // Par runs work on the session's threads.
@@ -81,6 +83,9 @@ type Call struct {
 	// Alloc gives output i its type, shape and zeroed buffer during Run, where Infer had to leave the shape open.
 	// It fails when the memory limit is passed.
 	Alloc func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error)
+
+	set   []bool // outputs that the shape rule has set
+	clash error  // of a declared type and the rule's
 }
 
 // Packed returns make's result, which must depend on nothing but the data of the constant t and on kind. It is made
@@ -145,8 +150,14 @@ func (c *Call) Set(i int, d tensor.DType, shape tensor.Shape) {
 	}
 	if t.Quant == nil {
 		t.DType = d
+	} else if t.DType != d {
+		c.clash = c.Errorf("output %d is declared as %v with quantisation parameters, want %v", i, t.DType, d)
 	}
 	t.Shape = shape.Clone()
+	for len(c.set) <= i {
+		c.set = append(c.set, false)
+	}
+	c.set[i] = true
 }
 
 // Axis reads an axis attribute or value and counts it from the front.
@@ -203,10 +214,35 @@ func (c *Call) Guard(err *error) {
 	}
 }
 
-// InferOf applies o's shape rule.
+// InferOf applies o's shape rule. Beyond what the rule checks, inputs are sequences only by the trait Sequences, some output must be
+// wanted, all that are must exist, and only operators with the trait QuantKernel have outputs whose declared type is not the rule's.
 func InferOf(o Op, c *Call) (err error) {
 	defer c.Guard(&err)
-	return o.Infer(c)
+	c.set, c.clash = c.set[:0], nil
+	for i, t := range c.In {
+		if t != nil && t.DType == tensor.Sequence && o.Traits&Sequences == 0 {
+			return c.Errorf("input %d is a sequence", i)
+		}
+	}
+	if err := o.Infer(c); err != nil {
+		return err
+	}
+	wanted := false
+	for i, t := range c.Out {
+		if t == nil {
+			continue
+		}
+		if wanted = true; i >= len(c.set) || !c.set[i] {
+			return c.Errorf("the operator has no output %d", i)
+		}
+	}
+	if !wanted {
+		return c.Errorf("no output is wanted")
+	}
+	if o.Traits&QuantKernel == 0 {
+		return c.clash
+	}
+	return nil
 }
 
 // PrepareOf prepares o.

@@ -24,7 +24,7 @@ func inferCompare(c *op.Call) error {
 		return err
 	}
 	if y := c.Output(0); y != nil {
-		y.DType = tensor.Bool
+		c.Set(0, tensor.Bool, y.Shape)
 	}
 	return nil
 }

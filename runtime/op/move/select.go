@@ -286,6 +286,11 @@ func inferCompress(c *op.Call) error {
 	if err := c.Need(2); err != nil {
 		return err
 	}
+	return setSelected(c)
+}
+
+// setSelected gives output 0 an open extent: its only one, or that of the attribute axis.
+func setSelected(c *op.Call) error {
 	x := c.In[0]
 	if !c.Attrs.Has("axis") {
 		c.Set(0, x.DType, unknown(1))
@@ -342,7 +347,10 @@ func prepareCompress(c *op.Call) (op.Run, error) {
 }
 
 func inferUnique(c *op.Call) error {
-	if err := inferCompress(&op.Call{Name: c.Name, Op: c.Op, Attrs: c.Attrs, In: []*tensor.Tensor{c.Input(0), c.Input(0)}, Out: c.Out}); err != nil {
+	if err := c.Need(1); err != nil {
+		return err
+	}
+	if err := setSelected(c); err != nil {
 		return err
 	}
 	for i := 1; i < 4; i++ {

@@ -9,15 +9,15 @@ import (
 var sequenceOps = map[string]op.Op{
 	"SequenceConstruct":  {Infer: inferSequence, Prepare: prepareSequence(construct)},
 	"SequenceEmpty":      {Infer: inferSequence, Prepare: prepareSequence(construct)},
-	"SequenceInsert":     {Infer: inferSequence, Prepare: prepareSequence(insert)},
-	"SequenceErase":      {Infer: inferSequence, Prepare: prepareSequence(erase)},
+	"SequenceInsert":     {Infer: inferSequence, Prepare: prepareSequence(insert), Traits: op.Sequences},
+	"SequenceErase":      {Infer: inferSequence, Prepare: prepareSequence(erase), Traits: op.Sequences},
 	"SplitToSequence":    {Infer: inferSequence, Prepare: prepareSequence(splitToSequence)},
-	"SequenceAt":         {Infer: inferElement, Prepare: prepareSequenceAt},
-	"SequenceLength":     {Infer: inferLength, Prepare: prepareSequenceLength},
-	"ConcatFromSequence": {Infer: inferElement, Prepare: prepareConcatFromSequence},
-	"Optional":           {Infer: inferIdentity, Prepare: prepareCopy},
-	"OptionalGetElement": {Infer: inferIdentity, Prepare: prepareCopy},
-	"OptionalHasElement": {Infer: inferHas, Prepare: prepareHas},
+	"SequenceAt":         {Infer: inferElement, Prepare: prepareSequenceAt, Traits: op.Sequences},
+	"SequenceLength":     {Infer: inferLength, Prepare: prepareSequenceLength, Traits: op.Sequences},
+	"ConcatFromSequence": {Infer: inferElement, Prepare: prepareConcatFromSequence, Traits: op.Sequences},
+	"Optional":           {Infer: inferIdentity, Prepare: prepareCopy, Traits: op.Sequences},
+	"OptionalGetElement": {Infer: inferIdentity, Prepare: prepareCopy, Traits: op.Sequences},
+	"OptionalHasElement": {Infer: inferHas, Prepare: prepareHas, Traits: op.Sequences},
 }
 
 func inferSequence(c *op.Call) error {

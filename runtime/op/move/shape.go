@@ -13,7 +13,7 @@ var shapeOps = map[string]op.Op{
 	"Flatten":   {Infer: inferFlatten, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
 	"Squeeze":   {Infer: inferSqueeze, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
 	"Unsqueeze": {Infer: inferUnsqueeze, Prepare: prepareCopy, Traits: op.View | op.QuantMoves},
-	"Identity":  {Infer: inferIdentity, Prepare: prepareCopy, Traits: op.View | op.QuantMoves | op.Pointwise},
+	"Identity":  {Infer: inferIdentity, Prepare: prepareCopy, Traits: op.View | op.QuantMoves | op.Pointwise | op.Sequences},
 	"Shape":     {Infer: inferShape, Prepare: prepareShape, Traits: op.ShapeOnly},
 	"Size":      {Infer: inferSize, Prepare: prepareSize, Traits: op.ShapeOnly},
 	"Transpose": {Infer: inferTranspose, Prepare: prepareTranspose, Traits: op.QuantMoves},
@@ -497,8 +497,11 @@ func splits(c *op.Call, extent int) ([]int, error) {
 	if n < 1 || n < len(c.Out) {
 		return nil, c.Errorf("%d parts for %d outputs", n, len(c.Out))
 	}
-	size := (extent + n - 1) / n
-	v := make([]int, n)
+	size := extent / n
+	if extent%n > 0 {
+		size++
+	}
+	v := make([]int, len(c.Out))
 	for i := range v {
 		v[i] = min(size, max(0, extent-i*size))
 	}

@@ -285,7 +285,7 @@ func shapeRules(o op.Op, x *Case, got []*tensor.Tensor) error {
 				t.DType = got[i].DType
 			}
 		}
-		if err := o.Infer(c); err != nil {
+		if err := op.InferOf(o, c); err != nil {
 			return fmt.Errorf("shape rule, given %s: %w", know, err)
 		}
 		for i, t := range c.Out {
@@ -335,7 +335,7 @@ func Prepare(o op.Op, c *op.Call) (op.Run, error) {
 	if c.Par == nil {
 		c.Par = op.Serial{}
 	}
-	if err := o.Infer(c); err != nil {
+	if err := op.InferOf(o, c); err != nil {
 		return nil, err
 	}
 	for i, t := range c.Out {

@@ -34,7 +34,7 @@ func with(a attr.Attrs, name string, v any) attr.Attrs {
 
 func eval(name string, a attr.Attrs, in ...*tensor.Tensor) (*tensor.Tensor, error) {
 	c := &op.Call{Name: "n", Op: "ai.onnx.ml." + name, Attrs: a, In: in, Out: []*tensor.Tensor{{}, {}}}
-	if strings.Contains(name, "Regressor") || name == "TreeEnsemble" {
+	if !strings.Contains(name, "Classifier") {
 		c.Out = c.Out[:1]
 	}
 	err := op.Eval(Ops[c.Op], c, 1<<20)
