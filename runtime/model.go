@@ -65,7 +65,8 @@ type Model struct {
 	meta            map[string]string
 	inputs, outputs []Info
 	opts            Options
-	store           store
+	store           store          // of what is computed from the graph's constants
+	consts          map[*byte]bool // where the data of these begin
 
 	mu    sync.Mutex
 	plans map[string]*list.Element // of *planned, most recently used first in order
@@ -77,6 +78,8 @@ type planned struct {
 	once sync.Once
 	plan *plan.Plan
 	err  error
+	// store is of what is computed from constants that exist for this plan's shapes only.
+	store store
 }
 
 // New makes a model of a graph, which it does not change.
@@ -103,6 +106,7 @@ func New(g *model.Graph, o Options) (*Model, error) {
 	if err := model.Verify(m.graph); err != nil {
 		return nil, fmt.Errorf("BUG: after optimisation: %w", err)
 	}
+	m.consts = dataOf(m.graph)
 	m.outputs = infos(m.graph.Outputs)
 	for i := range m.outputs {
 		m.outputs[i].Name, m.outputs[i].Dims = names[i].Name, names[i].Dims
@@ -132,6 +136,14 @@ func (m *Model) Graph() *model.Graph { return m.graph }
 
 // Plan returns the plan for the given input shapes, made on first use. The plans used last are kept.
 func (m *Model) Plan(shapes []tensor.Shape) (*plan.Plan, error) {
+	p, err := m.planned(shapes)
+	if err != nil {
+		return nil, err
+	}
+	return p.plan, nil
+}
+
+func (m *Model) planned(shapes []tensor.Shape) (*planned, error) {
 	if len(shapes) != len(m.inputs) {
 		return nil, fmt.Errorf("%d shapes given for %d inputs: %w", len(shapes), len(m.inputs), ErrShape)
 	}
@@ -159,7 +171,7 @@ func (m *Model) Plan(shapes []tensor.Shape) (*plan.Plan, error) {
 	p.once.Do(func() {
 		p.plan, p.err = plan.Build(m.graph, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs})
 	})
-	return p.plan, p.err
+	return p, p.err
 }
 
 // fits checks an input's shape against what the model declares.
@@ -205,7 +217,46 @@ func (f *Info) Describe() string {
 	return f.DType.String() + s
 }
 
-// store keeps packed weights for all sessions of a model.
+// dataOf lists where the data of g's constants begin.
+func dataOf(g *model.Graph) map[*byte]bool {
+	at := map[*byte]bool{}
+	add := func(t *tensor.Tensor) {
+		if t != nil && len(t.Data) > 0 {
+			at[&t.Data[0]] = true
+		}
+	}
+	for _, v := range g.Consts() {
+		add(v.Const)
+	}
+	g.Walk(func(_ *model.Graph, n *model.Node) {
+		for name := range n.Attrs {
+			add(n.Attrs.Tensor(name))
+		}
+	})
+	return at
+}
+
+// planStore is what the instances of one plan see: what comes from the graph's constants is kept with the model, for all
+// plans, and what comes from constants that were made while planning goes with the plan.
+type planStore struct {
+	model *Model
+	plan  *planned
+}
+
+// Get implements op.Store.
+func (s planStore) Get(t *tensor.Tensor, kind string, make func() any) any {
+	if len(t.Data) == 0 {
+		return make()
+	}
+	if s.model.consts[&t.Data[0]] {
+		return s.model.store.get(t, kind, make)
+	}
+	return s.plan.store.get(t, kind, make)
+}
+
+var _ op.Store = planStore{}
+
+// store keeps what is computed from constants, packed weights say, once for all sessions.
 type store struct {
 	mu   sync.Mutex
 	made map[storeKey]*stored
@@ -222,11 +273,7 @@ type stored struct {
 	value any
 }
 
-// Get implements op.Store.
-func (s *store) Get(t *tensor.Tensor, kind string, make func() any) any {
-	if len(t.Data) == 0 {
-		return make()
-	}
+func (s *store) get(t *tensor.Tensor, kind string, make func() any) any {
 	key := storeKey{&t.Data[0], len(t.Data), kind}
 	s.mu.Lock()
 	if s.made == nil {
@@ -241,5 +288,3 @@ func (s *store) Get(t *tensor.Tensor, kind string, make func() any) any {
 	e.once.Do(func() { e.value = make() })
 	return e.value
 }
-
-var _ op.Store = (*store)(nil)

@@ -114,11 +114,11 @@ func (s *Session) instance(shapes []tensor.Shape) (*exec.Instance, error) {
 	for i := range shapes {
 		own[i] = shapes[i].Clone()
 	}
-	p, err := s.model.Plan(own)
+	p, err := s.model.planned(own)
 	if err != nil {
 		return nil, err
 	}
-	x, err := exec.New(p, exec.Options{Par: s.pool, Store: &s.model.store, MaxMemory: s.model.opts.MaxMemory})
+	x, err := exec.New(p.plan, exec.Options{Par: s.pool, Store: planStore{s.model, p}, MaxMemory: s.model.opts.MaxMemory})
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +127,7 @@ func (s *Session) instance(shapes []tensor.Shape) (*exec.Instance, error) {
 	copy(s.instances[1:], s.instances)
 	s.instances[0] = x
 	if len(s.instances) > sessionPlans {
+		clear(s.instances[sessionPlans:])
 		s.instances = s.instances[:sessionPlans]
 	}
 	return x, nil
