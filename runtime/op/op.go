@@ -245,9 +245,16 @@ func InferOf(o Op, c *Call) (err error) {
 	return nil
 }
 
-// PrepareOf prepares o.
+// PrepareOf prepares o. Where all outputs are known to be empty there is no work, however large the other extents are.
 func PrepareOf(o Op, c *Call) (run Run, err error) {
 	defer c.Guard(&err)
+	empty := true
+	for _, t := range c.Out {
+		empty = empty && (t == nil || t.Shape.Known() && t.DType != tensor.Sequence && t.Len() == 0)
+	}
+	if empty {
+		return func() error { return nil }, nil
+	}
 	return o.Prepare(c)
 }
 

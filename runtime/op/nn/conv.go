@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"unsafe"
-
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -283,12 +281,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 func floatEpilogue[A, B operand](v *conv, bs, ys *[]float32, lo, hi float32) func(g int, p *product[A, B, float32]) {
 	return func(g int, p *product[A, B, float32]) {
 		p.lo, p.hi, p.ldc = lo, hi, v.outC
-		p.out = func() unsafe.Pointer { return unsafe.Pointer(&(*ys)[g*v.og]) }
-		p.bias = func() unsafe.Pointer {
-			if len(*bs) == 0 {
-				return nil
-			}
-			return unsafe.Pointer(&(*bs)[g*v.og])
-		}
+		p.out = func() []byte { return tensor.Bytes(rest(*ys, g*v.og)) }
+		p.bias = func() []float32 { return rest(*bs, g*v.og) }
 	}
 }

@@ -20,7 +20,7 @@ type filters[T, W operand] struct {
 	args spec.DepthwiseArgs
 	x    []T
 	wide []T // the input with each channel repeated, where that is needed
-	out  unsafe.Pointer
+	out  []byte
 	size int // of an element of y, in bytes
 	pad  []T // what stands for a tap in the padding; nil skips the tap
 	// shares hold each share's own pointers.
@@ -69,8 +69,11 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 	return f
 }
 
-// run computes all positions; out is the address of the first.
-func (f *filters[T, W]) run(par op.Par, x []T, out unsafe.Pointer) {
+// run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
+func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
+	if len(f.w) < f.taps()*f.outC || f.pad != nil && len(f.pad) < f.outC || len(x) < f.batch*f.inPos*f.channels || len(out) < f.m*f.outC*f.size {
+		panic("BUG: input, weights or output are short")
+	}
 	f.x, f.out = x, out
 	if f.wide != nil {
 		for i, v := range x {
@@ -90,7 +93,7 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	s.args = f.args
 	a := &s.args
 	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.outC
-	pad := pointer(f.pad)
+	pad, out := pointer(f.pad), pointer(f.out)
 	for r := from; r < to; r++ {
 		f.offsets(r%f.pos, s.offs)
 		base := r / f.pos * f.inPos
@@ -100,7 +103,7 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 				s.in[t] = unsafe.Pointer(&f.x[(base+int(o))*f.outC])
 			}
 		}
-		a.Out = unsafe.Add(f.out, r*f.outC*f.size)
+		a.Out = unsafe.Add(out, r*f.outC*f.size)
 		f.kernel(a)
 	}
 	runtime.KeepAlive(s)
@@ -112,7 +115,10 @@ func (v *conv) depthwise(c *op.Call, w *source[float32], xs, ys, bs *[]float32, 
 	f := newFilters[float32](c, v, row, w)
 	f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
 	return func() {
+		if len(*bs) > 0 && len(*bs) < v.outC {
+			panic("BUG: the bias is short")
+		}
 		f.args.Bias = pointer(*bs)
-		f.run(c.Par, *xs, pointer(*ys))
+		f.run(c.Par, *xs, tensor.Bytes(*ys))
 	}
 }

@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"unsafe"
-
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -129,13 +127,13 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 			}
 		}
 		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), Zero: r.zero, QLo: r.lo, QHi: r.hi}
-		run = func() { f.run(c.Par, x, data(v.y)) }
+		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
 		row := rows.Select(spec.Gemm, in, wt, acc, out, c.Num)
 		run = convProducts(c, v, row, w, func() []T { return x }, pad, func(g int, p *product[T, W, C]) {
 			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.outC, scale[g*v.og:(g+1)*v.og]
-			p.bias = func() unsafe.Pointer { return pointer(first[g*v.og:]) }
-			p.out = func() unsafe.Pointer { return unsafe.Add(data(v.y), g*v.og*p.outElement) }
+			p.bias = func() []C { return rest(first, g*v.og) }
+			p.out = func() []byte { return rest(v.y.Data, g*v.og*p.outElement) }
 		})
 	}
 	return func() error {

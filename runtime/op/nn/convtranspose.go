@@ -3,7 +3,6 @@ package nn
 import (
 	"fmt"
 	"math"
-	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -299,12 +298,7 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	run := transposedProducts(c, t, row, from, func() []float32 { return xs }, func(g int, p *product[float32, float32, float32]) {
 		p.lo, p.hi = lo, hi
-		p.bias = func() unsafe.Pointer {
-			if len(bs) == 0 {
-				return nil
-			}
-			return unsafe.Pointer(&bs[g*t.og])
-		}
+		p.bias = func() []float32 { return rest(bs, g*t.og) }
 	}, store)
 	return func() error {
 		xs, ys, bs = fx.get(), fy.room(), bias.get()

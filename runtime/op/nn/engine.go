@@ -138,9 +138,9 @@ type product[A, B operand, C accum] struct {
 	*engine[A, B, C]
 	gather     func(p *panel[A], r0, rows int)
 	epilogue   func(sums []C, stride, r0, rows, j0, cols int)
-	out        func() unsafe.Pointer
+	out        func() []byte
 	ldc        int
-	bias       func() unsafe.Pointer // of type C; nil: none
+	bias       func() []C // one element per column; nil: none
 	scale      []float32
 	lo, hi     float32
 	zero       int32
@@ -148,6 +148,8 @@ type product[A, B operand, C accum] struct {
 	taps       int // that gather wants room for
 	body       func(lo, hi int)
 	outElement int // bytes
+	biasNow    []C // of this run
+	outNow     []byte
 }
 
 // ready makes the loop body; call it once all fields are set.
@@ -165,10 +167,26 @@ func (p *product[A, B, C]) ready() *product[A, B, C] {
 	return p
 }
 
+// run checks the lengths of what the kernel gets by address.
 func (p *product[A, B, C]) run(par op.Par) {
-	if p.m > 0 && p.n > 0 {
-		par.For(len(p.lanes), 1, p.body)
+	if p.m <= 0 || p.n <= 0 {
+		return
 	}
+	if len(p.b) < p.panels() || p.scale != nil && len(p.scale) < p.n {
+		panic("BUG: weights or scales are short")
+	}
+	p.biasNow, p.outNow = nil, nil
+	if p.bias != nil {
+		if p.biasNow = p.bias(); p.biasNow != nil && len(p.biasNow) < p.n {
+			panic("BUG: the bias is short")
+		}
+	}
+	if p.epilogue == nil {
+		if p.outNow = p.out(); len(p.outNow) < ((p.m-1)*p.ldc+p.n)*p.outElement {
+			panic("BUG: the output is short")
+		}
+	}
+	par.For(len(p.lanes), 1, p.body)
 }
 
 func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
@@ -190,13 +208,7 @@ func (p *product[A, B, C]) tile(l *lane[A, C], r0, from, to int) {
 	if p.k > 0 {
 		a.A = unsafe.Pointer(&l.a[0])
 	}
-	var bias, out unsafe.Pointer
-	if p.bias != nil {
-		bias = p.bias()
-	}
-	if p.out != nil {
-		out = p.out()
-	}
+	bias, out := pointer(p.biasNow), pointer(p.outNow)
 	depth := p.depth()
 	for j0 := from * nr; j0 < min(p.n, to*nr); j0 += nr {
 		a.Cols = min(nr, p.n-j0)
@@ -264,10 +276,10 @@ func pointer[T any](s []T) unsafe.Pointer {
 	return unsafe.Pointer(&s[0])
 }
 
-// data returns the address of a tensor's data as it is now; nil for none.
-func data(t *tensor.Tensor) unsafe.Pointer {
-	if t == nil {
+// rest is s from element i on; nil where there is none.
+func rest[T any](s []T, i int) []T {
+	if i >= len(s) {
 		return nil
 	}
-	return pointer(t.Data)
+	return s[i:]
 }

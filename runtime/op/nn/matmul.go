@@ -2,7 +2,6 @@ package nn
 
 import (
 	"math"
-	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/num"
@@ -208,8 +207,8 @@ func (x *matrices) sourceProducts(c *op.Call, from *source[float32], as, ys, bia
 func matEpilogue[A, B operand](x *matrices, ys, bias *[]float32, lo, hi float32) func(batch func() int, p *product[A, B, float32]) {
 	return func(batch func() int, p *product[A, B, float32]) {
 		p.lo, p.hi, p.ldc = lo, hi, x.n
-		p.out = func() unsafe.Pointer { return unsafe.Pointer(&(*ys)[batch()*x.m*x.n]) }
-		p.bias = func() unsafe.Pointer { return pointer(*bias) }
+		p.out = func() []byte { return tensor.Bytes(rest(*ys, batch()*x.m*x.n)) }
+		p.bias = func() []float32 { return *bias }
 	}
 }
 

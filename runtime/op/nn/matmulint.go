@@ -1,8 +1,6 @@
 package nn
 
 import (
-	"unsafe"
-
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/ref"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -95,8 +93,8 @@ func quantMatKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *
 	var a []T
 	run := matProducts(c, x, row, intSource[W](w, zw, true, x.n), func() []T { return a }, func(batch func() int, p *product[T, W, C]) {
 		p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, x.n, r.columns(x.n)
-		p.bias = func() unsafe.Pointer { return pointer(first) }
-		p.out = func() unsafe.Pointer { return unsafe.Add(data(y), batch()*x.m*x.n*p.outElement) }
+		p.bias = func() []C { return first }
+		p.out = func() []byte { return rest(y.Data, batch()*x.m*x.n*p.outElement) }
 	})
 	return func() error {
 		if len(y.Data) > 0 {

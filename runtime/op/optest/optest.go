@@ -349,7 +349,7 @@ func Prepare(o op.Op, c *op.Call) (op.Run, error) {
 			return nil, fmt.Errorf("output %d is left as %v", i, t)
 		}
 	}
-	work, err := o.Prepare(c)
+	work, err := op.PrepareOf(o, c)
 	if err != nil {
 		return nil, err
 	}
