@@ -3,6 +3,7 @@ package op
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/num"
@@ -245,12 +246,19 @@ func InferOf(o Op, c *Call) (err error) {
 	return nil
 }
 
-// PrepareOf prepares o. Where all outputs are known to be empty there is no work, however large the other extents are.
+// PrepareOf prepares o, which is given quantised values only by its traits. Where all outputs are known to be empty there is no work, however large the other extents are.
 func PrepareOf(o Op, c *Call) (run Run, err error) {
 	defer c.Guard(&err)
 	empty := true
 	for _, t := range c.Out {
 		empty = empty && (t == nil || t.Shape.Known() && t.DType != tensor.Sequence && t.Len() == 0)
+	}
+	if o.Traits&(QuantKernel|QuantMoves) == 0 {
+		for _, t := range slices.Concat(c.In, c.Out) {
+			if t != nil && t.Quant != nil {
+				return nil, c.Errorf("quantised values unsupported: %v", t)
+			}
+		}
 	}
 	if empty {
 		return func() error { return nil }, nil

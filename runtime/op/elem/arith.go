@@ -32,7 +32,7 @@ func inferBinary(c *op.Call) error {
 		return err
 	}
 	a, b := c.In[0], c.In[1]
-	if a.DType != b.DType && a.Quant == nil && b.Quant == nil {
+	if a.DType != b.DType && (a.Quant == nil || b.Quant == nil) {
 		return c.Errorf("inputs of types %v and %v", a.DType, b.DType)
 	}
 	return inferPow(c)

@@ -49,6 +49,9 @@ func prepareLoss(c *op.Call) (op.Run, error) {
 	}
 	weight := func(int) float64 { return 1 }
 	if w := c.Input(2); w != nil {
+		if w.Len() != x.Shape[1] {
+			return nil, c.Errorf("%d weights for %d classes", w.Len(), x.Shape[1])
+		}
 		if weight, err = reader(c, w); err != nil {
 			return nil, err
 		}

@@ -73,7 +73,7 @@ func prepareIntegerToFloat(c *op.Call) (op.Run, error) {
 // column.
 func dequantised(c *op.Call, a, w, sa, sw, za, zw, bias *tensor.Tensor) (op.Run, error) {
 	x := newMatrices(a.Shape, w.Shape).merged()
-	if n := sw.Len(); n > 1 && n != x.n || sw.DType != tensor.F32 {
+	if n := sw.Len(); n != 1 && n != x.n || sw.DType != tensor.F32 {
 		return nil, c.Errorf("scales %v for %d columns", sw, x.n)
 	}
 	if n := sa.Len(); n > 1 && x.m%n != 0 || n == 0 || sa.DType != tensor.F32 {
@@ -145,8 +145,21 @@ func prepareQGemm(c *op.Call) (op.Run, error) {
 	if lenOf(c.In[1]) != 1 || lenOf(c.Input(2)) > 1 {
 		return nil, c.Errorf("A needs one scale and zero point")
 	}
-	if n := lenOf(c.In[4]); n != 1 && n != x.n {
-		return nil, c.Errorf("%d scales for %d columns", n, x.n)
+	if err := wantParams(c, "A", c.In[1], c.Input(2), 1); err != nil {
+		return nil, err
+	}
+	if err := wantParams(c, "B", c.In[4], c.Input(5), x.n); err != nil {
+		return nil, err
+	}
+	if c.Input(7) != nil {
+		if err := wantParams(c, "Y", c.In[7], c.Input(8), 1); err != nil {
+			return nil, err
+		}
+	}
+	if y.DType != tensor.F32 {
+		if err := wantInts(c, y); err != nil {
+			return nil, err
+		}
 	}
 	b := c.Input(6)
 	if b != nil && b.DType != tensor.I32 {

@@ -18,7 +18,7 @@ var convOps = map[string]op.Op{
 
 // convWindow reads the geometry of a convolution of x with weights w.
 func convWindow(c *op.Call, x, w tensor.Shape) (*window, error) {
-	if len(w) != len(x) {
+	if len(w) != len(x) || len(x) < 3 {
 		return nil, c.Errorf("weights of rank %d for an input of rank %d", len(w), len(x))
 	}
 	kernel := []int(w[2:])
@@ -206,6 +206,13 @@ func floatWeights(w *tensor.Tensor) []float32 {
 
 // floatSource is w as f32. fixed tells whether w may be taken for a constant.
 func floatSource(c *op.Call, w *tensor.Tensor, fixed bool) (*source[float32], error) {
+	if w.Quant == nil {
+		if err := wantFloats(c, w); err != nil {
+			return nil, err
+		}
+	} else if err := wantInts(c, w); err != nil {
+		return nil, err
+	}
 	if w.HasData() && fixed {
 		return &source[float32]{constant: w, kind: "f32", load: func() func(i, o int) float32 {
 			f := floatWeights(w)
@@ -240,6 +247,9 @@ func rounded(s *source[float32]) *source[uint16] {
 
 // prepareFloatConv prepares y = clamp(conv(x, w) + b). after, if set, sees the output of each run.
 func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, error) {
+	if err := wantFloats(c, c.Input(2)); err != nil {
+		return nil, err
+	}
 	x, y, bias := newFloats(v.x), newFloats(v.y), newFloats(c.Input(2))
 	lo, hi := activation(c)
 	w, err := floatSource(c, v.w, true)

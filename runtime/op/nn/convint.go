@@ -51,8 +51,8 @@ func (v *conv) quantised(c *op.Call, xq, wq, yq *tensor.QParams, b *tensor.Tenso
 	if b != nil && b.DType != tensor.I32 && b.DType != tensor.I64 && b.DType != tensor.F32 {
 		return nil, c.Errorf("bias of type %v", b.DType)
 	}
-	if !y.DType.IsInt() || y.DType.Bits() > 32 {
-		return nil, c.Errorf("output of type %v", y.DType)
+	if err := wantInts(c, x, v.w, y); err != nil {
+		return nil, err
 	}
 	r := newRequant(c, xq, wq, yq, y.DType)
 	bias := intBias(b, xq, wq)
@@ -155,6 +155,12 @@ func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 	if wideSums(tensor.I8, v.w.DType, v.taps()*v.cg) {
 		return nil, c.Errorf("dynamic_quantize with weights of type %v and %d products per sum", v.w.DType, v.taps()*v.cg)
 	}
+	if err := wantFloats(c, c.Input(2)); err != nil {
+		return nil, err
+	}
+	if err := wantInts(c, v.w); err != nil {
+		return nil, err
+	}
 	lo, hi := activation(c)
 	q := newDynamic(v.batch, v.inPos*v.channels, c.Attrs.Bool("asymmetric_quantize_inputs", false))
 	bias := newFloats(c.Input(2))
@@ -203,6 +209,12 @@ func prepareConvInteger(c *op.Call) (op.Run, error) {
 	if wideSums(v.x.DType, v.w.DType, v.taps()*v.cg) {
 		return nil, c.Errorf("sums of %d products may pass 32 bits", v.taps()*v.cg)
 	}
+	if n := lenOf(c.Input(3)); lenOf(c.Input(2)) > 1 || n > 1 && n != v.outC {
+		return nil, c.Errorf("zero points %v and %v, want one and one per output channel", c.Input(2), c.Input(3))
+	}
+	if err := wantZeros(c, c.Input(2), c.Input(3)); err != nil {
+		return nil, err
+	}
 	zx := zeroAt(c.Input(2))
 	run := v.intSums(c, intFill[int16](v.x, func() int32 { return zx(0) }), nil, zeroAt(c.Input(3)), fixedZero(c.Input(3)), false, func(g int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
@@ -229,6 +241,15 @@ func prepareQLinearConv(c *op.Call) (op.Run, error) {
 	v, err := newConv(c, 0, 3)
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range []struct {
+		what        string
+		scale, zero *tensor.Tensor
+		n           int
+	}{{"the input", c.In[1], c.In[2], 1}, {"the weights", c.In[4], c.In[5], v.outC}, {"the output", c.In[6], c.In[7], 1}} {
+		if err := wantParams(c, p.what, p.scale, p.zero, p.n); err != nil {
+			return nil, err
+		}
 	}
 	xq, wq, yq := constantParams(c.In[1], c.In[2]), constantParams(c.In[4], c.In[5]), constantParams(c.In[6], c.In[7])
 	if xq != nil && wq != nil && yq != nil && v.w.HasData() {

@@ -137,9 +137,12 @@ func inferConvTranspose(c *op.Call) error {
 		c.Set(0, d, nil)
 		return nil
 	}
-	_, shape, err := transposedWindow(c, c.In[0].Shape, c.In[1].Shape)
+	t, shape, err := transposedWindow(c, c.In[0].Shape, c.In[1].Shape)
 	if err != nil {
 		return err
+	}
+	if b := c.Input(2); b != nil && b.Shape.Known() && t.outC >= 0 && b.Shape.Len() != t.outC {
+		return c.Errorf("bias %v for %d output channels", b.Shape, t.outC)
 	}
 	c.Set(0, d, shape)
 	return nil
@@ -217,12 +220,12 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 	var packs []func()
 	var jobs []*product[A, B, C]
 	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
-	for n, ph := range t.phases() {
+	for _, ph := range t.phases() {
 		live := len(ph.taps)
 		for g := range t.group {
 			size := ph.size()
 			e := newEngine[A, B, C](c.Par, row, t.batch*size, live*t.cg, t.og)
-			kind := "transposed/" + itoa(n) + "/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(t.stride, t.dilation, t.begin)
+			kind := "transposed/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(ph.first, t.stride, t.dilation, t.begin)
 			pack := attach(c, e, w, kind, func(k, j int) int { return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg])*t.og + j }, func(j int) int { return g*t.og + j })
 			if pack != nil {
 				packs = append(packs, pack)
@@ -272,8 +275,8 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	const most = 1 << 16 // each phase and group has buffers of its own
-	if n := min(t.stride[0], t.in[0]) * min(t.stride[1], t.in[1]) * min(t.stride[2], t.in[2]); n > most/t.group {
+	const most, steps = 1 << 16, 1 << 24 // each phase and group has buffers of its own, each phase looks at each tap
+	if n := min(t.stride[0], t.in[0]) * min(t.stride[1], t.in[1]) * min(t.stride[2], t.in[2]); n > most/t.group || n > steps/max(1, t.taps()) {
 		return nil, c.Errorf("strides %v in %d groups: %w", t.stride[3-t.rank:], t.group, tensor.ErrTooLarge)
 	}
 	x, w, y := c.In[0], c.In[1], c.Out[0]
@@ -286,6 +289,9 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 		return t.hybrid(c)
 	case x.DType == tensor.F64:
 		return t.float64s(c)
+	}
+	if err := wantFloats(c, c.Input(2)); err != nil {
+		return nil, err
 	}
 	fx, fy, bias := newFloats(x), newFloats(y), newFloats(c.Input(2))
 	lo, hi := activation(c)
@@ -315,6 +321,9 @@ func (t *transposedConv) checkQuant(c *op.Call) error {
 	w := c.In[1]
 	if !w.HasData() {
 		return c.Errorf("quantised transposed convolution needs constant weights")
+	}
+	if err := wantInts(c, w); err != nil {
+		return err
 	}
 	if last := len(w.Shape) - 1; !w.Quant.PerTensor() && (w.Quant.Axis != last || t.group != 1) {
 		return c.Errorf("weights quantised along axis %d, want %d and one group", w.Quant.Axis, last)
@@ -362,6 +371,9 @@ func (t *transposedConv) quantised(c *op.Call) (op.Run, error) {
 	if b != nil && b.DType != tensor.I32 && b.DType != tensor.I64 && b.DType != tensor.F32 {
 		return nil, c.Errorf("bias of type %v", b.DType)
 	}
+	if err := wantInts(c, x, y); err != nil {
+		return nil, err
+	}
 	r := newRequant(c, x.Quant, w.Quant, y.Quant, y.DType)
 	bias := intBias(b, x.Quant, w.Quant)
 	zx := x.Quant.ZeroAt(0)
@@ -380,6 +392,9 @@ func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
 	x, y, sw := c.In[0], c.Out[0], c.In[1].Quant.Scale
 	if x.DType != tensor.F32 || y.DType != tensor.F32 || wideSums(tensor.I8, c.In[1].DType, t.taps()*t.cg) {
 		return nil, c.Errorf("dynamic_quantize needs f32 input and output and weights of at most 8 bits")
+	}
+	if err := wantFloats(c, c.Input(2)); err != nil {
+		return nil, err
 	}
 	lo, hi := activation(c)
 	q := newDynamic(t.batch, t.positions()*t.ic, c.Attrs.Bool("asymmetric_quantize_inputs", false))

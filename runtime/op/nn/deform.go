@@ -58,6 +58,9 @@ func prepareDeformConv(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := wantFloats(c, c.In[2], c.Input(3), c.Input(4)); err != nil {
+		return nil, err
+	}
 	x, offset, bias, mask, y := newFloats(v.x), newFloats(c.In[2]), newFloats(c.Input(3)), newFloats(c.Input(4)), newFloats(v.y)
 	var bs, ys []float32
 	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -79,6 +81,9 @@ func (x *matrices) general(c *op.Call, alpha, beta float32, b *tensor.Tensor) (o
 		return nil, err
 	}
 	y := c.Out[0]
+	if b != nil && !(slices.Contains(anyFloat, b.DType) && slices.Contains(anyFloat, y.DType) && (b.DType == tensor.F64) == (y.DType == tensor.F64)) && b.DType != y.DType {
+		return nil, c.Errorf("C of type %v for a result of type %v", b.DType, y.DType)
+	}
 	var bm, bn int // strides of C
 	if b != nil {
 		s := b.Shape

@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -233,6 +234,51 @@ func scaleAt(t *tensor.Tensor) func(o int) float32 {
 		}
 		return tensor.Of[float32](t)[i]
 	}
+}
+
+// wantParams fails unless a scale has one or n elements and a zero point, if there is one, as many, or one, of types that scaleAt and
+// zeroAt read.
+func wantParams(c *op.Call, what string, scale, zero *tensor.Tensor, n int) error {
+	if scale == nil || scale.Len() != 1 && scale.Len() != n || scale.Len() == 0 || !slices.Contains(scaleTypes, scale.DType) {
+		return c.Errorf("%s has scale %v, want 1 or %d", what, scale, n)
+	}
+	if zero != nil && zero.Len() != 1 && zero.Len() != scale.Len() {
+		return c.Errorf("%s has zero point %v, want 1 or %d", what, zero, scale.Len())
+	}
+	return wantZeros(c, zero)
+}
+
+// wantZeros fails where a zero point is no integer of up to 32 bits, or empty.
+func wantZeros(c *op.Call, list ...*tensor.Tensor) error {
+	for _, z := range list {
+		if z != nil && (!narrowInt(z.DType) || z.Len() == 0) {
+			return c.Errorf("zero point %v, want integers of at most 32 bits", z)
+		}
+	}
+	return nil
+}
+
+// narrowInt reports whether intReader, zeroAt and storeInt know the type.
+func narrowInt(d tensor.DType) bool { return d.IsInt() && d.Bits() <= 32 && d != tensor.U32 }
+
+// wantInts fails where a tensor is no integer of up to 32 bits.
+func wantInts(c *op.Call, list ...*tensor.Tensor) error {
+	for _, t := range list {
+		if t != nil && !narrowInt(t.DType) {
+			return c.Errorf("%v, want integers of at most 32 bits", t)
+		}
+	}
+	return nil
+}
+
+// wantFloats fails where a tensor that is there is no float of 16 bits or more.
+func wantFloats(c *op.Call, list ...*tensor.Tensor) error {
+	for _, t := range list {
+		if t != nil && !slices.Contains(anyFloat, t.DType) {
+			return c.Errorf("%v, want floats", t)
+		}
+	}
+	return nil
 }
 
 // constantParams reads scale and zero point inputs that are known; nil where one is not.

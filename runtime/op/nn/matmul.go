@@ -250,6 +250,16 @@ func (x *matrices) prepare(c *op.Call, bias *tensor.Tensor) (op.Run, error) {
 		return x.prepareHybrid(c, bias)
 	}
 	switch a.DType {
+	case tensor.I32, tensor.I64, tensor.U32, tensor.U64:
+		if w.DType != a.DType || y.DType != a.DType {
+			return nil, c.Errorf("operands of types %v and %v, result of type %v", a.DType, w.DType, y.DType)
+		}
+	case tensor.F64:
+		if bias == nil && (w.DType != a.DType || y.DType != a.DType) {
+			return nil, c.Errorf("operands of types %v and %v, result of type %v", a.DType, w.DType, y.DType)
+		}
+	}
+	switch a.DType {
 	case tensor.I32:
 		return plainProduct[int32](c, x), nil
 	case tensor.I64:
@@ -270,6 +280,9 @@ func (x *matrices) prepare(c *op.Call, bias *tensor.Tensor) (op.Run, error) {
 	case tensor.F32, tensor.F16, tensor.BF16:
 	default:
 		return nil, c.Errorf("operands of type %v", a.DType)
+	}
+	if err := wantFloats(c, bias); err != nil {
+		return nil, err
 	}
 	fa, fy, fb := newFloats(a), newFloats(y), newFloats(bias)
 	var as, ys, bs []float32

@@ -59,8 +59,8 @@ func (x *matrices) quantised(c *op.Call, a, w, y *tensor.Tensor, aq, wq, yq *ten
 	if b != nil && b.DType != tensor.I32 && b.DType != tensor.I64 && b.DType != tensor.F32 {
 		return nil, c.Errorf("bias of type %v", b.DType)
 	}
-	if !y.DType.IsInt() || y.DType.Bits() > 32 {
-		return nil, c.Errorf("output of type %v", y.DType)
+	if err := wantInts(c, a, w, y); err != nil {
+		return nil, err
 	}
 	r := newRequant(c, aq, wq, yq, y.DType)
 	bias := intBias(b, aq, wq)
@@ -127,6 +127,12 @@ func (x *matrices) prepareHybrid(c *op.Call, bias *tensor.Tensor) (op.Run, error
 	if err != nil {
 		return nil, err
 	}
+	if err := wantInts(c, w); err != nil {
+		return nil, err
+	}
+	if err := wantFloats(c, bias); err != nil {
+		return nil, err
+	}
 	lo, hi := activation(c)
 	d := newDynamic(x.m, x.k, c.Attrs.Bool("asymmetric_quantize_inputs", false))
 	fb := newFloats(bias)
@@ -189,6 +195,12 @@ func (x *matrices) integerSums(c *op.Call, a, w, za, zw *tensor.Tensor, each fun
 	if wideSums(a.DType, w.DType, x.k) {
 		return nil, c.Errorf("sums of %d products of %v and %v may pass 32 bits", x.k, a.DType, w.DType)
 	}
+	if err := wantZeros(c, za, zw); err != nil {
+		return nil, err
+	}
+	if err := wantInts(c, a, w); err != nil {
+		return nil, err
+	}
 	if n := lenOf(za); n > 1 && n != x.m && x.m%n != 0 || x.aT && n > 1 {
 		return nil, c.Errorf("%d zero points for %d rows", n, x.m)
 	}
@@ -247,12 +259,18 @@ func (x *matrices) qlinear(c *op.Call, a, w *tensor.Tensor, scales, zeros [3]*te
 	if b != nil && b.DType != tensor.I32 {
 		return nil, c.Errorf("bias of type %v", b.DType)
 	}
+	rows := max(1, lenOf(scales[0]))
+	if x.m%rows != 0 {
+		return nil, c.Errorf("%d scales for %d rows", rows, x.m)
+	}
+	for i, n := range [3]int{rows, x.n, 1} {
+		if err := wantParams(c, [3]string{"A", "B", "the output"}[i], scales[i], zeros[i], n); err != nil {
+			return nil, err
+		}
+	}
 	aq, wq, yq := constantParams(scales[0], zeros[0]), constantParams(scales[1], zeros[1]), constantParams(scales[2], zeros[2])
 	if aq != nil && wq != nil && yq != nil && w.HasData() && aq.PerTensor() && yq.PerTensor() && (wq.PerTensor() || len(wq.Scale) == x.n && len(w.Shape) == 2) {
 		return x.quantised(c, a, w, y, aq, wq, yq, b)
-	}
-	if n := lenOf(scales[1]); n > 1 && n != x.n {
-		return nil, c.Errorf("%d scales for %d columns", n, x.n)
 	}
 	sa, sw, sy, zy := scaleAt(scales[0]), scaleAt(scales[1]), scaleAt(scales[2]), zeroAt(zeros[2])
 	perRow := lenOf(scales[0])

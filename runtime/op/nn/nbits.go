@@ -78,6 +78,14 @@ func prepareNBits(c *op.Call) (op.Run, error) {
 	if bias != nil && bias.Len() != n {
 		return nil, c.Errorf("bias %v for N %d", bias.Shape, n)
 	}
+	if err := wantFloats(c, bias); err != nil {
+		return nil, err
+	}
+	if q.zero != nil && q.zero.DType != tensor.U8 {
+		if err := wantFloats(c, q.zero); err != nil {
+			return nil, err
+		}
+	}
 	scales, zeros := newFloats(q.scale), (*floats)(nil)
 	if q.zero != nil && q.zero.DType != tensor.U8 {
 		zeros = newFloats(q.zero)

@@ -33,7 +33,7 @@ func readParam(c *op.Call, scale, zero int) (param, error) {
 	if s == nil || s.DType != tensor.F32 || s.Len() != 1 {
 		return param{}, c.Errorf("input %d is %v, want one f32", scale, s)
 	}
-	if z != nil && z.Len() != 1 {
+	if z != nil && (z.Len() != 1 || !narrowInt(z.DType)) {
 		return param{}, c.Errorf("input %d is %v, want one zero point", zero, z)
 	}
 	return param{scaleAt(s), zeroAt(z)}, nil

@@ -293,6 +293,9 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 		precision = onnxTypes[p]
 	}
 	if x.DType == tensor.F32 && s.DType == tensor.F32 && precision == tensor.F32 && s.Len() == 1 && y.DType.IsInt() && y.DType.Bits() <= 32 {
+		if err := wantZeros(c, c.Input(2)); err != nil {
+			return nil, err
+		}
 		zero := zeroAt(c.Input(2))
 		body := func(from, to int) { roundAll(y, tensor.Of[float32](x), from, to, tensor.Of[float32](s)[0], zero(0)) }
 		return func() error {
@@ -327,10 +330,10 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 	if !y.DType.IsInt() || y.DType.Bits() > 32 {
 		return nil, c.Errorf("output of type %v", y.DType)
 	}
-	zero := zeroAt(c.Input(2))
-	if c.Input(2) == nil {
-		zero = func(int) int32 { return 0 }
+	if err := wantZeros(c, c.Input(2)); err != nil {
+		return nil, err
 	}
+	zero := zeroAt(c.Input(2))
 	lo, hi := y.DType.IntRange()
 	return func() error {
 		read()
@@ -415,6 +418,9 @@ func prepareDequantizeLinear(c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("%d zero points for %d scales", z.Len(), s.Len())
 	}
 	if x.DType.IsInt() && x.DType.Bits() == 8 && s.DType == tensor.F32 && s.Len() == 1 && y.DType == tensor.F32 {
+		if err := wantZeros(c, c.Input(2)); err != nil {
+			return nil, err
+		}
 		zero := zeroAt(c.Input(2))
 		var table [256]float32
 		body := func(from, to int) {
@@ -443,6 +449,9 @@ func prepareDequantizeLinear(c *op.Call) (op.Run, error) {
 	}
 	zero := func(int) float64 { return 0 }
 	if z := c.Input(2); z != nil && z.DType.IsInt() {
+		if err := wantZeros(c, z); err != nil {
+			return nil, err
+		}
 		f := zeroAt(z)
 		zero = func(k int) float64 { return float64(f(k)) }
 	}
