@@ -172,7 +172,11 @@ func simplify(c *Context, g *model.Graph) error {
 				}
 				n.Attrs.Set("perm", perm)
 			}
-			if p := x.made(in, "Transpose"); p != nil && perm != nil && p.Attrs.Has("perm") {
+			// A Transpose to other parameters rounds, so it neither joins another nor goes away.
+			rounds := func(from, to *model.Value) bool {
+				return from.Quant != nil && from.Quant.PerTensor() && !from.Quant.Equal(to.Quant)
+			}
+			if p := x.made(in, "Transpose"); p != nil && perm != nil && p.Attrs.Has("perm") && !rounds(p.In[0], in) && in.DType == p.In[0].DType {
 				first := p.Attrs.Ints("perm")
 				if len(first) == len(perm) {
 					joined := make([]int, len(perm))
@@ -183,7 +187,7 @@ func simplify(c *Context, g *model.Graph) error {
 					n.Attrs.Set("perm", perm)
 				}
 			}
-			if perm != nil && slices.IsSorted(perm) {
+			if perm != nil && slices.IsSorted(perm) && !rounds(n.In[0], out) && n.In[0].DType == out.DType {
 				changed[out] = n.In[0]
 			}
 		}

@@ -25,10 +25,10 @@ func foldAffine(c *Context, g *model.Graph) error {
 			n.Out[0] = next.Out[0]
 			dead[next] = true
 		}
-		if n.Op == "MatMul" && len(n.In) == 2 && n.In[0] != nil && n.In[1] != nil && len(n.In[0].Shape) == 2 && isConst(n.In[1]) != nil && len(n.In[1].Shape) == 2 && n.In[0].DType == tensor.F32 {
+		if n.Op == "MatMul" && len(n.In) == 2 && n.In[0] != nil && n.In[1] != nil && len(n.In[0].Shape) == 2 && isConst(n.In[1]) != nil && len(n.In[1].Shape) == 2 && n.In[0].DType == tensor.F32 && !clamped(n) {
 			// MatMul of matrices, then Add of a constant row: a Gemm.
 			next := x.only(n.Out[0])
-			if next == nil || next.Op != "Add" || len(next.Out) != 1 {
+			if next == nil || next.Op != "Add" || len(next.Out) != 1 || clamped(next) {
 				continue
 			}
 			bias := next.In[1]
@@ -95,7 +95,7 @@ func affine(conv, next *model.Node) (scale, shift []float32) {
 				return nil, nil
 			}
 		}
-		if next.Attrs.Has("act_min") || next.Attrs.Has("act_max") {
+		if clamped(next) {
 			return nil, nil
 		}
 		f, ok := constFloats(other)
@@ -129,7 +129,7 @@ func affine(conv, next *model.Node) (scale, shift []float32) {
 // scaleConv changes weights and bias of a convolution to yield y*scale + shift.
 func (c *Context) scaleConv(n *model.Node, scale, shift []float32) bool {
 	w, ok := constFloats(n.Input(1))
-	if !ok || n.Attrs.Has("act_min") || n.Attrs.Has("act_max") {
+	if !ok || clamped(n) {
 		return false
 	}
 	var bias []float32
@@ -264,7 +264,8 @@ func fusePatterns(c *Context, g *model.Graph) error {
 	for _, f := range []func(*Context, *index, *model.Node) *model.Node{swish, hardSwish, gelu, layerNorm} {
 		x := newIndex(g)
 		for i, n := range g.Nodes {
-			if r := f(c, x, n); r != nil {
+			// Constants of one element may still raise the rank.
+			if r := f(c, x, n); r != nil && r.In[0].Shape != nil && len(r.In[0].Shape) == len(n.Out[0].Shape) {
 				r.Name, r.Out = n.Name, n.Out
 				g.Nodes[i] = r
 			}
@@ -283,8 +284,19 @@ func operands(n *model.Node) [2][2]*model.Value {
 	return [2][2]*model.Value{{n.In[0], n.In[1]}, {n.In[1], n.In[0]}}
 }
 
+// clamped reports whether a Relu or the like was moved into the node.
+func clamped(n *model.Node) bool { return n.Attrs.Has("act_min") || n.Attrs.Has("act_max") }
+
 func floatNode(n *model.Node, op string) bool {
-	return n.Op == op && n.Out[0] != nil && n.Out[0].DType == tensor.F32 && !n.Attrs.Has("act_min") && !n.Attrs.Has("act_max")
+	return n.Op == op && n.Out[0] != nil && n.Out[0].DType == tensor.F32 && !clamped(n)
+}
+
+// plain returns the node that makes v if it is one of the given operators, on floats and without a clamp.
+func plain(x *index, v *model.Value, ops ...string) *model.Node {
+	if n := x.made(v, ops...); n != nil && floatNode(n, n.Op) {
+		return n
+	}
+	return nil
 }
 
 // swish is x * sigmoid(x).
@@ -293,7 +305,7 @@ func swish(c *Context, x *index, n *model.Node) *model.Node {
 		return nil
 	}
 	for _, o := range operands(n) {
-		if s := x.made(o[1], "Sigmoid"); s != nil && s.In[0] == o[0] && x.only(o[1]) == n {
+		if s := plain(x, o[1], "Sigmoid"); s != nil && s.In[0] == o[0] && x.only(o[1]) == n {
 			return node("Swish", attr.Attrs{"alpha": float32(1)}, o[0])
 		}
 	}
@@ -304,7 +316,7 @@ func swish(c *Context, x *index, n *model.Node) *model.Node {
 func hardSwish(c *Context, x *index, n *model.Node) *model.Node {
 	if floatNode(n, "Mul") {
 		for _, o := range operands(n) {
-			if s := x.made(o[1], "HardSigmoid"); s != nil && s.In[0] == o[0] && x.only(o[1]) == n &&
+			if s := plain(x, o[1], "HardSigmoid"); s != nil && s.In[0] == o[0] && x.only(o[1]) == n &&
 				s.Attrs.Float("beta", .5) == .5 && math.Abs(float64(s.Attrs.Float("alpha", .2))-1./6) < 1e-6 {
 				return node("HardSwish", attr.Attrs{}, o[0])
 			}
@@ -323,19 +335,19 @@ func hardSwish(c *Context, x *index, n *model.Node) *model.Node {
 			}
 		}
 	}
-	m := x.made(inner, "Mul")
+	m := plain(x, inner, "Mul")
 	if m == nil || x.only(inner) != n {
 		return nil
 	}
 	for _, o := range operands(m) {
-		clip := x.made(o[1], "Clip", "Relu6")
+		clip := plain(x, o[1], "Clip", "Relu6")
 		if clip == nil || x.only(o[1]) != m {
 			continue
 		}
 		if lo, hi, ok := bounds(clip); !ok || lo != 0 || hi != 6 {
 			continue
 		}
-		add := x.made(clip.In[0], "Add")
+		add := plain(x, clip.In[0], "Add")
 		if add == nil || x.only(clip.In[0]) != clip {
 			continue
 		}
@@ -361,7 +373,7 @@ func gelu(c *Context, x *index, n *model.Node) *model.Node {
 	scale := float32(1)
 	var visit func(v *model.Value, root bool)
 	visit = func(v *model.Value, root bool) {
-		m := x.made(v, "Mul")
+		m := plain(x, v, "Mul")
 		if m == nil || !root && (x.only(v) == nil || len(factors) > 4) {
 			if f, ok := constScalar(v); ok {
 				scale *= f
@@ -379,23 +391,23 @@ func gelu(c *Context, x *index, n *model.Node) *model.Node {
 	}
 	for k, v := range factors {
 		other := factors[1-k]
-		add := x.made(v, "Add")
+		add := plain(x, v, "Add")
 		if add == nil || x.only(v) == nil {
 			continue
 		}
 		for _, o := range operands(add) {
 			one, ok := constScalar(o[1])
-			erf := x.made(o[0], "Erf")
+			erf := plain(x, o[0], "Erf")
 			if !ok || one != 1 || erf == nil || x.only(o[0]) != add {
 				continue
 			}
 			arg := erf.In[0]
-			if d := x.made(arg, "Div"); d != nil && d.In[0] == other {
+			if d := plain(x, arg, "Div"); d != nil && d.In[0] == other {
 				if f, ok := constScalar(d.In[1]); ok && math.Abs(float64(f)-math.Sqrt2) < 1e-5 && rankLE(d.In[1], other) {
 					return node("Gelu", attr.Attrs{"approximate": "none"}, other)
 				}
 			}
-			if m := x.made(arg, "Mul"); m != nil {
+			if m := plain(x, arg, "Mul"); m != nil {
 				for _, p := range operands(m) {
 					if f, ok := constScalar(p[1]); ok && p[0] == other && math.Abs(float64(f)-math.Sqrt2/2) < 1e-5 && rankLE(p[1], other) {
 						return node("Gelu", attr.Attrs{"approximate": "none"}, other)
@@ -413,27 +425,27 @@ func layerNorm(c *Context, x *index, n *model.Node) *model.Node {
 		return nil
 	}
 	for _, o := range operands(n) {
-		beta, scaled := o[1], x.made(o[0], "Mul")
+		beta, scaled := o[1], plain(x, o[0], "Mul")
 		if isConst(beta) == nil || scaled == nil || x.only(o[0]) != n {
 			continue
 		}
 		for _, p := range operands(scaled) {
-			gamma, normed := p[1], x.made(p[0], "Div")
+			gamma, normed := p[1], plain(x, p[0], "Div")
 			if isConst(gamma) == nil || normed == nil || x.only(p[0]) != scaled || len(gamma.Shape) != 1 || !gamma.Shape.Equal(beta.Shape) {
 				continue
 			}
-			centred, root := x.made(normed.In[0], "Sub"), x.made(normed.In[1], "Sqrt")
+			centred, root := plain(x, normed.In[0], "Sub"), plain(x, normed.In[1], "Sqrt")
 			if centred == nil || root == nil {
 				continue
 			}
-			mean := x.made(centred.In[1], "ReduceMean")
-			add := x.made(root.In[0], "Add")
+			mean := plain(x, centred.In[1], "ReduceMean")
+			add := plain(x, root.In[0], "Add")
 			if mean == nil || add == nil || mean.In[0] != centred.In[0] || !lastAxis(mean) {
 				continue
 			}
 			for _, q := range operands(add) {
 				eps, ok := constScalar(q[1])
-				variance := x.made(q[0], "ReduceMean")
+				variance := plain(x, q[0], "ReduceMean")
 				if !ok || variance == nil || !lastAxis(variance) || !squares(x, variance.In[0], normed.In[0]) {
 					continue
 				}
@@ -461,10 +473,10 @@ func lastAxis(n *model.Node) bool {
 
 // squares reports whether v is d squared.
 func squares(x *index, v, d *model.Value) bool {
-	if p := x.made(v, "Pow"); p != nil && p.In[0] == d {
+	if p := plain(x, v, "Pow"); p != nil && p.In[0] == d {
 		f, ok := constScalar(p.In[1])
 		return ok && f == 2
 	}
-	m := x.made(v, "Mul")
+	m := plain(x, v, "Mul")
 	return m != nil && m.In[0] == d && m.In[1] == d
 }

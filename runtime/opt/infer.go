@@ -51,7 +51,7 @@ func (c *Context) inferNode(n *model.Node) error {
 		if t.DType != tensor.Invalid {
 			v.DType = t.DType
 		}
-		v.Shape = merge(v.Shape, t.Shape)
+		setShape(v, merge(v.Shape, t.Shape))
 	}
 	return nil
 }
@@ -70,6 +70,14 @@ func merge(file, rule tensor.Shape) tensor.Shape {
 		}
 	}
 	return r
+}
+
+// setShape gives a value its shape. Names that the file gave to other dimensions go.
+func setShape(v *model.Value, s tensor.Shape) {
+	v.Shape = s
+	if len(v.Dims) != len(s) {
+		v.Dims = nil
+	}
 }
 
 // header is a value as a shape rule sees it.
@@ -117,9 +125,11 @@ func (c *Context) inferFlow(n *model.Node) error {
 		for i, v := range n.Out {
 			if v != nil {
 				a, b := then.Outputs[i], els.Outputs[i]
-				v.DType, v.Quant, v.Shape = a.DType, a.Quant, nil
+				v.DType, v.Quant = a.DType, a.Quant
 				if a.Shape.Known() && a.Shape.Equal(b.Shape) {
-					v.Shape = a.Shape.Clone()
+					setShape(v, a.Shape.Clone())
+				} else {
+					setShape(v, nil)
 				}
 			}
 		}

@@ -46,6 +46,7 @@ type Context struct {
 	// After, if set, sees the graph after each pass.
 	After func(pass string, g *model.Graph)
 
+	top   *model.Graph // the graph that is not a subgraph
 	names int
 }
 
@@ -54,6 +55,8 @@ func Run(c *Context, g *model.Graph) error {
 	if c.MaxConst == 0 {
 		c.MaxConst = 256 << 20
 	}
+	c.top = g
+	removeDead(c, g)
 	for _, p := range Passes {
 		if c.Skip[p.Name] {
 			continue

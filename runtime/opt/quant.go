@@ -69,6 +69,10 @@ func quantParams(n *model.Node, v *model.Value) *model.QParams {
 // liftQuant turns QDQ pairs with constant parameters into values that carry these.
 func liftQuant(c *Context, g *model.Graph) error {
 	x := newIndex(g)
+	l := lifter{c, x, map[*model.Value]bool{}, g == c.top}
+	for _, v := range g.Inputs {
+		l.input[v] = true
+	}
 	for _, n := range g.Nodes {
 		switch n.Op {
 		case "QuantizeLinear":
@@ -76,10 +80,7 @@ func liftQuant(c *Context, g *model.Graph) error {
 			if !lifts(out.DType) || in == nil || in.DType != tensor.F32 {
 				continue
 			}
-			// The value may be read as plain integers elsewhere, which its parameters do not disturb, as long as every
-			// DequantizeLinear agrees.
-			if q := quantParams(n, out); q != nil && agree(x, out, q) {
-				out.Quant = q
+			if q := quantParams(n, out); q != nil && l.label(out, q) {
 				n.Op, n.In, n.Attrs = "Quantize", n.In[:1], attr.Attrs{}
 			}
 		case "DequantizeLinear":
@@ -99,24 +100,20 @@ func liftQuant(c *Context, g *model.Graph) error {
 				t.Quant = q
 				v.Const = &t
 				in = &v
-			case in.Quant == nil || !in.Quant.Equal(q):
-				// Plain integers that come from elsewhere: give them their meaning where all readers agree.
-				p := x.producer[in]
-				if in.Quant != nil || !agree(x, in, q) || p != nil && c.traits(p)&op.QuantMoves == 0 {
+			case in.Quant != nil:
+				if !in.Quant.Equal(q) {
 					continue
 				}
-				if p != nil && (p.Input(0) == nil || p.In[0].Quant == nil || !p.In[0].Quant.Equal(q)) {
-					continue
-				}
-				in.Quant = q
+			case !l.input[in] || !l.label(in, q):
+				continue
 			}
 			n.Op, n.In, n.Attrs = "Dequantize", []*model.Value{in}, attr.Attrs{}
 		default:
 			// Moving elements keeps their meaning.
 			if c.traits(n)&op.QuantMoves != 0 && len(n.In) > 0 && n.In[0] != nil && n.In[0].Quant != nil && n.In[0].Quant.PerTensor() && moves(n) {
 				for _, v := range n.Out {
-					if v != nil && v.DType == n.In[0].DType && v.Quant == nil && agree(x, v, n.In[0].Quant) {
-						v.Quant = n.In[0].Quant
+					if v != nil && v.DType == n.In[0].DType && v.Quant == nil {
+						l.label(v, n.In[0].Quant)
 					}
 				}
 			}
@@ -124,6 +121,49 @@ func liftQuant(c *Context, g *model.Graph) error {
 	}
 	return nil
 }
+
+// lifter gives plain integers the meaning that DequantizeLinear gives them.
+type lifter struct {
+	c     *Context
+	x     *index
+	input map[*model.Value]bool // of the graph
+	top   bool                  // the graph is not a subgraph
+}
+
+// label gives v, which is defined in this graph, the parameters q. It declines unless every reader takes v as q says
+// or as the integers that it is. What a subgraph gives or takes stays plain, as its counterparts outside do.
+func (l *lifter) label(v *model.Value, q *model.QParams) bool {
+	if !l.top && (l.x.output[v] || l.input[v]) {
+		return false
+	}
+	for _, r := range l.x.readers[v] {
+		switch {
+		case r == nested:
+			return false
+		case r.Op == "DequantizeLinear" && r.Input(0) == v:
+			if p := quantParams(r, v); p == nil || !p.Equal(q) {
+				return false
+			}
+		case r.Op == "Dequantize", plainIntegers(r):
+		case l.c.traits(r)&op.QuantMoves == 0, fills[r.Op] && q.Zero != nil:
+			return false
+		}
+	}
+	v.Quant = q
+	for _, r := range l.x.readers[v] {
+		if r.Op == "Pad" && r.Input(0) == v && r.Input(2) == nil {
+			// Plain integers are padded with 0, which is not what stands for the real 0.
+			for len(r.In) < 3 {
+				r.In = append(r.In, nil)
+			}
+			r.In[2] = model.NewConst(l.c.name(r.Name, "fill"), tensor.New(v.DType, tensor.Shape{}))
+		}
+	}
+	return true
+}
+
+// fills lists the operators that move elements and put zeros between them.
+var fills = map[string]bool{"CenterCropPad": true, "SpaceToBatchND": true, "MatrixDiag": true}
 
 // moves reports whether all inputs that are as quantised as the first one agree with it.
 func moves(n *model.Node) bool {
@@ -137,22 +177,6 @@ func moves(n *model.Node) bool {
 
 func lifts(d tensor.DType) bool {
 	return d == tensor.I8 || d == tensor.U8 || d == tensor.I16 || d == tensor.U16 || d == tensor.I4 || d == tensor.U4
-}
-
-// agree reports whether every DequantizeLinear of v has the parameters q, and no other operator computes on v as plain
-// integers.
-func agree(x *index, v *model.Value, q *model.QParams) bool {
-	for _, r := range x.readers[v] {
-		if r == nested {
-			return false
-		}
-		if r.Op == "DequantizeLinear" && r.Input(0) == v {
-			if p := quantParams(r, v); p == nil || !p.Equal(q) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // quantInputs is, per operator with an integer form, the number of data inputs (activations and weights).
@@ -185,9 +209,11 @@ func fuseQuant(c *Context, g *model.Graph) error {
 		case tr&op.QuantKernel != 0:
 			data = quantInputs[n.Op]
 		case tr&op.QuantMoves != 0:
-			data = 1
-			if n.Op == "Concat" {
+			switch data = 1; n.Op {
+			case "Concat":
 				data = len(n.In)
+			case "MatrixSetDiag", "tflite.DynamicUpdateSlice":
+				data = 2
 			}
 		case tr&op.Pointwise != 0:
 			data = 1
@@ -299,6 +325,9 @@ func (c *Context) intBias(x *index, v *model.Value, qx, qw *model.QParams) *mode
 	b := tensor.Of[int32](t)
 	q := &model.QParams{}
 	for i := range f {
+		if s := float32(scale(i)); !(s > 0) || math.IsInf(float64(s), 0) {
+			return nil
+		}
 		r := math.RoundToEven(float64(f[i]) / scale(i))
 		if math.Abs(r) > math.MaxInt32/2 {
 			return nil
@@ -338,11 +367,15 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 				quantised = quantised || v != nil && v.Quant != nil
 			}
 		}
-		if !quantised || n.Op == "Quantize" || n.Op == "Dequantize" || len(n.Graphs) > 0 || tr == 0 && plainIntegers(n) {
+		if !quantised || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table" || len(n.Graphs) > 0 || tr == 0 && plainIntegers(n) {
 			nodes = append(nodes, n)
 			continue
 		}
 		if tr&op.QuantMoves != 0 {
+			if movesPlain(n) {
+				nodes = append(nodes, n)
+				continue
+			}
 			before := c.alignMoves(n)
 			if before != nil || movesAsIs(n) {
 				nodes = append(append(nodes, before...), n)
@@ -399,6 +432,16 @@ func plainIntegers(n *model.Node) bool {
 		return true
 	}
 	return len(n.Op) > 14 && n.Op[:14] == "com.microsoft."
+}
+
+// movesPlain reports whether a moving operator's outputs are plain integers of its inputs' type.
+func movesPlain(n *model.Node) bool {
+	for _, v := range n.Out {
+		if v != nil && (v.Quant != nil || n.In[0] == nil || v.DType != n.In[0].DType) {
+			return false
+		}
+	}
+	return true
 }
 
 // movesAsIs reports whether all data inputs and outputs of a moving operator share type and parameters.
