@@ -1,6 +1,8 @@
 package move
 
 import (
+	"math"
+
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -59,6 +61,9 @@ func position(c *op.Call, i, n int) (int, error) {
 	v, err := scalar(c, i)
 	if err != nil {
 		return 0, err
+	}
+	if !(math.Abs(v) <= 1<<30) {
+		return 0, c.Errorf("position %g is out of range", v)
 	}
 	p := int(v)
 	if p < 0 {

@@ -82,7 +82,7 @@ func prepareNMS(c *op.Call) (op.Run, error) {
 				slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(line[j], line[i]) })
 				var kept []int
 				for _, i := range order {
-					if len(kept) >= int(most) {
+					if float64(len(kept)) >= most { // most may be beyond int
 						break
 					}
 					if !slices.ContainsFunc(kept, func(j int) bool { return iou(corner[i], corner[j]) > overlap }) {
@@ -240,10 +240,11 @@ func inferMaxUnpool(c *op.Call) error {
 			c.Set(0, x.DType, nil)
 			return nil
 		}
-		if slices.Min(s) < 0 {
-			return c.Errorf("output shape %v is negative", s)
+		shape, err := extents(c, s)
+		if err != nil {
+			return err
 		}
-		c.Set(0, x.DType, tensor.Shape(s))
+		c.Set(0, x.DType, shape)
 		return nil
 	}
 	if !x.Shape.Known() {
