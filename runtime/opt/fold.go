@@ -157,6 +157,10 @@ func simplify(c *Context, g *model.Graph) error {
 			if same && in.Shape.Known() && in.Shape.Equal(out.Shape) {
 				changed[out] = in
 			} else if p := x.made(in, "Reshape", "Flatten", "Squeeze", "Unsqueeze"); p != nil && out.Shape.Known() && p.In[0].Quant.Equal(in.Quant) {
+				if same && p.In[0].DType == out.DType && p.In[0].Shape.Known() && p.In[0].Shape.Equal(out.Shape) {
+					changed[out] = p.In[0]
+					break
+				}
 				shape := make([]int64, len(out.Shape))
 				for i, d := range out.Shape {
 					shape[i] = int64(d)
