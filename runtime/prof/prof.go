@@ -22,7 +22,7 @@ type Step struct {
 	Output   string  `json:"output"` // type and shape
 	Calls    int     `json:"calls"`  // per inference, on average; 0 for fewer than one
 	MedianMS float64 `json:"median_ms"`
-	Share    float64 `json:"share"` // of the sum of all medians
+	Share    float64 `json:"share"` // of the sum of all medians times calls; 0 for control flow, whose time is that of the steps inside
 	MACs     int64   `json:"macs"`
 	GMACs    float64 `json:"gmac_per_s"`
 	Bytes    int     `json:"bytes"` // of inputs and outputs
@@ -59,7 +59,9 @@ type event struct {
 const maxEvents = 200_000
 
 // New makes an empty profile.
-func New() *Profile { return &Profile{index: map[*plan.Step]int{}, start: time.Now()} }
+func New() *Profile {
+	return &Profile{index: map[*plan.Step]int{}, start: time.Now(), trace: []event{}}
+}
 
 // Observe is an exec.Observer.
 func (p *Profile) Observe(s *plan.Step, in, out []*tensor.Tensor, took time.Duration) {
@@ -82,8 +84,18 @@ func (p *Profile) Observe(s *plan.Step, in, out []*tensor.Tensor, took time.Dura
 	}
 	p.steps[i].took = append(p.steps[i].took, took)
 	if len(p.trace) < maxEvents {
-		end := time.Since(p.start)
-		p.trace = append(p.trace, event{Name: s.Name, Cat: s.Op, Ph: "X", TS: us(end - took), Dur: us(took), PID: 1, TID: 1,
+		end := us(time.Since(p.start))
+		begin := end - us(took)
+		if s.Flow != plan.None {
+			// The steps inside were recorded before. Slices of one thread must nest, whatever the clock's readings add.
+			for _, e := range slices.Backward(p.trace) {
+				if e.TS+e.Dur <= begin {
+					break
+				}
+				begin = min(begin, e.TS)
+			}
+		}
+		p.trace = append(p.trace, event{Name: s.Name, Cat: s.Op, Ph: "X", TS: begin, Dur: end - begin, PID: 1, TID: 1,
 			Args: map[string]string{"output": p.steps[i].out}})
 	}
 }
@@ -113,8 +125,8 @@ func (p *Profile) Steps() []Step {
 			total += ms * float64(max(1, calls))
 		}
 	}
-	if total > 0 {
-		for i := range list {
+	for i := range list {
+		if total > 0 && p.steps[i].step.Flow == plan.None {
 			list[i].Share = list[i].MedianMS * float64(max(1, list[i].Calls)) / total
 		}
 	}
