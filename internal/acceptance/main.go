@@ -51,7 +51,15 @@ func main() {
 	skip := flag.String("skip", "", "regular expression of items to leave out; the report lists them as not measured")
 	fuzz := flag.Duration("fuzz", 10*time.Minute, "time per fuzz target")
 	fuzzers := flag.Int("fuzzers", runtime.NumCPU(), "fuzz targets at the same time")
+	hostileDir := flag.String("hostile", "", "only write the hostile files into this folder")
 	flag.Parse()
+	if *hostileDir != "" {
+		if err := writeHostile(*hostileDir); err != nil {
+			fmt.Fprintln(os.Stderr, "acceptance:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(*out, *only, *skip, *fuzz, *fuzzers); err != nil {
 		fmt.Fprintln(os.Stderr, "acceptance:", err)
 		os.Exit(1)
