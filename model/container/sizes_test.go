@@ -44,6 +44,9 @@ func load(t *testing.T, path string) *model.Graph {
 func TestSizes(t *testing.T) {
 	dir := filepath.Join(testdata.Dir(t), "models")
 	for _, c := range sizes {
+		if testing.Short() && c.file != "ppocr_v2_cls.onnx" {
+			continue // compressing takes long, and longest under the race detector
+		}
 		path := filepath.Join(dir, c.file)
 		st, err := os.Stat(path)
 		if err != nil {
