@@ -119,6 +119,14 @@ func (c *Call) Output(i int) *tensor.Tensor {
 	return nil
 }
 
+// Scratch is output i, or a buffer where nobody wants it, for operators that compute it on the way to others.
+func (c *Call) Scratch(i int, d tensor.DType, shape tensor.Shape) *tensor.Tensor {
+	if t := c.Output(i); t != nil {
+		return t
+	}
+	return tensor.New(d, shape)
+}
+
 // Need fails unless inputs 0 to n-1 are present.
 func (c *Call) Need(n int) error {
 	for i := range n {

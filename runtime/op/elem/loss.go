@@ -25,14 +25,16 @@ func inferLoss(c *op.Call) error {
 		return c.Errorf("reduction %q unknown", r)
 	}
 	c.Set(0, c.In[0].DType, s)
-	c.Set(1, c.In[0].DType, c.In[0].Shape)
+	if c.Op == "SoftmaxCrossEntropyLoss" {
+		c.Set(1, c.In[0].DType, c.In[0].Shape)
+	}
 	return nil
 }
 
 // prepareLoss is -w[t]·x[t] per position, where x are log probabilities (computed from scores for cross entropy).
 func prepareLoss(c *op.Call) (op.Run, error) {
 	x := c.In[0]
-	if len(x.Shape) < 2 || c.In[1].Len()*x.Shape[1] != x.Len() {
+	if len(x.Shape) < 2 || !c.In[1].Shape.Equal(append(tensor.Shape{x.Shape[0]}, x.Shape[2:]...)) {
 		return nil, c.Errorf("input %v and target %v do not fit", x, c.In[1])
 	}
 	get, err := reader(c, x)
@@ -43,9 +45,11 @@ func prepareLoss(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	put, err := writer(c, c.Out[0])
-	if err != nil {
-		return nil, err
+	put := func(int, float64) {}
+	if t := c.Output(0); t != nil {
+		if put, err = writer(c, t); err != nil {
+			return nil, err
+		}
 	}
 	weight := func(int) float64 { return 1 }
 	if w := c.Input(2); w != nil {

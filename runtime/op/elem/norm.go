@@ -37,7 +37,7 @@ func newVector[T float](c *op.Call, i int) (*vector[T], error) {
 	if !t.DType.IsFloat() {
 		return nil, c.Errorf("input %d has type %v, want a float", i, t.DType)
 	}
-	if double := T(0x1p-80)+1 != 1; double == (t.DType == tensor.F64) && t.DType.Bits() >= 16 {
+	if double := tensor.DTypeOf[T]() == tensor.F64; double == (t.DType == tensor.F64) && t.DType.Bits() >= 16 {
 		return &vector[T]{view: newView[T](t)}, nil
 	}
 	read, err := reader(c, t)
@@ -96,7 +96,7 @@ func batchNorm[T float](c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 	}
-	y := newView[T](c.Out[0])
+	y := newView[T](c.Scratch(0, c.In[0].DType, s))
 	eps := float64(c.Attrs.Float("epsilon", 1e-5))
 	training := c.Attrs.Bool("training_mode", false)
 	momentum := float64(c.Attrs.Float("momentum", .9))
@@ -189,7 +189,7 @@ func standardise[T float](y, x []T, eps T) (mean, inv T) {
 
 // normalise is the work of an operator that standardises runs of size elements; after finishes run r.
 func normalise[T float](c *op.Call, size int, begin func(), after func(r int, y []T, mean, inv T)) op.Run {
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c.In[0]), newView[T](c.Scratch(0, c.In[0].DType, c.In[0].Shape))
 	eps := T(c.Attrs.Float("epsilon", 1e-5))
 	var in, out []T
 	body := func(lo, hi int) {
@@ -458,7 +458,7 @@ func rmsNorm[T float](c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 	}
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c.In[0]), newView[T](c.Scratch(0, c.In[0].DType, c.In[0].Shape))
 	eps := T(c.Attrs.Float("epsilon", 1e-5))
 	var in, out []T
 	body := func(lo, hi int) {

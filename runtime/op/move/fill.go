@@ -21,7 +21,7 @@ func inferConstantOfShape(c *op.Call) error {
 	}
 	d := tensor.F32
 	if v := c.Attrs.Tensor("value"); v != nil {
-		if v.Len() != 1 {
+		if v.Len() != 1 || v.DType == tensor.Sequence {
 			return c.Errorf("value has %d elements, want 1", v.Len())
 		}
 		d = v.DType

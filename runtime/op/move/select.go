@@ -336,6 +336,9 @@ func prepareCompress(c *op.Call) (op.Run, error) {
 		if err != nil {
 			return err
 		}
+		if y.Len() == 0 {
+			return nil
+		}
 		cx, cy := cellsOf(x), cellsOf(y)
 		for o := range outer {
 			for k, i := range keep {
@@ -371,6 +374,9 @@ func prepareUnique(c *op.Call) (op.Run, error) {
 		s = tensor.Shape{x.Len()}
 	}
 	outer, n, inner := s[:axis].Len(), s[axis], s[axis+1:].Len()
+	if x.Len() == 0 && n > 1<<20 {
+		return nil, c.Errorf("%v: %w", x, tensor.ErrTooLarge)
+	}
 	var rank func(t *tensor.Tensor, i int) uint64
 	if x.DType != tensor.String {
 		var err error

@@ -116,6 +116,9 @@ func splitToSequence(c *op.Call) ([]*tensor.Tensor, error) {
 		return nil, err
 	}
 	n := x.Shape[axis]
+	if x.Len() == 0 && n > 1<<20 {
+		return nil, c.Errorf("parts of %v: %w", x, tensor.ErrTooLarge)
+	}
 	var parts []int
 	squeeze := false
 	switch {

@@ -16,8 +16,8 @@ func depthSpace(c *op.Call, s tensor.Shape) (n, ch, h, w, b int, nhwc bool, err 
 	if len(s) != 4 {
 		return 0, 0, 0, 0, 0, false, c.Errorf("input has rank %d, want 4", len(s))
 	}
-	if b = c.Attrs.Int("blocksize", 0); b < 1 {
-		return 0, 0, 0, 0, 0, false, c.Errorf("blocksize %d must be positive", b)
+	if b = c.Attrs.Int("blocksize", 0); b < 1 || b > 1<<12 {
+		return 0, 0, 0, 0, 0, false, c.Errorf("blocksize %d is out of range", b)
 	}
 	if nhwc = c.Attrs.Str("layout", "NCHW") == "NHWC"; nhwc {
 		return s[0], s[3], s[1], s[2], b, true, nil

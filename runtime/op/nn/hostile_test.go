@@ -33,7 +33,7 @@ func hostile(rng *rand.Rand, name string) *op.Call {
 		if t.DType == tensor.Bool {
 			clear(t.Data)
 		}
-		if t.DType.IsInt() && t.DType.Bits() <= 32 && rng.IntN(2) == 0 {
+		if narrowInt(t.DType) && rng.IntN(2) == 0 {
 			n := []int{1, 2, 3}[rng.IntN(3)]
 			quantised(rng, t, n, rng.IntN(4), rng.IntN(2) == 0)
 			if n == 1 {

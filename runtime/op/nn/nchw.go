@@ -108,6 +108,9 @@ func toChannelsFirst(dst, src *tensor.Tensor) {
 
 // turn transposes n matrices of rows×cols elements.
 func turn(dst, src []byte, n, rows, cols, size int) {
+	if len(dst) == 0 {
+		return
+	}
 	for b := range n {
 		base := b * rows * cols
 		for i := range rows {

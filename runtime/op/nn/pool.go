@@ -63,7 +63,7 @@ func inferPool(c *op.Call) error {
 	}
 	if x.Shape == nil {
 		c.Set(0, d, nil)
-		c.Set(1, tensor.I64, nil)
+		setIndices(c, nil)
 		return nil
 	}
 	w, err := poolWindow(c)
@@ -72,8 +72,14 @@ func inferPool(c *op.Call) error {
 	}
 	s := shapeOf(w.batch, w.channels, w.outSpatial(), w.nhwc)
 	c.Set(0, d, s)
-	c.Set(1, tensor.I64, s)
+	setIndices(c, s)
 	return nil
+}
+
+func setIndices(c *op.Call, s tensor.Shape) {
+	if c.Op == "MaxPool" {
+		c.Set(1, tensor.I64, s)
+	}
 }
 
 func nhwcPool(c *op.Call) (*window, error) {
@@ -121,11 +127,15 @@ func prepareMaxPool(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, y := c.In[0], c.Out[0]
+	x := c.In[0]
+	y := c.Scratch(0, x.DType, shapeOf(w.batch, w.channels, w.outSpatial(), true))
 	lo, hi := activation(c)
 	bounded := !math.IsInf(float64(lo), -1) || !math.IsInf(float64(hi), 1)
 	if x.Quant != nil && !x.Quant.PerTensor() {
 		return nil, c.Errorf("quantised pooling needs parameters per tensor")
+	}
+	if y.DType != x.DType {
+		return nil, c.Errorf("input of type %v and output of type %v", x.DType, y.DType)
 	}
 	if x.DType.IsInt() && bounded {
 		if y.Quant == nil {
@@ -367,7 +377,10 @@ func quantAverage(c *op.Call, w *window, div func(p int) int) (op.Run, error) {
 	if !x.Quant.PerTensor() || !y.Quant.PerTensor() {
 		return nil, c.Errorf("quantised pooling needs parameters per tensor")
 	}
-	if !y.DType.IsInt() || y.DType.Bits() > 32 {
+	if err := wantInts(c, x, y); err != nil {
+		return nil, err
+	}
+	if !narrowInt(y.DType) {
 		return nil, c.Errorf("output of type %v", y.DType)
 	}
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels

@@ -364,6 +364,12 @@ func poolCall(c *op.Call) *op.Call {
 }
 
 func prepareQLinearPool(c *op.Call) (op.Run, error) {
+	if err := wantParams(c, "X", c.In[1], c.Input(2), 1); err != nil {
+		return nil, err
+	}
+	if err := wantParams(c, "Y", c.In[3], c.Input(4), 1); err != nil {
+		return nil, err
+	}
 	from, to := constantParams(c.In[1], c.Input(2)), constantParams(c.In[3], c.Input(4))
 	if from == nil || to == nil {
 		return nil, c.Errorf("scales and zero points must be constant")

@@ -41,7 +41,7 @@ func channelOf(shape tensor.Shape, q *tensor.QParams) func(i int) int {
 // prepareQuantize rounds reals, or quantised values with other parameters, to the output's.
 func prepareQuantize(c *op.Call) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
-	if !y.DType.IsInt() || y.DType.Bits() > 32 {
+	if !narrowInt(y.DType) {
 		return nil, c.Errorf("output of type %v", y.DType)
 	}
 	q := y.Quant
@@ -77,7 +77,7 @@ func prepareQuantize(c *op.Call) (op.Run, error) {
 // prepareRequantize goes from one set of parameters to another.
 func prepareRequantize(c *op.Call) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
-	if !x.DType.IsInt() || x.DType.Bits() > 32 {
+	if !narrowInt(x.DType) {
 		return nil, c.Errorf("input of type %v", x.DType)
 	}
 	if err := fitQuant(c, x.Shape, x.Quant); err != nil {
@@ -186,7 +186,7 @@ func inferDequantize(c *op.Call) error {
 
 func prepareDequantize(c *op.Call) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
-	if !x.DType.IsInt() || x.DType.Bits() > 32 {
+	if !narrowInt(x.DType) {
 		return nil, c.Errorf("input of type %v", x.DType)
 	}
 	q := x.Quant
@@ -292,7 +292,7 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 	if p := c.Attrs.Int("precision", 0); p != 0 {
 		precision = onnxTypes[p]
 	}
-	if x.DType == tensor.F32 && s.DType == tensor.F32 && precision == tensor.F32 && s.Len() == 1 && y.DType.IsInt() && y.DType.Bits() <= 32 {
+	if x.DType == tensor.F32 && s.DType == tensor.F32 && precision == tensor.F32 && s.Len() == 1 && narrowInt(y.DType) {
 		if err := wantZeros(c, c.Input(2)); err != nil {
 			return nil, err
 		}
@@ -327,7 +327,7 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 			return nil
 		}, nil
 	}
-	if !y.DType.IsInt() || y.DType.Bits() > 32 {
+	if !narrowInt(y.DType) {
 		return nil, c.Errorf("output of type %v", y.DType)
 	}
 	if err := wantZeros(c, c.Input(2)); err != nil {

@@ -3,6 +3,7 @@ package nnx
 import (
 	"maps"
 	"math"
+	"slices"
 
 	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/internal/half"
@@ -133,6 +134,9 @@ func byType(c *op.Call, d tensor.DType, f32, f64 func(*op.Call) (op.Run, error))
 	return nil, c.Errorf("element type %v, want a float", d)
 }
 
+// dequantised lists the integers that widen reads.
+var dequantised = []tensor.DType{tensor.I8, tensor.U8, tensor.I16, tensor.I32, tensor.I64}
+
 // source reads an input as elements of type T, in each run anew unless the input is constant. Integers with Quant are
 // read as the reals that they stand for.
 type source[T float] struct {
@@ -155,7 +159,7 @@ func newSource[T float](c *op.Call, i, n int) (*source[T], error) {
 	case t.DType == tensor.DTypeOf[T]():
 		return s, nil
 	case t.DType == tensor.F16, t.DType == tensor.BF16, t.DType == tensor.F32, t.DType == tensor.F64:
-	case t.Quant != nil && t.DType.IsInt() && t.DType.Bits() >= 8:
+	case t.Quant != nil && slices.Contains(dequantised, t.DType):
 	default:
 		return nil, c.Errorf("input %d has type %v, want a float", i, t.DType)
 	}

@@ -448,14 +448,6 @@ func prepareMHA[T float](c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	total := m.past + m.kvLen
-	d, err := newDense[T](c, m.batch, m.heads, m.heads, m.qLen, total, m.dk, m.dv)
-	if err != nil {
-		return nil, err
-	}
-	d.causal = c.Attrs.Bool("unidirectional", false)
-	for b := range d.offset {
-		d.offset[b] = total - m.qLen
-	}
 	n, kn, vn := m.batch*m.qLen*m.heads*m.dk, m.batch*m.kvLen*m.heads*m.dk, m.batch*m.kvLen*m.heads*m.dv
 	sizes := map[int]int{0: n, 1: kn, 2: vn}
 	if m.kIn == 0 {
@@ -469,6 +461,14 @@ func prepareMHA[T float](c *op.Call) (op.Run, error) {
 		if src[i], err = newSource[T](c, i, sizes[i]); err != nil {
 			return nil, err
 		}
+	}
+	d, err := newDense[T](c, m.batch, m.heads, m.heads, m.qLen, total, m.dk, m.dv)
+	if err != nil {
+		return nil, err
+	}
+	d.causal = c.Attrs.Bool("unidirectional", false)
+	for b := range d.offset {
+		d.offset[b] = total - m.qLen
 	}
 	mask, err := d.keyMask(c, 4, m.past, filterOf[T](c))
 	if err != nil {

@@ -15,12 +15,15 @@ type gqaDims struct {
 	packed                             bool
 }
 
+// mostHeads bounds the attribute num_heads.
+const mostHeads = 1 << 20
+
 func gqaShape(c *op.Call) (*gqaDims, error) {
 	if err := need(c, 0, 5, 6); err != nil {
 		return nil, err
 	}
 	d := &gqaDims{heads: c.Attrs.Int("num_heads", 0), kvHeads: c.Attrs.Int("kv_num_heads", 0), packed: c.Input(1) == nil, total: -1}
-	if d.heads < 1 || d.kvHeads < 1 || d.heads%d.kvHeads != 0 {
+	if d.heads < 1 || d.kvHeads < 1 || d.heads > mostHeads || d.heads%d.kvHeads != 0 {
 		return nil, c.Errorf("%d heads of queries do not divide by %d heads of keys", d.heads, d.kvHeads)
 	}
 	q := c.In[0]
@@ -77,6 +80,9 @@ func prepareGQA[T float](c *op.Call) (op.Run, error) {
 	if d.total < 0 {
 		// The shapes do not depend on the total where nobody wants the caches.
 		d.total = d.past + d.steps
+	}
+	if d.total > d.past+d.steps {
+		return nil, c.Errorf("total_sequence_length %d for %d old and %d new tokens", d.total, d.past, d.steps)
 	}
 	room := max(d.past, d.total)
 	a, err := newDense[T](c, d.batch, d.heads, d.kvHeads, d.steps, room, d.size, d.size)

@@ -230,6 +230,7 @@ func prepareLiteBidi(c *op.Call) (op.Run, error) {
 	if merge {
 		fw.width = fw.out + bw.out
 		bw.width, bw.column = fw.width, fw.out
+		fw.y = newTarget[float32](c, 0, fw.steps*fw.batch*fw.width)
 		bw.y = fw.y
 	}
 	return func() error {
@@ -309,7 +310,6 @@ func newLiteLSTM(c *op.Call, at liteLSTMAt, y, h, cell int, reverse bool) (*lite
 		get(&l.bias[g], at.weights+liteBias+g, l.cells)
 		get(&l.norm[g], offset(at.norm, g), l.cells)
 		get(&l.auxW[g], offset(at.auxWeights, g), l.cells*l.auxIn)
-		l.gate[g] = make([]float32, l.cells)
 	}
 	for g := range 3 {
 		get(&l.peep[g], at.weights+litePeep+g, l.cells)
@@ -319,6 +319,9 @@ func newLiteLSTM(c *op.Call, at liteLSTMAt, y, h, cell int, reverse bool) (*lite
 	}
 	if l.proj.t == nil && l.out != l.cells {
 		return nil, c.Errorf("%d cells and %d outputs without a projection", l.cells, l.out)
+	}
+	for g := range l.gate {
+		l.gate[g] = make([]float32, l.cells)
 	}
 	l.y, l.h, l.cell = newTarget[float32](c, y, l.steps*l.batch*l.out), newTarget[float32](c, h, l.batch*l.out), newTarget[float32](c, cell, l.batch*l.cells)
 	l.hidden, l.zeros = make([]float32, l.cells), make([]float32, max(l.cells, l.out))

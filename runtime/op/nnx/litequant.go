@@ -176,6 +176,11 @@ func prepareIntegerLSTM(c *op.Call) (op.Run, error) {
 	if c.Input(16) == nil && l.out != l.cells {
 		return nil, c.Errorf("%d cells and %d outputs without a projection", l.cells, l.out)
 	}
+	for i, d := range []tensor.DType{tensor.I8, tensor.I8, tensor.I16} {
+		if t := c.Output(i); t != nil && t.DType != d {
+			return nil, c.Errorf("output %d has type %v, want %v", i, t.DType, d)
+		}
+	}
 	x, h, cell := c.In[0], c.In[18], c.In[19]
 	middle, zeros := c.Attrs.Floats("intermediate_scale"), c.Attrs.Ints("intermediate_zero")
 	normed := c.Input(21) != nil
@@ -440,6 +445,9 @@ func integerSVDF(c *op.Call, batch, in, filters, memory, rank int) (op.Run, erro
 	if y == nil || y.DType != tensor.I8 || y.Quant == nil || x.Quant == nil || feature.Quant == nil || time.Quant == nil || state.Quant == nil ||
 		feature.DType != tensor.I8 || bias != nil && bias.DType != tensor.I32 {
 		return nil, c.Errorf("types %v, %v, %v and %v do not make a quantised layer", feature, time, bias, y)
+	}
+	if t := c.Output(1); t != nil && t.DType != tensor.I16 {
+		return nil, c.Errorf("output 1 has type %v, want i16", t.DType)
 	}
 	relu := c.Attrs.Str("activation", "none") == "relu"
 	units := filters / rank

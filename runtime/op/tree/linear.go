@@ -100,10 +100,10 @@ func perRow(c *op.Call, z *tensor.Tensor, rows, cols, n int, f func(r int, x, y 
 // linearWidth is the number of scores of a linear classifier, -1 where unknown: one target for two classes gives both.
 func linearWidth(c *op.Call, l labels, cols int) int {
 	n := -1
-	if k := len(c.Attrs.Floats("intercepts")); k > 0 {
+	if k := len(reals(c, "intercepts")); k > 0 {
 		n = k
 	} else if cols > 0 {
-		n = len(c.Attrs.Floats("coefficients")) / cols
+		n = len(reals(c, "coefficients")) / cols
 	}
 	if n == 1 && l.len() == 2 {
 		n = 2
