@@ -19,7 +19,12 @@ const (
 type buffer struct {
 	data []byte
 	was  []byte // of inputs
+	mem  []byte // of outputs: everything between the guards, filled with sentinel before the call
+	at   int    // where data begin in mem
 }
+
+// sentinel fills what a kernel must not write to.
+const sentinel = 0xa5
 
 func (b *buffer) pointer() unsafe.Pointer {
 	if len(b.data) == 0 {
@@ -32,6 +37,16 @@ func (b *buffer) pointer() unsafe.Pointer {
 func (b *buffer) unchanged(t T, what string) {
 	if !bytes.Equal(b.data, b.was) {
 		t.Errorf("the kernel wrote to its input %s", what)
+	}
+}
+
+// outside fails if anything around an output was written to, where no guard page would tell.
+func (b *buffer) outside(t T) {
+	for i, v := range b.mem {
+		if v != sentinel && (i < b.at || i >= b.at+len(b.data)) {
+			t.Errorf("the kernel wrote to byte %d of its output's %d", i-b.at, len(b.data))
+			return
+		}
 	}
 }
 
@@ -53,6 +68,22 @@ func (s *space) make(n, elem int, at place) *buffer {
 		return &buffer{data: mem[64+elem : 64+elem+n : 64+elem+n]}
 	}
 	return &buffer{data: mem[:n:n]}
+}
+
+// output is make with sentinels in and around it.
+func (s *space) output(n, elem int, at place) *buffer {
+	b := s.make(n, elem, at)
+	b.mem = s.guarded[s.next-1].mem
+	for i := range b.mem {
+		b.mem[i] = sentinel
+	}
+	switch at {
+	case atEnd:
+		b.at = len(b.mem) - n
+	case shifted:
+		b.at = 64 + elem
+	}
+	return b
 }
 
 // input is make with contents.

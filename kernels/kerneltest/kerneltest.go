@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -75,7 +76,7 @@ type epilogue struct {
 
 const (
 	biasLevels  = 2
-	boundLevels = 3
+	boundLevels = 4 // none, two ranges, a single value
 )
 
 func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLevel, bound int, at place) *epilogue {
@@ -87,7 +88,7 @@ func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLev
 	}
 	if row.Out == row.Acc {
 		if bound > 0 {
-			e.lo, e.hi = [...]float32{0, -1}[bound-1], [...]float32{6, 0.5}[bound-1]
+			e.lo, e.hi = [...]float32{0, -1, 0.25}[bound-1], [...]float32{6, 0.5, 0.25}[bound-1]
 		}
 		return e
 	}
@@ -96,6 +97,9 @@ func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLev
 	e.zero = int32(lo + rng.Int64N(hi-lo+1))
 	if bound > 0 {
 		e.qlo, e.qhi = int32(lo)+int32(bound), int32(hi)-20
+	}
+	if bound == boundLevels-1 {
+		e.qhi = e.qlo
 	}
 	for range n {
 		// Powers of two make products that lie midway between integers, one half most of them.
@@ -225,12 +229,8 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	size := row.Out.Bits() / 8
 	ab := s.input(a.bytes, row.In.Bits()/8, place(c[6]))
 	bb := s.input(b.bytes, row.W.Bits()/8, place(c[7]))
-	cb := s.make(((rows-1)*stride+cols)*size, size, place(c[8]))
+	cb := s.output(((rows-1)*stride+cols)*size, size, place(c[8]))
 	e := newEpilogue(row, s, rng, cols, kind(c[4]), c[9], c[10], place(c[7]))
-	const sentinel = 0xa5
-	for i := range cb.data {
-		cb.data[i] = sentinel
-	}
 	args := spec.GemmArgs{A: ab.pointer(), B: bb.pointer(), C: cb.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(),
 		K: k, Rows: rows, Cols: cols, CStride: stride, Lo: e.lo, Hi: e.hi, Zero: e.zero, QLo: e.qlo, QHi: e.qhi}
 	was := args
@@ -268,6 +268,7 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	ab.unchanged(t, "A")
 	bb.unchanged(t, "B")
+	cb.outside(t)
 	e.unchanged(t)
 }
 
@@ -279,9 +280,18 @@ func (e *epilogue) unchanged(t T) {
 // tapCounts are the numbers of taps of a depthwise kernel.
 var tapCounts = []int{0, 1, 2, 3, 9, 25}
 
-// The factors of a depthwise convolution: channels, taps, skipped taps, elements, places of inputs, weights, output, bias, bounds.
+// Which rows the taps of a depthwise convolution read.
+const (
+	ownRow      = iota
+	someSkipped // some taps are skipped
+	allSkipped
+	sharedRows // several taps read the same row, as where a row of zeros stands for padding
+	numTapKinds
+)
+
+// The factors of a depthwise convolution: channels, taps, which rows the taps read, elements, places of inputs, weights, output, bias, bounds.
 func depthwiseLevels(row *spec.Row) []int {
-	return []int{2*row.NR + 4, len(tapCounts), 3, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
+	return []int{2*row.NR + 4, len(tapCounts), int(numTapKinds), int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
 }
 
 func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
@@ -294,20 +304,29 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	size, in := row.Out.Bits()/8, row.In.Bits()/8
 	xb := s.input(x.bytes, in, place(c[5]))
 	wb := s.input(w.bytes, row.W.Bits()/8, place(c[6]))
-	ob := s.make(channels*size, size, place(c[7]))
+	ob := s.output(channels*size, size, place(c[7]))
 	e := newEpilogue(row, s, rng, channels, kind(c[3]), c[8], c[9], place(c[6]))
-	ptrs := make([]unsafe.Pointer, taps)
+	ptrs, from := make([]unsafe.Pointer, taps), make([]int, taps)
 	for i := range ptrs {
-		if channels > 0 && (c[2] == 0 || c[2] == 1 && rng.IntN(2) == 0) { // else skipped
-			ptrs[i] = unsafe.Pointer(&xb.data[i*channels*in])
+		from[i] = i
+		if c[2] == sharedRows {
+			from[i] = rng.IntN(i + 1)
+		}
+		if channels > 0 && c[2] != allSkipped && (c[2] != someSkipped || rng.IntN(2) == 0) {
+			ptrs[i] = unsafe.Pointer(&xb.data[from[i]*channels*in])
 		}
 	}
+	wasPtrs := slices.Clone(ptrs)
 	args := spec.DepthwiseArgs{W: wb.pointer(), Out: ob.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(), Taps: taps, Channels: channels,
 		Lo: e.lo, Hi: e.hi, Zero: e.zero, QLo: e.qlo, QHi: e.qhi}
 	if taps > 0 {
 		args.In = unsafe.Pointer(&ptrs[0])
 	}
+	was := args
 	row.Func.(func(*spec.DepthwiseArgs))(&args)
+	if args != was || !slices.Equal(ptrs, wasPtrs) {
+		t.Errorf("%s: the kernel changed its arguments", row.Name)
+	}
 	for ch := range channels {
 		f, n := float32(0), int64(0)
 		if row.In.IsFloat() {
@@ -319,9 +338,9 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			switch {
 			case p == nil:
 			case row.In.IsFloat():
-				f = fmath.FMA(x.f[i*channels+ch], w.f[i*channels+ch], f)
+				f = fmath.FMA(x.f[from[i]*channels+ch], w.f[i*channels+ch], f)
 			default:
-				n += x.i[i*channels+ch] * w.i[i*channels+ch]
+				n += x.i[from[i]*channels+ch] * w.i[i*channels+ch]
 			}
 		}
 		if row.In.IsFloat() {
@@ -332,6 +351,7 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		compare(t, row, unsafe.Pointer(&ob.data[ch*size]), fmt.Sprintf("Out[%d] of %d, %d taps", ch, channels, taps), f, n)
 	}
 	xb.unchanged(t, "In")
+	ob.outside(t)
 	wb.unchanged(t, "W")
 	e.unchanged(t)
 }

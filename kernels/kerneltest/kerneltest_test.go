@@ -160,6 +160,12 @@ func TestFindsFaults(t *testing.T) {
 				*(*float32)(a.A) += 3
 			}
 		}),
+		"writes before its output": gemm(f32, func(inner func(*spec.GemmArgs), a *spec.GemmArgs) {
+			inner(a)
+			if uintptr(a.C)%64 == 4 { // where memory is mapped there
+				*(*float32)(unsafe.Add(a.C, -4)) = 1
+			}
+		}),
 		"rounds half up": gemm(quant, func(inner func(*spec.GemmArgs), a *spec.GemmArgs) {
 			inner(a)
 			if a.Rows == 1 && a.K == 0 && a.Bias != nil {
@@ -183,6 +189,18 @@ func TestFindsFaults(t *testing.T) {
 		inner(&b)
 	}
 	faults["drops the tail"] = d
+	e := *deep
+	e.Func = func(a *spec.DepthwiseArgs) {
+		// Takes rows that lie apart for granted.
+		taps := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
+		for i := 1; i < len(taps); i++ {
+			if taps[i] != nil && taps[i] == taps[i-1] {
+				return
+			}
+		}
+		inner(a)
+	}
+	faults["leaves shared rows out"] = e
 	for name, row := range faults {
 		var r recorder
 		Run(&r, &row, Options{Seed: 1, Rounds: 100})
