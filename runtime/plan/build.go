@@ -23,7 +23,8 @@ type Options struct {
 
 // Build lowers g.
 func Build(g *model.Graph, o Options) (*Plan, error) {
-	b := &builder{opts: o, plan: &Plan{}, slots: map[*model.Value]int{}}
+	b := &builder{opts: o, plan: &Plan{}, slots: map[*model.Value]int{}, limit: 1 << 14}
+	g.Walk(func(*model.Graph, *model.Node) { b.limit += 64 })
 	if len(o.Shapes) != len(g.Inputs) {
 		return nil, fmt.Errorf("%d shapes given for %d inputs", len(o.Shapes), len(g.Inputs))
 	}
@@ -64,6 +65,9 @@ type builder struct {
 	plan  *Plan
 	slots map[*model.Value]int
 	made  int // bytes of constants made while planning
+	// lowered counts nodes, again for each round in which a loop's shapes settle. Each level of loops within loops may
+	// multiply them, so there is a limit, in proportion to the graph.
+	lowered, limit int
 }
 
 func (b *builder) add(v *model.Value, s Slot) int {
@@ -126,6 +130,9 @@ func (b *builder) steps(g *model.Graph) ([]Step, error) {
 
 // node lowers n. It returns no step where the outputs are known, and appends the steps of an inlined branch itself.
 func (b *builder) node(n *model.Node, steps *[]Step) (*Step, error) {
+	if b.lowered++; b.lowered > b.limit {
+		return nil, fmt.Errorf("%s (%s): the shapes of the loops around do not settle in %d steps: %w", n.Name, n.Op, b.limit, tensor.ErrTooLarge)
+	}
 	s := &Step{Name: n.Name, Op: n.Op, Attrs: n.Attrs, Num: n.Num}
 	for _, v := range n.In {
 		i, err := b.use(v)

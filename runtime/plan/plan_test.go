@@ -199,3 +199,24 @@ func TestBadPlans(t *testing.T) {
 		})
 	}
 }
+
+// Loops within loops, each of which needs two rounds until its shapes settle, come to an end all the same.
+func TestNestedLoopsSettle(t *testing.T) {
+	text := func(depth int) string {
+		var open, shut string
+		for i := range depth {
+			in := strings.Repeat(" ", 2*i+2)
+			open += fmt.Sprintf("%sy%d = Loop(n, _, f32[1]{1}) {body=graph (i%d: i64[], k%d: bool[], v%d: f32) -> (k%d, w%d) {\n", in, i, i, i, i, i, i)
+			tail := fmt.Sprintf("v%d", i)
+			if i+1 < depth {
+				tail = fmt.Sprintf("y%d", i+1)
+			}
+			shut = fmt.Sprintf("%s  w%d = Concat(v%d, %s) {axis=0}\n%s}}\n", in, i, i, tail, in) + shut
+		}
+		return "graph main(n: i64[]) -> (y0) {\n" + open + shut + "}"
+	}
+	build(t, text(4), tensor.Shape{})
+	if _, err := plan.Build(parse(t, text(31)), plan.Options{Ops: ops.Lookup, Shapes: []tensor.Shape{{}}}); !errors.Is(err, tensor.ErrTooLarge) {
+		t.Errorf("got %v", err)
+	}
+}
