@@ -66,6 +66,7 @@ var layers = []struct {
 	{"internal/golden", 12, false},
 	{"internal/demo", 16, false},
 	{"internal/acceptance", 17, false},
+	{"internal/docs", 17, false},
 	{"cmd", 18, true},
 }
 
