@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -43,6 +44,9 @@ func (m *modelFlags) read(path string) (*runtime.Source, error) {
 	limit, err := parseSize(m.maxMemory)
 	if err != nil {
 		return nil, usagef("--max-memory: %w", err)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory, not a model", path)
 	}
 	return runtime.Read(path, runtime.ReadOptions{Precision: m.precision, AllowUnsigned: m.allowUnsigned, Keys: m.keys,
 		KeyDir: knob.Keys.Value(), MaxMemory: limit})
