@@ -347,6 +347,24 @@ func TestPassesOnTrickyGraphs(t *testing.T) {
   f = QuantizeLinear(h, f32[]{0.1}, i8[]{-3})
   z = DequantizeLinear(f, f32[]{0.1}, i8[]{-3})
 }`, tol: .02},
+		{name: "from unsigned to signed integers", text: `graph main(x: f32[1,2,2,2]) -> (a, b, c, d) {
+  q = QuantizeLinear(x, f32[]{0.05}, u8[]{128})
+  f = DequantizeLinear(q, f32[]{0.05}, u8[]{128})
+  n = Neg(f)
+  o = QuantizeLinear(n, f32[]{0.06}, i8[]{3})
+  a = DequantizeLinear(o, f32[]{0.06}, i8[]{3})
+  g = Conv(f, f32[2,2,1,1]{1, -2, 0.5, 1})
+  w = DequantizeLinear(i8[2,2,1,1]{10, -20, 5, 10}, f32[]{0.1})
+  h = Conv(f, w)
+  i = QuantizeLinear(h, f32[]{0.1}, i8[]{3})
+  b = DequantizeLinear(i, f32[]{0.1}, i8[]{3})
+  j = Add(f, f)
+  k = QuantizeLinear(j, f32[]{0.1}, i8[]{3})
+  c = DequantizeLinear(k, f32[]{0.1}, i8[]{3})
+  l = GlobalAveragePool(f)
+  m = QuantizeLinear(l, f32[]{0.1}, i8[]{3})
+  d = DequantizeLinear(m, f32[]{0.1}, i8[]{3})
+}`, tol: .11}, // one step
 		{name: "scales whose product vanishes", text: `graph main(x: f32[1,1,2,2]) -> (y) {
   q = QuantizeLinear(x, f32[]{1e-30}, i8[]{0})
   d = DequantizeLinear(q, f32[]{1e-30}, i8[]{0})

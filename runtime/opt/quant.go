@@ -231,7 +231,7 @@ func fuseQuant(c *Context, g *model.Graph) error {
 			}
 		}
 		if tr&op.Pointwise != 0 && tr&op.QuantKernel == 0 && ok {
-			ok = ins[0].DType.Bits() == 8 && out.DType.Bits() == 8
+			ok = ins[0].DType.Bits() == 8 && ins[0].DType == out.DType
 		}
 		if !ok || out.DType.Bits() > 16 {
 			continue
