@@ -50,6 +50,9 @@ const (
 	// ShapeOnly: the outputs depend on the inputs' types and shapes, never on their data, so that they are known as
 	// soon as the shapes are.
 	ShapeOnly
+	// PlainIntegers: reads quantised inputs as the integers that they are (what these stand for comes, if at all, from
+	// other inputs); its outputs are never quantised.
+	PlainIntegers
 	// Sequences: takes sequences. All other operators are never given one.
 	Sequences
 )
@@ -262,7 +265,11 @@ func PrepareOf(o Op, c *Call) (run Run, err error) {
 		empty = empty && (t == nil || t.Shape.Known() && t.DType != tensor.Sequence && t.Len() == 0)
 	}
 	if o.Traits&(QuantKernel|QuantMoves) == 0 {
-		for _, t := range slices.Concat(c.In, c.Out) {
+		given := c.Out
+		if o.Traits&PlainIntegers == 0 {
+			given = slices.Concat(c.In, c.Out)
+		}
+		for _, t := range given {
 			if t != nil && t.Quant != nil {
 				return nil, c.Errorf("quantised values unsupported: %v", t)
 			}

@@ -144,7 +144,7 @@ func (l *lifter) label(v *model.Value, q *model.QParams) bool {
 			if p := quantParams(r, v); p == nil || !p.Equal(q) {
 				return false
 			}
-		case r.Op == "Dequantize", plainIntegers(r):
+		case r.Op == "Dequantize", l.c.traits(r)&op.PlainIntegers != 0:
 		case l.c.traits(r)&op.QuantMoves == 0, fills[r.Op] && q.Zero != nil:
 			return false
 		}
@@ -367,7 +367,7 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 				quantised = quantised || v != nil && v.Quant != nil
 			}
 		}
-		if !quantised || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table" || len(n.Graphs) > 0 || tr == 0 && plainIntegers(n) {
+		if !quantised || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table" || len(n.Graphs) > 0 || tr&op.PlainIntegers != 0 {
 			nodes = append(nodes, n)
 			continue
 		}
@@ -394,10 +394,6 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 				continue
 			}
 		}
-		if plainIntegers(n) {
-			nodes = append(nodes, n)
-			continue
-		}
 		for i, v := range n.In {
 			if v == nil || v.Quant == nil {
 				continue
@@ -422,16 +418,6 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 	}
 	g.Nodes = nodes
 	return nil
-}
-
-// plainIntegers reports whether the node reads quantised values as the integers that they are, as ONNX's own operators
-// with scales among their inputs do.
-func plainIntegers(n *model.Node) bool {
-	switch n.Op {
-	case "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DequantizeLinear", "Shape", "Size", "Cast":
-		return true
-	}
-	return len(n.Op) > 14 && n.Op[:14] == "com.microsoft."
 }
 
 // movesPlain reports whether a moving operator's outputs are plain integers of its inputs' type.

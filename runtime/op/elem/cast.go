@@ -12,8 +12,8 @@ import (
 )
 
 var castOps = map[string]op.Op{
-	"Cast":     {Infer: inferCast, Prepare: prepareCast},
-	"CastLike": {Infer: inferCast, Prepare: prepareCast},
+	"Cast":     {Infer: inferCast, Prepare: prepareCast, Traits: op.PlainIntegers},
+	"CastLike": {Infer: inferCast, Prepare: prepareCast, Traits: op.PlainIntegers},
 	"BitCast":  {Infer: inferBitCast, Prepare: prepareBitCast},
 }
 

@@ -8,9 +8,9 @@ import (
 
 // integerOps are products of com.microsoft on integers.
 var integerOps = map[string]op.Op{
-	"com.microsoft.DynamicQuantizeMatMul": {Infer: inferDynamicMatMul, Prepare: prepareDynamicMatMul},
-	"com.microsoft.MatMulIntegerToFloat":  {Infer: inferIntegerToFloat, Prepare: prepareIntegerToFloat},
-	"com.microsoft.QGemm":                 {Infer: inferQGemm, Prepare: prepareQGemm},
+	"com.microsoft.DynamicQuantizeMatMul": {Infer: inferDynamicMatMul, Prepare: prepareDynamicMatMul, Traits: op.PlainIntegers},
+	"com.microsoft.MatMulIntegerToFloat":  {Infer: inferIntegerToFloat, Prepare: prepareIntegerToFloat, Traits: op.PlainIntegers},
+	"com.microsoft.QGemm":                 {Infer: inferQGemm, Prepare: prepareQGemm, Traits: op.PlainIntegers},
 }
 
 // The inputs are A, B, B's scale and zero point, bias.

@@ -10,8 +10,8 @@ import (
 
 var convOps = map[string]op.Op{
 	"Conv":                    {Infer: inferConv, Prepare: anyLayout(prepareConv, 0, 1), Traits: op.QuantKernel},
-	"ConvInteger":             {Infer: inferConvInteger, Prepare: anyLayout(prepareConvInteger, 0, 1)},
-	"QLinearConv":             {Infer: inferQLinearConv, Prepare: anyLayout(prepareQLinearConv, 0, 3)},
+	"ConvInteger":             {Infer: inferConvInteger, Prepare: anyLayout(prepareConvInteger, 0, 1), Traits: op.PlainIntegers},
+	"QLinearConv":             {Infer: inferQLinearConv, Prepare: anyLayout(prepareQLinearConv, 0, 3), Traits: op.PlainIntegers},
 	"ConvTranspose":           {Infer: inferConvTranspose, Prepare: anyLayout(prepareConvTranspose, 0, 1), Traits: op.QuantKernel},
 	"com.microsoft.FusedConv": {Infer: inferConv, Prepare: anyLayout(prepareFusedConv, 0, 1, 3)},
 }

@@ -13,8 +13,8 @@ import (
 var matmulOps = map[string]op.Op{
 	"MatMul":        {Infer: inferMatMul, Prepare: prepareMatMul, Traits: op.QuantKernel},
 	"Gemm":          {Infer: inferGemm, Prepare: prepareGemm, Traits: op.QuantKernel},
-	"MatMulInteger": {Infer: inferMatMulInteger, Prepare: prepareMatMulInteger},
-	"QLinearMatMul": {Infer: inferQLinearMatMul, Prepare: prepareQLinearMatMul},
+	"MatMulInteger": {Infer: inferMatMulInteger, Prepare: prepareMatMulInteger, Traits: op.PlainIntegers},
+	"QLinearMatMul": {Infer: inferQLinearMatMul, Prepare: prepareQLinearMatMul, Traits: op.PlainIntegers},
 }
 
 // matrices describes batched products: y[b] = a[b]·w[b], M×K times K×N, with operands broadcast over b.

@@ -11,7 +11,7 @@ import (
 // The inputs of com.microsoft.MatMulNBits: A, B (u8 [N, blocks, block_size*bits/8], low bits first), scales [N, blocks], zero_points
 // (packed like B's elements, each row from a new byte; or of the scales' type), g_idx, bias.
 var nbitsOps = map[string]op.Op{
-	"com.microsoft.MatMulNBits": {Infer: inferNBits, Prepare: prepareNBits},
+	"com.microsoft.MatMulNBits": {Infer: inferNBits, Prepare: prepareNBits, Traits: op.PlainIntegers},
 }
 
 func inferNBits(c *op.Call) error {

@@ -12,14 +12,14 @@ import (
 // qlinearOps are the operators of com.microsoft that take and give integers with scale and zero point as inputs. They are
 // defined on the reals, in float32 steps, rounded half to even to the output.
 var qlinearOps = map[string]op.Op{
-	"com.microsoft.QLinearAdd":               {Infer: inferQLinearBinary, Prepare: prepareQLinearBinary},
-	"com.microsoft.QLinearMul":               {Infer: inferQLinearBinary, Prepare: prepareQLinearBinary},
-	"com.microsoft.QLinearSigmoid":           {Infer: inferQLinearUnary, Prepare: prepareQLinearUnary},
-	"com.microsoft.QLinearLeakyRelu":         {Infer: inferQLinearUnary, Prepare: prepareQLinearUnary},
-	"com.microsoft.QLinearConcat":            {Infer: inferQLinearConcat, Prepare: prepareQLinearConcat},
-	"com.microsoft.QLinearSoftmax":           {Infer: inferQLinearUnary, Prepare: prepareQLinearSoftmax},
-	"com.microsoft.QLinearAveragePool":       {Infer: inferQLinearPool, Prepare: prepareQLinearPool},
-	"com.microsoft.QLinearGlobalAveragePool": {Infer: inferQLinearPool, Prepare: prepareQLinearPool},
+	"com.microsoft.QLinearAdd":               {Infer: inferQLinearBinary, Prepare: prepareQLinearBinary, Traits: op.PlainIntegers},
+	"com.microsoft.QLinearMul":               {Infer: inferQLinearBinary, Prepare: prepareQLinearBinary, Traits: op.PlainIntegers},
+	"com.microsoft.QLinearSigmoid":           {Infer: inferQLinearUnary, Prepare: prepareQLinearUnary, Traits: op.PlainIntegers},
+	"com.microsoft.QLinearLeakyRelu":         {Infer: inferQLinearUnary, Prepare: prepareQLinearUnary, Traits: op.PlainIntegers},
+	"com.microsoft.QLinearConcat":            {Infer: inferQLinearConcat, Prepare: prepareQLinearConcat, Traits: op.PlainIntegers},
+	"com.microsoft.QLinearSoftmax":           {Infer: inferQLinearUnary, Prepare: prepareQLinearSoftmax, Traits: op.PlainIntegers},
+	"com.microsoft.QLinearAveragePool":       {Infer: inferQLinearPool, Prepare: prepareQLinearPool, Traits: op.PlainIntegers},
+	"com.microsoft.QLinearGlobalAveragePool": {Infer: inferQLinearPool, Prepare: prepareQLinearPool, Traits: op.PlainIntegers},
 }
 
 // param is a scale and zero point that are inputs, per tensor.

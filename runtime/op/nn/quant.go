@@ -12,7 +12,7 @@ var quantOps = map[string]op.Op{
 	"Quantize":              {Infer: inferQuantize, Prepare: prepareQuantize, Traits: op.QuantKernel},
 	"Dequantize":            {Infer: inferDequantize, Prepare: prepareDequantize, Traits: op.QuantKernel},
 	"QuantizeLinear":        {Infer: inferQuantizeLinear, Prepare: prepareQuantizeLinear},
-	"DequantizeLinear":      {Infer: inferDequantizeLinear, Prepare: prepareDequantizeLinear},
+	"DequantizeLinear":      {Infer: inferDequantizeLinear, Prepare: prepareDequantizeLinear, Traits: op.PlainIntegers},
 	"DynamicQuantizeLinear": {Infer: inferDynamicQuantizeLinear, Prepare: prepareDynamicQuantizeLinear},
 }
 

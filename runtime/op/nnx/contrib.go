@@ -9,11 +9,11 @@ import (
 // they stand for; its inputs are not quantised.
 var contribOps = map[string]op.Op{
 	"com.microsoft.Attention":               {Infer: inferMSAttention, Prepare: byFirst(prepareMSAttention[float32], prepareMSAttention[float64])},
-	"com.microsoft.QAttention":              {Infer: inferMSAttention, Prepare: prepareMSAttention[float32]},
+	"com.microsoft.QAttention":              {Infer: inferMSAttention, Prepare: prepareMSAttention[float32], Traits: op.PlainIntegers},
 	"com.microsoft.MultiHeadAttention":      {Infer: inferMHA, Prepare: byFirst(prepareMHA[float32], prepareMHA[float64])},
 	"com.microsoft.GroupQueryAttention":     {Infer: inferGQA, Prepare: byFirst(prepareGQA[float32], prepareGQA[float64])},
 	"com.microsoft.EmbedLayerNormalization": {Infer: inferEmbed, Prepare: prepareEmbed},
-	"com.microsoft.DynamicQuantizeLSTM":     {Infer: inferQuantLSTM, Prepare: prepareQuantLSTM},
+	"com.microsoft.DynamicQuantizeLSTM":     {Infer: inferQuantLSTM, Prepare: prepareQuantLSTM, Traits: op.PlainIntegers},
 }
 
 func byFirst(f32, f64 func(*op.Call) (op.Run, error)) func(*op.Call) (op.Run, error) {
