@@ -79,6 +79,9 @@ var upgrades = map[string][]change{
 	"Xor":                {{7, oldBroadcast}},
 
 	"ai.onnx.ml.LabelEncoder": {{2, labelEncoder1}},
+
+	"com.microsoft.DequantizeLinear": {{always, renameOp("DequantizeLinear")}},
+	"com.microsoft.QuantizeLinear":   {{always, renameOp("QuantizeLinear")}},
 }
 
 // up is one node on its way to the newest opset.

@@ -203,6 +203,9 @@ func TestUpgrades(t *testing.T) {
 			t/ScatterElements = ScatterElements(t/ConstantOfShape, t/Reshape, t/Reshape_1)
 			y = Tile(x, t/ScatterElements)`},
 		{"newer than the newest", NewestOpset + 5, []pb{x, node("y = Relu(x)")}, `y = Relu(x)`},
+		{"quantisation below opset 21", 13, []pb{x, input("s", tensor.F32), input("z", tensor.U16),
+			node("q = com.microsoft.QuantizeLinear(x, s, z)", attr("axis", 0)), node("y = com.microsoft.DequantizeLinear(q, s, z)")},
+			"q = QuantizeLinear(x, s, z) axis=0\ny = DequantizeLinear(q, s, z)"},
 		{"another domain", 9, []pb{x, node("y = com.microsoft.Squeeze(x)", attr("axes", []int64{0}))}, `y = com.microsoft.Squeeze(x) axes=[0]`},
 		{"the default domain by name", 11, []pb{x, node("y = ai.onnx.Squeeze(x)", attr("axes", []int64{0}))}, `y = Squeeze(x, i64[1][0])`},
 		{"label encoder", 9, []pb{input("x", tensor.String, 1), node("y = ai.onnx.ml.LabelEncoder(x)", attr("classes_strings", []string{"a", "b"}), attr("default_int64", -1))},

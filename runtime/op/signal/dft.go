@@ -270,12 +270,16 @@ func inferSTFT(c *op.Call) error {
 	s := tensor.Shape{-1, -1, -1, 2}
 	_, onesided := direction(c)
 	if x.Shape != nil {
-		if len(x.Shape) != 3 {
-			return c.Errorf("signal has rank %d, want 3", len(x.Shape))
-		}
-		n, err := parts(c, x.Shape)
-		if err != nil {
-			return err
+		n := 1 // [batch,length] is real
+		switch len(x.Shape) {
+		case 2:
+		case 3:
+			var err error
+			if n, err = parts(c, x.Shape); err != nil {
+				return err
+			}
+		default:
+			return c.Errorf("signal has rank %d, want 2 or 3", len(x.Shape))
 		}
 		if onesided && n == 2 {
 			return c.Errorf("onesided transform of signal %v", x.Shape)
@@ -310,7 +314,7 @@ func prepareSTFT(c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("BUG: frames are unknown")
 	}
 	x, y := c.In[0].Shape, c.Out[0].Shape
-	t := &transforms{c: c, fft: newFFT(length), inParts: x[2], outParts: 2, from: length, to: y[2], step: 1}
+	t := &transforms{c: c, fft: newFFT(length), inParts: x[2:].Len(), outParts: 2, from: length, to: y[2], step: 1}
 	t.places = func(k int) (int, int) {
 		return k/y[1]*x[1] + k%y[1]*step, k * y[2]
 	}

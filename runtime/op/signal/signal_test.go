@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"bytes"
 	"math"
 	"math/cmplx"
 	"strings"
@@ -67,6 +68,31 @@ func TestTransformMatchesItsDefinition(t *testing.T) {
 	}
 }
 
+// A signal [batch,length] is one of [batch,length,1].
+func TestFlatSignal(t *testing.T) {
+	x := tensor.New(tensor.F32, tensor.Shape{2, 40})
+	for i := range tensor.Of[float32](x) {
+		tensor.Of[float32](x)[i] = float32(i*i%17) - 8
+	}
+	deep := *x
+	deep.Shape = tensor.Shape{2, 40, 1}
+	window := tensor.From([]float32{.1, .5, .8, 1, 1, .8, .5, .1})
+	for _, onesided := range []int64{0, 1} {
+		var y [2]*tensor.Tensor
+		for i, v := range []*tensor.Tensor{x, &deep} {
+			c := &op.Call{Name: "n", Op: "STFT", Attrs: attr.Attrs{"onesided": onesided}, In: []*tensor.Tensor{v, tensor.Scalar(int64(3)), window},
+				Out: []*tensor.Tensor{{}}}
+			if err := op.Eval(Ops["STFT"], c, 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			y[i] = c.Out[0]
+		}
+		if !y[0].Shape.Equal(y[1].Shape) || !bytes.Equal(y[0].Data, y[1].Data) {
+			t.Errorf("onesided=%d: %v differs from %v", onesided, y[0], y[1])
+		}
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	i64 := func(v int64) *tensor.Tensor { return tensor.Scalar(v) }
 	x := tensor.New(tensor.F32, tensor.Shape{2, 8, 1})
@@ -90,6 +116,7 @@ func TestBadInput(t *testing.T) {
 		{"DFT", nil, []*tensor.Tensor{tensor.New(tensor.F32, tensor.Shape{2, 0, 1})}, "length 0"},
 		{"DFT", nil, nil, "missing"},
 		{"STFT", nil, []*tensor.Tensor{x, i64(0)}, "frame_step 0"},
+		{"STFT", nil, []*tensor.Tensor{tensor.New(tensor.F32, tensor.Shape{8}), i64(2)}, "rank 1"},
 		{"STFT", one, []*tensor.Tensor{z, i64(2), nil, i64(4)}, "onesided"},
 		{"STFT", nil, []*tensor.Tensor{x, i64(2), nil, i64(9)}, "frames of 9"},
 		{"STFT", nil, []*tensor.Tensor{x, i64(2), tensor.New(tensor.F32, tensor.Shape{3}), i64(4)}, "window [3]"},
