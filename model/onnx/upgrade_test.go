@@ -226,7 +226,8 @@ func TestUpgrades(t *testing.T) {
 				fields = append(fields, output("z", tensor.Bool))
 			}
 			ml := bytesField(8, cat(text(1, "ai.onnx.ml"), integerField(2, 1)))
-			wantLines(t, mustImport(t, modelOf(c.opset, graphOf(fields...), ml)), c.want)
+			ms := bytesField(8, cat(text(1, "com.microsoft"), integerField(2, 1)))
+			wantLines(t, mustImport(t, modelOf(c.opset, graphOf(fields...), ml, ms)), c.want)
 		})
 	}
 }
