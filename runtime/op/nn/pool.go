@@ -155,6 +155,8 @@ func prepareMaxPool(c *op.Call) (op.Run, error) {
 		return boundedPool(maxPool[uint8](c, w, x, y), y, bounded, uint8(lo), uint8(hi)), nil
 	case tensor.I16:
 		return boundedPool(maxPool[int16](c, w, x, y), y, bounded, int16(lo), int16(hi)), nil
+	case tensor.U16:
+		return boundedPool(maxPool[uint16](c, w, x, y), y, bounded, uint16(lo), uint16(hi)), nil
 	case tensor.F16, tensor.BF16:
 		fx, fy := newFloats(x), newFloats(y)
 		a := &tensor.Tensor{DType: tensor.F32, Shape: x.Shape, Data: tensor.Bytes(fx.buf)}
@@ -173,7 +175,7 @@ func prepareMaxPool(c *op.Call) (op.Run, error) {
 }
 
 // boundedPool applies the fused activation.
-func boundedPool[T float32 | float64 | int8 | uint8 | int16](run op.Run, y *tensor.Tensor, bounded bool, lo, hi T) op.Run {
+func boundedPool[T float32 | float64 | int8 | uint8 | int16 | uint16](run op.Run, y *tensor.Tensor, bounded bool, lo, hi T) op.Run {
 	if !bounded {
 		return run
 	}
@@ -193,7 +195,7 @@ func boundedPool[T float32 | float64 | int8 | uint8 | int16](run op.Run, y *tens
 	}
 }
 
-func maxPool[T float32 | float64 | int8 | uint8 | int16](c *op.Call, w *window, x, y *tensor.Tensor) op.Run {
+func maxPool[T float32 | float64 | int8 | uint8 | int16 | uint16](c *op.Call, w *window, x, y *tensor.Tensor) op.Run {
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
 	index := c.Output(1)
 	columnMajor := c.Attrs.Int("storage_order", 0) == 1
@@ -247,7 +249,7 @@ func maxPool[T float32 | float64 | int8 | uint8 | int16](c *op.Call, w *window, 
 	})
 }
 
-func lowest[T float32 | float64 | int8 | uint8 | int16]() T {
+func lowest[T float32 | float64 | int8 | uint8 | int16 | uint16]() T {
 	var z T
 	switch p := any(&z).(type) {
 	case *float32:

@@ -311,7 +311,7 @@ func TestPools(t *testing.T) {
 		c := &op.Call{Name: "p", Op: name, Attrs: s.attrs, Out: []*tensor.Tensor{{}}}
 		lo, hi := math.Inf(-1), math.Inf(1)
 		if quant {
-			d := []tensor.DType{tensor.I8, tensor.U8, tensor.I16}[rng.IntN(3)]
+			d := []tensor.DType{tensor.I8, tensor.U8, tensor.I16, tensor.U16}[rng.IntN(4)]
 			x := quantised(rng, randomInts(rng, d, 0, shape...), 1, 0, false)
 			q := x.Quant
 			if name == "AveragePool" {
