@@ -37,7 +37,7 @@ func Bench(b *testing.B, row *spec.Row) {
 		out := tensor.New(row.Out, tensor.Shape{row.MR, row.NR})
 		scale := make([]float32, row.NR)
 		args := &spec.GemmArgs{A: unsafe.Pointer(&x.bytes[0]), B: unsafe.Pointer(&w.bytes[0]), C: unsafe.Pointer(&out.Data[0]), Scale: unsafe.Pointer(&scale[0]),
-			K: k, Rows: row.MR, Cols: row.NR, CStride: row.NR, Lo: -1e30, Hi: 1e30, QLo: -100, QHi: 100}
+			AStride: k * row.In.Bits() / 8, Taps: 1, K: k, Rows: row.MR, Cols: row.NR, CStride: row.NR, Lo: -1e30, Hi: 1e30, QLo: -100, QHi: 100}
 		f := row.Func.(func(*spec.GemmArgs))
 		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(w) }
 	}

@@ -204,35 +204,54 @@ func lengths(row *spec.Row) []int {
 	return append(list, 2*row.KR+7, 64, 131)
 }
 
-// The factors of a matrix product: rows, columns, k, stride, elements of A and B, of the bias, places of A, B, C and the rest, bias, bounds.
+// tapsOf are the numbers of taps of a matrix product; 0 stands for rows that follow each other, without an index.
+var tapsOf = []int{0, 1, 2, 9}
+
+// The factors of a matrix product: rows, columns, k, taps, stride of C, stride of A, elements of A and B, places of A, B, C and the rest, bias, bounds.
 func gemmLevels(row *spec.Row) []int {
-	return []int{row.MR, row.NR, len(lengths(row)), 3, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
+	return []int{row.MR, row.NR, len(lengths(row)), len(tapsOf), 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
 }
 
 func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
-	rows, cols, k := c[0]+1, c[1]+1, lengths(row)[c[2]]
-	stride := [...]int{cols, row.NR, row.NR + 3}[c[3]]
-	if stride < cols {
-		stride = cols
-	}
+	rows, cols, k, taps := c[0]+1, c[1]+1, lengths(row)[c[2]], tapsOf[c[3]]
+	stride := max(cols, [...]int{cols, row.NR, row.NR + 3}[c[4]])
+	step := k + [...]int{0, 3}[c[5]]
 	blocks := (k + row.KR - 1) / row.KR
-	// Element (r, p) of a panel of width n lies at block p/KR, row r, place p%KR.
-	at := func(n, r, p int) int { return (p/row.KR*n+r)*row.KR + p%row.KR }
-	padding := func(n, used int) func(i int) bool {
-		return func(i int) bool {
-			p := i/(n*row.KR)*row.KR + i%row.KR
-			return i/row.KR%n >= used || p >= k
+	// The rows of A lie step elements apart; the last one ends with its last element.
+	indexed, count := taps > 0, rows
+	var index, from []int32 // from is where the row lies: index, or the one of zeros behind all others
+	if taps = max(1, taps); indexed {
+		count = rows + rng.IntN(taps*rows)
+		for i := range taps * row.MR {
+			x := int32(rng.IntN(count+1)) - 1
+			if r := i % row.MR; r >= rows {
+				x = index[i-r+rng.IntN(rows)]
+			}
+			index = append(index, x)
+		}
+		from = index
+	} else {
+		for i := range row.MR {
+			from = append(from, int32(min(i, rows-1)))
 		}
 	}
-	a := draw(rng, row.In, blocks*row.MR*row.KR, kind(c[4]), padding(row.MR, rows))
-	b := draw(rng, row.W, blocks*row.NR*row.KR, kind(c[5]), padding(row.NR, cols))
-	size := row.Out.Bits() / 8
-	ab := s.input(a.bytes, row.In.Bits()/8, place(c[6]))
-	bb := s.input(b.bytes, row.W.Bits()/8, place(c[7]))
-	cb := s.output(((rows-1)*stride+cols)*size, size, place(c[8]))
-	e := newEpilogue(row, s, rng, cols, kind(c[4]), c[9], c[10], place(c[7]))
-	args := spec.GemmArgs{A: ab.pointer(), B: bb.pointer(), C: cb.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(),
-		K: k, Rows: rows, Cols: cols, CStride: stride, Lo: e.lo, Hi: e.hi, Zero: e.zero, QLo: e.qlo, QHi: e.qhi}
+	a := draw(rng, row.In, max(0, (count-1)*step+k), kind(c[6]), nil)
+	z := draw(rng, row.In, k, kind(c[6]), nil)
+	// Element (t, j, p) of B lies at tap t, block p/KR, column j, place p%KR.
+	at := func(t, j, p int) int { return (((t*blocks)+p/row.KR)*row.NR+j)*row.KR + p%row.KR }
+	b := draw(rng, row.W, taps*blocks*row.NR*row.KR, kind(c[7]), func(i int) bool {
+		p := i/(row.NR*row.KR)%max(1, blocks)*row.KR + i%row.KR
+		return i/row.KR%row.NR >= cols || p >= k
+	})
+	size, in := row.Out.Bits()/8, row.In.Bits()/8
+	ab := s.input(a.bytes, in, place(c[8]))
+	zb := s.input(z.bytes, in, place(c[8]))
+	ib := s.input(tensor.Bytes(index), 4, place(c[8]))
+	bb := s.input(b.bytes, row.W.Bits()/8, place(c[9]))
+	cb := s.output(((rows-1)*stride+cols)*size, size, place(c[10]))
+	e := newEpilogue(row, s, rng, cols, kind(c[6]), c[11], c[12], place(c[9]))
+	args := spec.GemmArgs{A: ab.pointer(), Zero: zb.pointer(), Index: ib.pointer(), B: bb.pointer(), C: cb.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(),
+		AStride: step * in, Taps: taps, K: k, Rows: rows, Cols: cols, CStride: stride, Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
 	was := args
 	row.Func.(func(*spec.GemmArgs))(&args)
 	if args != was {
@@ -244,18 +263,28 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			var n int64
 			if row.In.IsFloat() {
 				f = e.startFloat(j)
-				for p := range k {
-					f = fmath.FMA(a.f[at(row.MR, i, p)], b.f[at(row.NR, j, p)], f)
-				}
-				f = e.float(f)
 			} else {
 				n = e.startInt(j)
+			}
+			for tap := range taps {
 				for p := range k {
-					n += a.i[at(row.MR, i, p)] * b.i[at(row.NR, j, p)]
+					src, q := a, int(from[tap*row.MR+i])*step+p
+					if from[tap*row.MR+i] < 0 {
+						src, q = z, p
+					}
+					if row.In.IsFloat() {
+						f = fmath.FMA(src.f[q], b.f[at(tap, j, p)], f)
+					} else {
+						n += (src.i[q] + int64(row.Shift)) * b.i[at(tap, j, p)]
+					}
 				}
+			}
+			if row.In.IsFloat() {
+				f = e.float(f)
+			} else {
 				n = e.integer(n, j)
 			}
-			compare(t, row, unsafe.Pointer(&cb.data[(i*stride+j)*size]), fmt.Sprintf("C[%d][%d] of %dx%d, k %d", i, j, rows, cols, k), f, n)
+			compare(t, row, unsafe.Pointer(&cb.data[(i*stride+j)*size]), fmt.Sprintf("C[%d][%d] of %dx%d, %d taps, k %d", i, j, rows, cols, taps, k), f, n)
 		}
 		if i+1 < rows {
 			for _, v := range cb.data[(i*stride+cols)*size : (i+1)*stride*size] {
@@ -267,6 +296,8 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		}
 	}
 	ab.unchanged(t, "A")
+	zb.unchanged(t, "Zero")
+	ib.unchanged(t, "Index")
 	bb.unchanged(t, "B")
 	cb.outside(t)
 	e.unchanged(t)
@@ -318,7 +349,7 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	wasPtrs := slices.Clone(ptrs)
 	args := spec.DepthwiseArgs{W: wb.pointer(), Out: ob.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(), Taps: taps, Channels: channels,
-		Lo: e.lo, Hi: e.hi, Zero: e.zero, QLo: e.qlo, QHi: e.qhi}
+		Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
 	if taps > 0 {
 		args.In = unsafe.Pointer(&ptrs[0])
 	}

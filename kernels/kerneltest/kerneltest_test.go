@@ -148,6 +148,21 @@ func TestFindsFaults(t *testing.T) {
 			b.Hi = float32(math.Inf(1))
 			inner(&b)
 		}),
+		"takes row 0 for the row of zeros": gemm(f32, func(inner func(*spec.GemmArgs), a *spec.GemmArgs) {
+			b := *a
+			b.Zero = b.A
+			inner(&b)
+		}),
+		"leaves out the last tap": gemm(f32, func(inner func(*spec.GemmArgs), a *spec.GemmArgs) {
+			b := *a
+			b.Taps = max(1, b.Taps-1)
+			inner(&b)
+		}),
+		"takes rows for dense": gemm(f32, func(inner func(*spec.GemmArgs), a *spec.GemmArgs) {
+			b := *a
+			b.AStride = 4 * b.K
+			inner(&b)
+		}),
 		"writes between rows": gemm(f32, func(inner func(*spec.GemmArgs), a *spec.GemmArgs) {
 			inner(a)
 			if a.CStride > a.Cols && a.Rows > 1 {
@@ -171,7 +186,7 @@ func TestFindsFaults(t *testing.T) {
 			if a.Rows == 1 && a.K == 0 && a.Bias != nil {
 				for j, s := range unsafe.Slice((*float32)(a.Scale), a.Cols) {
 					f := float32(*(*int32)(unsafe.Add(a.Bias, 4*j))) * s
-					q := math.Floor(float64(f)+.5) + float64(a.Zero)
+					q := math.Floor(float64(f)+.5) + float64(a.OutZero)
 					*(*int8)(unsafe.Add(a.C, j)) = int8(math.Max(float64(a.QLo), math.Min(float64(a.QHi), q)))
 				}
 			}
@@ -182,6 +197,9 @@ func TestFindsFaults(t *testing.T) {
 			inner(&b)
 		}),
 	}
+	shifted := *quant
+	shifted.Shift = 128
+	faults["does not shift"] = shifted
 	d, inner := *deep, deep.Func.(func(*spec.DepthwiseArgs))
 	d.Func = func(a *spec.DepthwiseArgs) {
 		b := *a

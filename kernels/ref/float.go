@@ -33,22 +33,49 @@ func chain(acc, p float64) float64 {
 // sums is a register tile of float32, held in float64. A sum c + x*b of these may be fused or not: the product is exact.
 type sums = [2][4]float64
 
+// tap returns the two rows of A of a tap; the second stands for the first where the tile has one row.
+func tap[T any](a *spec.GemmArgs, t int) (x0, x1 []T) {
+	row := func(i int) []T {
+		i = min(i, a.Rows-1)
+		at := i
+		if a.Index != nil {
+			at = int(*(*int32)(unsafe.Add(a.Index, 4*(2*t+i))))
+		}
+		if at < 0 {
+			return unsafe.Slice((*T)(a.Zero), a.K)
+		}
+		return unsafe.Slice((*T)(unsafe.Add(a.A, at*a.AStride)), a.K)
+	}
+	return row(0), row(1)
+}
+
+// weights returns the packed B of a tap.
+func weights[T any](a *spec.GemmArgs, t int) [][4]T {
+	var z T
+	return unsafe.Slice((*[4]T)(unsafe.Add(a.B, 4*int(unsafe.Sizeof(z))*a.K*t)), a.K)
+}
+
 // gemmF32 is spec.Gemm: each output is one chain of fused multiply-adds in the order of k.
 func gemmF32(a *spec.GemmArgs) {
 	c := bias(a)
-	multiply(&c, unsafe.Slice((*[2]float32)(a.A), a.K), unsafe.Slice((*[4]float32)(a.B), a.K))
+	if a.K > 0 {
+		for t := range a.Taps {
+			x0, x1 := tap[float32](a, t)
+			multiply(&c, x0, x1, weights[float32](a, t))
+		}
+	}
 	store(a, &c)
 }
 
 // multiply adds products to a tile. The doubtful cases of the eight sums of a step are tested together, and then all eight
 // take the careful way, which gives the same in the other cases.
-func multiply(c *sums, x [][2]float32, w [][4]float32) {
+func multiply(c *sums, left, right []float32, w [][4]float32) {
 	c00, c01, c02, c03 := c[0][0], c[0][1], c[0][2], c[0][3]
 	c10, c11, c12, c13 := c[1][0], c[1][1], c[1][2], c[1][3]
-	w = w[:len(x)]
-	for k := range x {
+	w, right = w[:len(left)], right[:len(left)]
+	for k := range left {
 		b := &w[k]
-		x0, x1 := float64(x[k][0]), float64(x[k][1])
+		x0, x1 := float64(left[k]), float64(right[k])
 		b0, b1, b2, b3 := float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
 		s00, s01, s02, s03 := c00+x0*b0, c01+x0*b1, c02+x0*b2, c03+x0*b3
 		s10, s11, s12, s13 := c10+x1*b0, c11+x1*b1, c12+x1*b2, c13+x1*b3
@@ -68,36 +95,46 @@ const block = 64
 
 // gemmF16 is gemmF32 with weights that are widened as they are read.
 func gemmF16(a *spec.GemmArgs) {
-	x := unsafe.Slice((*[2]float32)(a.A), a.K)
-	w := unsafe.Slice((*[4]uint16)(a.B), a.K)
 	c := bias(a)
 	var wide [block][4]float32
-	for len(x) > 0 {
-		n := min(block, len(x))
-		for k, h := range w[:n] {
-			wide[k] = [4]float32{half.FromF16(h[0]), half.FromF16(h[1]), half.FromF16(h[2]), half.FromF16(h[3])}
+	for t := range a.Taps {
+		if a.K == 0 {
+			break
 		}
-		multiply(&c, x[:n], wide[:n])
-		x, w = x[n:], w[n:]
+		x0, x1 := tap[float32](a, t)
+		w := weights[uint16](a, t)
+		for len(w) > 0 {
+			n := min(block, len(w))
+			for k, h := range w[:n] {
+				wide[k] = [4]float32{half.FromF16(h[0]), half.FromF16(h[1]), half.FromF16(h[2]), half.FromF16(h[3])}
+			}
+			multiply(&c, x0[:n], x1[:n], wide[:n])
+			x0, x1, w = x0[n:], x1[n:], w[n:]
+		}
 	}
 	store(a, &c)
 }
 
 // gemmBF16 multiplies BF16 by BF16 and sums in FP32, in the order of k.
 func gemmBF16(a *spec.GemmArgs) {
-	x := unsafe.Slice((*[2]uint16)(a.A), a.K)
-	w := unsafe.Slice((*[4]uint16)(a.B), a.K)
 	c := bias(a)
-	var left [block][2]float32
-	var right [block][4]float32
-	for len(x) > 0 {
-		n := min(block, len(x))
-		for k, h := range w[:n] {
-			left[k] = [2]float32{half.FromBF16(x[k][0]), half.FromBF16(x[k][1])}
-			right[k] = [4]float32{half.FromBF16(h[0]), half.FromBF16(h[1]), half.FromBF16(h[2]), half.FromBF16(h[3])}
+	var left, right [block]float32
+	var wide [block][4]float32
+	for t := range a.Taps {
+		if a.K == 0 {
+			break
 		}
-		multiply(&c, left[:n], right[:n])
-		x, w = x[n:], w[n:]
+		x0, x1 := tap[uint16](a, t)
+		w := weights[uint16](a, t)
+		for len(w) > 0 {
+			n := min(block, len(w))
+			for k, h := range w[:n] {
+				left[k], right[k] = half.FromBF16(x0[k]), half.FromBF16(x1[k])
+				wide[k] = [4]float32{half.FromBF16(h[0]), half.FromBF16(h[1]), half.FromBF16(h[2]), half.FromBF16(h[3])}
+			}
+			multiply(&c, left[:n], right[:n], wide[:n])
+			x0, x1, w = x0[n:], x1[n:], w[n:]
+		}
 	}
 	store(a, &c)
 }

@@ -15,22 +15,27 @@ type (
 
 // products returns the sums of a tile, without the bias.
 func products[A, B operand, C sum](a *spec.GemmArgs) [2][4]C {
-	x := unsafe.Slice((*[2]A)(a.A), a.K)
-	w := unsafe.Slice((*[4]B)(a.B), a.K)
 	var c00, c01, c02, c03, c10, c11, c12, c13 C
-	w = w[:len(x)]
-	for k := range x {
-		b := &w[k]
-		x0, x1 := C(x[k][0]), C(x[k][1])
-		b0, b1, b2, b3 := C(b[0]), C(b[1]), C(b[2]), C(b[3])
-		c00 += x0 * b0
-		c01 += x0 * b1
-		c02 += x0 * b2
-		c03 += x0 * b3
-		c10 += x1 * b0
-		c11 += x1 * b1
-		c12 += x1 * b2
-		c13 += x1 * b3
+	for t := range a.Taps {
+		if a.K == 0 {
+			break
+		}
+		left, right := tap[A](a, t)
+		w := weights[B](a, t)
+		w, right = w[:len(left)], right[:len(left)]
+		for k := range left {
+			b := &w[k]
+			x0, x1 := C(left[k]), C(right[k])
+			b0, b1, b2, b3 := C(b[0]), C(b[1]), C(b[2]), C(b[3])
+			c00 += x0 * b0
+			c01 += x0 * b1
+			c02 += x0 * b2
+			c03 += x0 * b3
+			c10 += x1 * b0
+			c11 += x1 * b1
+			c12 += x1 * b2
+			c13 += x1 * b3
+		}
 	}
 	return [2][4]C{{c00, c01, c02, c03}, {c10, c11, c12, c13}}
 }
@@ -72,7 +77,7 @@ func gemmQuant[A, B operand, C sum, O output](a *spec.GemmArgs) {
 			if bias != nil {
 				v += bias[j]
 			}
-			out[j] = O(Requantise(v, scale[j], a.Zero, a.QLo, a.QHi))
+			out[j] = O(Requantise(v, scale[j], a.OutZero, a.QLo, a.QHi))
 		}
 	}
 }
@@ -115,10 +120,10 @@ func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
 			}
 		}
 		s, o := (*[4]float32)(scale[c:]), (*[4]O)(out[c:])
-		o[0] = O(Requantise(c0, s[0], a.Zero, a.QLo, a.QHi))
-		o[1] = O(Requantise(c1, s[1], a.Zero, a.QLo, a.QHi))
-		o[2] = O(Requantise(c2, s[2], a.Zero, a.QLo, a.QHi))
-		o[3] = O(Requantise(c3, s[3], a.Zero, a.QLo, a.QHi))
+		o[0] = O(Requantise(c0, s[0], a.OutZero, a.QLo, a.QHi))
+		o[1] = O(Requantise(c1, s[1], a.OutZero, a.QLo, a.QHi))
+		o[2] = O(Requantise(c2, s[2], a.OutZero, a.QLo, a.QHi))
+		o[3] = O(Requantise(c3, s[3], a.OutZero, a.QLo, a.QHi))
 	}
 	for ; c < a.Channels; c++ {
 		var sum int32
@@ -130,6 +135,6 @@ func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
 				sum += int32(*(*A)(unsafe.Add(p, c*sizeA))) * int32(*(*B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB)))
 			}
 		}
-		out[c] = O(Requantise(sum, scale[c], a.Zero, a.QLo, a.QHi))
+		out[c] = O(Requantise(sum, scale[c], a.OutZero, a.QLo, a.QHi))
 	}
 }

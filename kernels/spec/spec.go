@@ -20,7 +20,8 @@ type Op uint8
 
 // The kernels' operations. The comment is the loop that defines it.
 const (
-	// Gemm: for i < Rows, j < Cols: acc = Bias[j]; for k < K: acc += A[k][i] * B[k][j]; C[i][j] = epilogue(acc, j).
+	// Gemm: for i < Rows, j < Cols: acc = Bias[j]; for t < Taps, k < K: acc += (A[t][i][k] + Shift) * B[t][k][j];
+	// C[i][j] = epilogue(acc, j). Shift is the row's.
 	Gemm Op = iota
 	// Depthwise: for c < Channels: acc = Bias[c]; for t < Taps, In[t] != nil: acc += In[t][c] * W[t][c]; Out[c] = epilogue(acc, c).
 	Depthwise
@@ -49,7 +50,8 @@ type Row struct {
 	Op Op
 	// In and W are the types of the packed operands, Acc that of the sums and of the bias, Out that of the result.
 	In, W, Acc, Out tensor.DType
-	MR, NR, KR      int // tile; KR is the number of k that the packing keeps together
+	MR, NR, KR      int // tile; KR is the number of k that the packing of B keeps together
+	Shift           int // what the kernel adds to elements of A (Gemm on integers), to make them unsigned
 	Needs           cpu.Features
 	Num             Class
 	ULP, Abs        float64 // Approx only
@@ -65,26 +67,29 @@ func (r *Row) String() string {
 // Epilogue turns a sum into an element of the result.
 //
 // Float sums: clamp(acc, Lo, Hi); NaN stays NaN. Integer sums with Out = Acc: acc. Integer sums with another Out:
-// the integer nearest to float32(acc)*Scale[j] (one float32 product; half to even), plus Zero, clamped to [QLo, QHi],
+// the integer nearest to float32(acc)*Scale[j] (one float32 product; half to even), plus OutZero, clamped to [QLo, QHi],
 // which lies within Out's range.
 //
 // Fused multiply-adds: a float acc += x*y rounds once, to float32. Integer sums wrap.
 
 // GemmArgs describes one tile of at most MR rows and NR columns; see Epilogue above.
 //
-// A is packed as [ceil(K/KR)][MR][KR] and B as [ceil(K/KR)][NR][KR] elements of the row's In and W types; what lies
-// beyond Rows, Cols and K is zero. Rows of C are CStride elements apart.
+// A is not packed: row i of tap t is K elements from A + Index[t*MR+i]*AStride on, or from Zero on where the index is negative.
+// Index has Taps*MR numbers; those of rows from Rows on repeat others. Where Index is nil there is one tap, and row i begins at A +
+// i*AStride. B is packed as [Taps][ceil(K/KR)][NR][KR] elements of the row's W type; what lies beyond Cols and K is zero. Rows of C are
+// CStride elements apart.
 type GemmArgs struct {
-	A, B       unsafe.Pointer
-	C          unsafe.Pointer
-	Bias       unsafe.Pointer // Cols elements of type Acc; nil is 0
-	Scale      unsafe.Pointer // Cols elements of type float32
-	K          int
-	Rows, Cols int
-	CStride    int
-	Lo, Hi     float32
-	Zero       int32
-	QLo, QHi   int32
+	A, Index, Zero unsafe.Pointer
+	B, C           unsafe.Pointer
+	Bias           unsafe.Pointer // Cols elements of type Acc; nil is 0
+	Scale          unsafe.Pointer // Cols elements of type float32
+	AStride        int            // bytes
+	Taps, K        int
+	Rows, Cols     int
+	CStride        int
+	Lo, Hi         float32
+	OutZero        int32
+	QLo, QHi       int32
 }
 
 // DepthwiseArgs describes one output position of a depthwise convolution; see Epilogue above, with the channel for the
@@ -100,6 +105,6 @@ type DepthwiseArgs struct {
 	Taps     int
 	Channels int
 	Lo, Hi   float32
-	Zero     int32
+	OutZero  int32
 	QLo, QHi int32
 }

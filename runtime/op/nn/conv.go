@@ -122,45 +122,48 @@ func newConv(c *op.Call, xi, wi int) (*conv, error) {
 	return v, nil
 }
 
-// gatherer returns the function that packs rows of A for one group. The data are read through src at run time; pad
-// stands for what lies in the padding.
-func gatherer[A operand](v *conv, group int, src func() []A, pad A) func(dst *panel[A], r0, rows int) {
+// indexed is the index of all output rows for tiles of mr rows; nil where output rows are the input's.
+func (v *conv) indexed(mr int) []int32 {
 	taps := v.taps()
-	simple := taps == 1 && v.stride == [3]int{1, 1, 1} && v.begin == [3]int{} && v.end == [3]int{}
-	return func(dst *panel[A], r0, rows int) {
-		x := src()
-		for i := range rows {
-			r := r0 + i
-			if simple {
-				from := r*v.channels + group*v.cg
-				dst.put(i, 0, x[from:from+v.cg])
-				continue
-			}
-			v.offsets(r%v.pos, dst.offs)
-			base := r / v.pos * v.inPos
-			for t, o := range dst.offs {
-				if o < 0 {
-					dst.fill(i, t*v.cg, v.cg, pad)
-					continue
-				}
-				from := (base+int(o))*v.channels + group*v.cg
-				dst.put(i, t*v.cg, x[from:from+v.cg])
+	if taps == 1 && v.stride == [3]int{1, 1, 1} && v.begin == [3]int{} && v.end == [3]int{} {
+		return nil
+	}
+	return indexOf(v.m, taps, mr, func(r int, dst []int32) {
+		v.offsets(r%v.pos, dst)
+		for t, o := range dst {
+			if o >= 0 {
+				dst[t] = int32(r/v.pos*v.inPos) + o
 			}
 		}
-	}
+	})
 }
 
-// convProducts makes one product per group and returns the work of one run. set fills the products' epilogues.
-func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *source[B], src func() []A, pad A, set func(group int, p *product[A, B, C])) func() {
+// convProducts makes one product per group and returns the work of one run. set fills the products' epilogues. The data are read through
+// src; pad stands for what lies in the padding. With gather, rows are what it writes.
+func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *source[B], src func() []A, pad A, gather func(group int) func(dst []A, r0, rows int), set func(group int, p *product[A, B, C])) func() {
 	var packs []func()
 	var jobs []*product[A, B, C]
+	taps, k := v.taps(), v.cg
+	var index []int32
+	var padding []A
+	if gather != nil {
+		taps, k = 1, taps*k
+	} else if index = v.indexed(row.MR); index != nil {
+		padding = make([]A, k)
+		for i := range padding {
+			padding[i] = pad
+		}
+	}
 	for g := range v.group {
-		e := newEngine[A, B, C](c.Par, row, v.m, v.taps()*v.cg, v.og)
-		pack := attach(c, e, w, itoa(g)+"of"+itoa(v.group), func(k, j int) int { return (g*v.og+j)*e.k + k }, func(j int) int { return g*v.og + j })
+		e := newEngine[A, B, C](c.Par, row, v.m, taps, k, v.og)
+		pack := attach(c, e, w, itoa(g)+"of"+itoa(v.group), func(at, j int) int { return (g*v.og+j)*taps*k + at }, func(j int) int { return g*v.og + j })
 		if pack != nil {
 			packs = append(packs, pack)
 		}
-		p := &product[A, B, C]{engine: e, gather: gatherer(v, g, src, pad), taps: v.taps()}
+		p := &product[A, B, C]{engine: e, src: src, off: g * v.cg, step: v.channels, index: index, pad: padding}
+		if gather != nil {
+			p.gather = gather(g)
+		}
 		set(g, p)
 		jobs = append(jobs, p.ready())
 	}
@@ -262,7 +265,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	case c.Num == num.BF16:
 		narrow := make([]uint16, v.x.Len())
 		row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
-		products := convProducts(c, v, row, rounded(w), func() []uint16 { return narrow }, 0, floatEpilogue[uint16, uint16](v, &bs, &ys, lo, hi))
+		products := convProducts(c, v, row, rounded(w), func() []uint16 { return narrow }, 0, nil, floatEpilogue[uint16, uint16](v, &bs, &ys, lo, hi))
 		run = func() {
 			half.ToBF16(narrow, xs)
 			products()
@@ -271,7 +274,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 		run = v.depthwise(c, w, &xs, &ys, &bs, lo, hi)
 	default:
 		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, floatEpilogue[float32, float32](v, &bs, &ys, lo, hi))
+		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, &ys, lo, hi))
 	}
 	return func() error {
 		xs, ys, bs = x.get(), y.room(), bias.get()

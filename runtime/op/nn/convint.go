@@ -25,7 +25,7 @@ func (v *conv) intSums(c *op.Call, fill16 func([]int16), fill32 func([]int32), z
 
 func convSums[T int16 | int32, C int32 | int64](c *op.Call, v *conv, row *spec.Row, w *source[T], fill func([]T), set func(g int, p *product[T, T, C])) func() {
 	buf := make([]T, v.x.Len())
-	run := convProducts(c, v, row, w, func() []T { return buf }, 0, set)
+	run := convProducts(c, v, row, w, func() []T { return buf }, 0, nil, set)
 	return func() {
 		fill(buf)
 		run()
@@ -92,10 +92,10 @@ func copied(x *tensor.Tensor, zero func() int32) func() []int16 {
 }
 
 // correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel.
-func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64) func(dst []C) {
-	return func(dst []C) {
+func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64) func(dst []C, shift int) {
+	return func(dst []C, shift int) {
 		for o := range dst {
-			dst[o] = C(bias(o) - int64(zx)*facts.sum[o])
+			dst[o] = C(bias(o) - (int64(zx)+int64(shift))*facts.sum[o])
 		}
 	}
 }
@@ -112,12 +112,13 @@ func requantTile[C int32 | int64](ldc, first int, y *tensor.Tensor, r *requant, 
 }
 
 // quantKernel drives a row that requantises: y = requantise(Σ x*w + start). src reads x once per run; pad is what lies in the padding.
-func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, zw func(o int) int32, src func() []T, start func([]C), pad T) op.Run {
+func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, zw func(o int) int32, src func() []T, start func(dst []C, shift int), pad T) op.Run {
 	in, wt, acc, out := tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), v.y.DType
 	w := intSource[W](v.w, zw, true, v.outC)
 	first, scale := make([]C, v.outC), r.columns(v.outC)
 	var x []T
 	var run func()
+	shift := 0
 	if v.cg == 1 && v.group > 1 && acc == tensor.I32 {
 		f := newFilters[T](c, v, rows.Select(spec.Depthwise, in, wt, acc, out, c.Num), w)
 		if pad != 0 {
@@ -126,11 +127,12 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 				f.pad[i] = pad
 			}
 		}
-		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), Zero: r.zero, QLo: r.lo, QHi: r.hi}
+		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
 		row := rows.Select(spec.Gemm, in, wt, acc, out, c.Num)
-		run = convProducts(c, v, row, w, func() []T { return x }, pad, func(g int, p *product[T, W, C]) {
+		shift = row.Shift
+		run = convProducts(c, v, row, w, func() []T { return x }, pad, nil, func(g int, p *product[T, W, C]) {
 			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.outC, scale[g*v.og:(g+1)*v.og]
 			p.bias = func() []C { return rest(first, g*v.og) }
 			p.out = func() []byte { return rest(v.y.Data, g*v.og*p.outElement) }
@@ -139,7 +141,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	return func() error {
 		if len(v.y.Data) > 0 {
 			x = src()
-			start(first)
+			start(first, shift)
 			run()
 		}
 		return nil

@@ -221,31 +221,24 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 	var jobs []*product[A, B, C]
 	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
 	for _, ph := range t.phases() {
-		live := len(ph.taps)
+		live, size := len(ph.taps), ph.size()
+		index := indexOf(t.batch*size, live, row.MR, func(r int, dst []int32) {
+			q := ph.at(r % size)
+			for k := range dst {
+				dst[k] = -1
+				if off := t.source(ph, q, k); off >= 0 {
+					dst[k] = int32(r/size*inPos + off)
+				}
+			}
+		})
 		for g := range t.group {
-			size := ph.size()
-			e := newEngine[A, B, C](c.Par, row, t.batch*size, live*t.cg, t.og)
+			e := newEngine[A, B, C](c.Par, row, t.batch*size, live, t.cg, t.og)
 			kind := "transposed/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(ph.first, t.stride, t.dilation, t.begin)
 			pack := attach(c, e, w, kind, func(k, j int) int { return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg])*t.og + j }, func(j int) int { return g*t.og + j })
 			if pack != nil {
 				packs = append(packs, pack)
 			}
-			p := &product[A, B, C]{engine: e}
-			p.gather = func(dst *panel[A], r0, rows int) {
-				x := src()
-				for i := range rows {
-					image, q := (r0+i)/size, ph.at((r0+i)%size)
-					for k := range live {
-						off := t.source(ph, q, k)
-						if off < 0 {
-							dst.fill(i, k*t.cg, t.cg, 0)
-							continue
-						}
-						from := (image*inPos+off)*t.ic + g*t.cg
-						dst.put(i, k*t.cg, x[from:from+t.cg])
-					}
-				}
-			}
+			p := &product[A, B, C]{engine: e, src: src, off: g * t.cg, step: t.ic, index: index, pad: make([]A, t.cg)}
 			p.epilogue = func(sums []C, stride, r0, rows, j0, cols int) {
 				for i := range rows {
 					r := (r0+i)/size*positions + t.target(ph, ph.at((r0+i)%size))

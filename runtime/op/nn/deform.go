@@ -65,17 +65,15 @@ func prepareDeformConv(c *op.Call) (op.Run, error) {
 	var bs, ys []float32
 	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	lo, hi := activation(c)
-	epilogue := floatEpilogue[float32, float32](v, &bs, &ys, lo, hi)
-	run := convProducts(c, v, row, w, func() []float32 { return d.x }, 0, func(g int, p *product[float32, float32, float32]) {
-		epilogue(g, p)
-		p.gather = func(dst *panel[float32], r0, n int) {
+	run := convProducts(c, v, row, w, func() []float32 { return d.x }, 0, func(g int) func(dst []float32, r0, n int) {
+		return func(dst []float32, r0, n int) {
 			for i := range n {
 				for t := range taps {
-					d.sample(dst, i, t, r0+i, g*v.cg)
+					d.sample(dst[(i*taps+t)*v.cg:], t, r0+i, g*v.cg)
 				}
 			}
 		}
-	})
+	}, floatEpilogue[float32, float32](v, &bs, &ys, lo, hi))
 	return func() error {
 		d.x, d.offset, d.mask, bs, ys = x.get(), offset.get(), mask.get(), bias.get(), y.room()
 		if len(ys) > 0 {
@@ -86,9 +84,9 @@ func prepareDeformConv(c *op.Call) (op.Run, error) {
 	}, nil
 }
 
-// sample writes the channels first to first+cg-1 of tap t of output row r as row i of a tile: each is interpolated between the four
+// sample writes the channels first to first+cg-1 of tap t of output row r: each is interpolated between the four
 // inputs around its position, which count as 0 outside.
-func (d *deform) sample(dst *panel[float32], i, t, r, first int) {
+func (d *deform) sample(dst []float32, t, r, first int) {
 	taps := d.taps()
 	p := r % d.pos
 	oy, ox := p/d.out[2], p%d.out[2]
@@ -114,6 +112,6 @@ func (d *deform) sample(dst *panel[float32], i, t, r, first int) {
 		if d.mask != nil {
 			v = float32(v * d.mask[at])
 		}
-		dst.fill(i, t*d.cg+ch, 1, v)
+		dst[ch] = v
 	}
 }

@@ -268,15 +268,15 @@ func (e *einsum) products(c *op.Call, order, dims []int, strides [][]int) op.Run
 	var as, bs, ys []float32
 	now := 0
 	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
-	eng := newEngine[float32, float32, float32](c.Par, row, len(rowsOf.a), len(summed.a), len(cols.a))
+	eng := newEngine[float32, float32, float32](c.Par, row, len(rowsOf.a), 1, len(summed.a), len(cols.a))
 	eng.b = make([]float32, eng.panels())
 	element := func(k, j int) float32 { return bs[batch.b[now]+summed.b[k]+cols.b[j]] }
 	p := &product[float32, float32, float32]{engine: eng, lo: float32(math.Inf(-1)), hi: float32(math.Inf(1))}
-	p.gather = func(dst *panel[float32], r0, n int) {
+	p.gather = func(dst []float32, r0, n int) {
 		for i := range n {
 			base := as[batch.a[now]+rowsOf.a[r0+i]:]
 			for k, off := range summed.a {
-				dst.fill(i, k, 1, base[off])
+				dst[i*len(summed.a)+k] = base[off]
 			}
 		}
 	}

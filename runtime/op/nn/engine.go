@@ -31,12 +31,12 @@ type (
 	accum interface{ float32 | int32 | int64 }
 )
 
-// engine multiplies rows that are gathered tile by tile with a packed matrix B of K×N. The work is split into shares, more
-// than threads, by rows and, where these are few, by columns too.
+// engine multiplies rows of A with a packed matrix B of taps·K×N. The work is split into shares, more than threads, by rows and, where
+// these are few, by columns too.
 type engine[A, B operand, C accum] struct {
 	row                *spec.Row
 	kernel             func(*spec.GemmArgs)
-	m, k, n            int
+	m, taps, k, n      int // k is that of one tap
 	b                  []B
 	lanes              []lane[A, C]
 	rowShare, colShare int
@@ -44,14 +44,13 @@ type engine[A, B operand, C accum] struct {
 
 // lane is the scratch of one share.
 type lane[A operand, C accum] struct {
-	a    []A
-	c    []C
-	tile panel[A]
+	a    []A // where rows are gathered
+	c    []C // where sums await an epilogue
 	args spec.GemmArgs
 }
 
-func newEngine[A, B operand, C accum](par op.Par, row *spec.Row, m, k, n int) *engine[A, B, C] {
-	e := &engine[A, B, C]{row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, k: k, n: n}
+func newEngine[A, B operand, C accum](par op.Par, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
+	e := &engine[A, B, C]{row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, taps: taps, k: k, n: n}
 	shares := 4 * par.Threads()
 	e.rowShare = max(1, min(shares, ceil(m, row.MR)))
 	e.colShare = max(1, min(ceil(shares, e.rowShare), ceil(n, row.NR)))
@@ -59,84 +58,50 @@ func newEngine[A, B operand, C accum](par op.Par, row *spec.Row, m, k, n int) *e
 		e.rowShare, e.colShare = 1, 1
 	}
 	e.lanes = make([]lane[A, C], e.rowShare*e.colShare)
-	for i := range e.lanes {
-		e.lanes[i].a = make([]A, ceil(k, row.KR)*row.KR*row.MR)
-		e.lanes[i].c = make([]C, row.MR*row.NR)
-	}
 	return e
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// depth is the number of elements of a panel per row or column.
-func (e *engine[A, B, C]) depth() int { return ceil(e.k, e.row.KR) * e.row.KR }
+// depth is the number of elements of a panel per column.
+func (e *engine[A, B, C]) depth() int { return e.taps * ceil(e.k, e.row.KR) * e.row.KR }
 
 // panels is the number of elements of a packed B.
 func (e *engine[A, B, C]) panels() int { return ceil(e.n, e.row.NR) * e.row.NR * e.depth() }
 
-// packB packs B into dst; at(k, j) is its element.
+// packB packs B into dst; at(k, j) is its element, with the k of all taps in a row.
 func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) {
 	nr, kr := e.row.NR, e.row.KR
 	i := 0
 	for j0 := 0; j0 < e.n; j0 += nr {
-		for k0 := 0; k0 < e.k; k0 += kr {
-			for j := j0; j < j0+nr; j++ {
-				for k := k0; k < k0+kr; k++ {
-					dst[i] = 0
-					if j < e.n && k < e.k {
-						dst[i] = at(k, j)
+		for t := range e.taps {
+			for k0 := 0; k0 < e.k; k0 += kr {
+				for j := j0; j < j0+nr; j++ {
+					for k := k0; k < k0+kr; k++ {
+						dst[i] = 0
+						if j < e.n && k < e.k {
+							dst[i] = at(t*e.k+k, j)
+						}
+						i++
 					}
-					i++
 				}
 			}
 		}
 	}
 }
 
-// panel writes rows of A into a packed tile.
-type panel[A operand] struct {
-	dst    []A
-	mr, kr int
-	offs   []int32 // room for product.taps numbers
-}
-
-// put writes src as the elements k, k+1, ... of row i.
-func (p *panel[A]) put(i, k int, src []A) {
-	if p.kr == 1 {
-		at := k*p.mr + i
-		for _, v := range src {
-			p.dst[at] = v
-			at += p.mr
-		}
-		return
-	}
-	for _, v := range src {
-		p.dst[(k/p.kr*p.mr+i)*p.kr+k%p.kr] = v
-		k++
-	}
-}
-
-// fill writes n times v.
-func (p *panel[A]) fill(i, k, n int, v A) {
-	for ; n > 0; n-- {
-		p.dst[(k/p.kr*p.mr+i)*p.kr+k%p.kr] = v
-		k++
-	}
-}
-
-// strided is put of n elements that lie step apart.
-func (p *panel[A]) strided(i, n int, src []A, step int) {
-	for k := range n {
-		p.dst[(k/p.kr*p.mr+i)*p.kr+k%p.kr] = src[k*step]
-	}
-}
-
-// product computes A·B. gather writes rows r0 to r0+rows-1 of A. Where epilogue is nil the kernel writes to out, whose rows
-// are ldc elements apart, with the bias and the row's own epilogue; otherwise epilogue gets each tile of sums, whose rows are stride
-// elements apart.
+// product computes A·B. Row r of A begins at element off + r*step of src; with an index (see indexOf), tap by tap at element off + index*step, or is
+// pad where that is negative. Where gather is set it writes rows r0 to r0+rows-1 instead, one after the other, as one tap.
+//
+// Where epilogue is nil the kernel writes to out, whose rows are ldc elements apart, with the bias and the row's own epilogue;
+// otherwise epilogue gets each tile of sums, whose rows are stride elements apart.
 type product[A, B operand, C accum] struct {
 	*engine[A, B, C]
-	gather     func(p *panel[A], r0, rows int)
+	src        func() []A
+	off, step  int
+	index      []int32
+	pad        []A
+	gather     func(dst []A, r0, rows int)
 	epilogue   func(sums []C, stride, r0, rows, j0, cols int)
 	out        func() []byte
 	ldc        int
@@ -145,19 +110,66 @@ type product[A, B operand, C accum] struct {
 	lo, hi     float32
 	zero       int32
 	qlo, qhi   int32
-	taps       int // that gather wants room for
 	body       func(lo, hi int)
+	need       int // elements of src from off on
 	outElement int // bytes
-	biasNow    []C // of this run
+	aNow       []A // of this run
+	biasNow    []C
 	outNow     []byte
+}
+
+// blockTiles is the number of tiles of rows that are multiplied with one panel of B before the next one is taken up.
+const blockTiles = 6
+
+// indexOf makes the index of m rows and taps for tiles of mr rows: [tile][taps][mr]. at(r, t) is the row of src that row r reads at tap t, or
+// negative for the padding. Places behind the last row repeat it.
+func indexOf(m, taps, mr int, at func(r int, dst []int32)) []int32 {
+	index := make([]int32, ceil(m, mr)*taps*mr)
+	row := make([]int32, taps)
+	for r := range ceil(m, mr) * mr {
+		if r < m {
+			at(r, row)
+		}
+		tile := index[r/mr*taps*mr:]
+		for t, x := range row {
+			tile[t*mr+r%mr] = x
+		}
+	}
+	return index
 }
 
 // ready makes the loop body; call it once all fields are set.
 func (p *product[A, B, C]) ready() *product[A, B, C] {
 	p.outElement = p.row.Out.Bits() / 8
+	switch {
+	case p.gather != nil:
+		if p.taps != 1 {
+			panic("BUG: taps of gathered rows")
+		}
+	case p.index != nil:
+		last := int32(-1)
+		for _, x := range p.index {
+			last = max(last, x)
+		}
+		if p.need = 0; last >= 0 {
+			p.need = int(last)*p.step + p.k
+		}
+		if len(p.index) < ceil(p.m, p.row.MR)*p.taps*p.row.MR || len(p.pad) < p.k {
+			panic("BUG: the index or the padding is short")
+		}
+	default:
+		if p.need = (p.m-1)*p.step + p.k; p.taps != 1 {
+			panic("BUG: taps without an index")
+		}
+	}
 	for i := range p.lanes {
 		l := &p.lanes[i]
-		l.tile = panel[A]{l.a, p.row.MR, p.row.KR, make([]int32, p.taps)}
+		if p.gather != nil {
+			l.a = make([]A, min(p.m, blockTiles*p.row.MR)*p.k)
+		}
+		if p.epilogue != nil {
+			l.c = make([]C, p.row.MR*p.row.NR)
+		}
 	}
 	p.body = func(lo, hi int) {
 		for l := lo; l < hi; l++ {
@@ -175,7 +187,12 @@ func (p *product[A, B, C]) run(par op.Par) {
 	if len(p.b) < p.panels() || p.scale != nil && len(p.scale) < p.n {
 		panic("BUG: weights or scales are short")
 	}
-	p.biasNow, p.outNow = nil, nil
+	p.aNow, p.biasNow, p.outNow = nil, nil, nil
+	if p.gather == nil {
+		if p.aNow = rest(p.src(), p.off); len(p.aNow) < p.need {
+			panic("BUG: the input is short")
+		}
+	}
 	if p.bias != nil {
 		if p.biasNow = p.bias(); p.biasNow != nil && len(p.biasNow) < p.n {
 			panic("BUG: the bias is short")
@@ -190,47 +207,66 @@ func (p *product[A, B, C]) run(par op.Par) {
 }
 
 func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
-	tiles, panels := ceil(p.m, p.row.MR), ceil(p.n, p.row.NR)
-	for t := r * tiles / p.rowShare; t < (r+1)*tiles/p.rowShare; t++ {
-		p.tile(l, t*p.row.MR, c*panels/p.colShare, (c+1)*panels/p.colShare)
+	mr, nr := p.row.MR, p.row.NR
+	tiles, panels := ceil(p.m, mr), ceil(p.n, nr)
+	from, to := c*panels/p.colShare, (c+1)*panels/p.colShare
+	var element A
+	size := int(unsafe.Sizeof(element))
+	a := &l.args
+	*a = spec.GemmArgs{AStride: p.step * size, Taps: p.taps, K: p.k, Lo: p.lo, Hi: p.hi, OutZero: p.zero, QLo: p.qlo, QHi: p.qhi}
+	base := pointer(p.aNow)
+	if p.gather != nil {
+		base, a.AStride = pointer(l.a), p.k*size
+	}
+	for t0, end := r*tiles/p.rowShare, (r+1)*tiles/p.rowShare; t0 < end; t0 += blockTiles {
+		t1 := min(t0+blockTiles, end)
+		if p.gather != nil {
+			p.gather(l.a, t0*mr, min(p.m, t1*mr)-t0*mr)
+		}
+		for j := from; j < to; j++ {
+			p.column(a, j*nr)
+			for t := t0; t < t1; t++ {
+				switch {
+				case p.index != nil:
+					a.A, a.Index, a.Zero = base, pointer(rest(p.index, t*p.taps*mr)), pointer(p.pad)
+				case base == nil:
+				case p.gather != nil:
+					a.A = unsafe.Add(base, (t-t0)*mr*a.AStride)
+				default:
+					a.A = unsafe.Add(base, t*mr*a.AStride)
+				}
+				p.tile(l, t*mr, j*nr)
+			}
+		}
+	}
+	runtime.KeepAlive(l)
+}
+
+// column sets what belongs to the columns from j0 on.
+func (p *product[A, B, C]) column(a *spec.GemmArgs, j0 int) {
+	a.Cols = min(p.row.NR, p.n-j0)
+	if len(p.b) > 0 {
+		a.B = unsafe.Pointer(&p.b[j0*p.depth()])
+	}
+	if p.biasNow != nil {
+		a.Bias = unsafe.Pointer(&p.biasNow[j0])
+	}
+	if p.scale != nil {
+		a.Scale = unsafe.Pointer(&p.scale[j0])
 	}
 }
 
-func (p *product[A, B, C]) tile(l *lane[A, C], r0, from, to int) {
-	mr, nr := p.row.MR, p.row.NR
-	n := min(mr, p.m-r0)
-	p.gather(&l.tile, r0, n)
-	for i := n; i < mr; i++ {
-		l.tile.fill(i, 0, p.k, 0)
-	}
+func (p *product[A, B, C]) tile(l *lane[A, C], r0, j0 int) {
 	a := &l.args
-	*a = spec.GemmArgs{K: p.k, Rows: n, Lo: p.lo, Hi: p.hi, Zero: p.zero, QLo: p.qlo, QHi: p.qhi}
-	if p.k > 0 {
-		a.A = unsafe.Pointer(&l.a[0])
-	}
-	bias, out := pointer(p.biasNow), pointer(p.outNow)
-	depth := p.depth()
-	for j0 := from * nr; j0 < min(p.n, to*nr); j0 += nr {
-		a.Cols = min(nr, p.n-j0)
-		if p.k > 0 {
-			a.B = unsafe.Pointer(&p.b[j0*depth])
-		}
-		if bias != nil {
-			a.Bias = unsafe.Add(bias, int(unsafe.Sizeof(l.c[0]))*j0)
-		}
-		if p.scale != nil {
-			a.Scale = unsafe.Pointer(&p.scale[j0])
-		}
-		if p.epilogue == nil {
-			a.C, a.CStride = unsafe.Add(out, p.outElement*(r0*p.ldc+j0)), p.ldc
-			p.kernel(a)
-			continue
-		}
-		a.C, a.CStride = unsafe.Pointer(&l.c[0]), nr
+	a.Rows = min(p.row.MR, p.m-r0)
+	if p.epilogue == nil {
+		a.C, a.CStride = unsafe.Pointer(&p.outNow[p.outElement*(r0*p.ldc+j0)]), p.ldc
 		p.kernel(a)
-		p.epilogue(l.c, nr, r0, n, j0, a.Cols)
+		return
 	}
-	runtime.KeepAlive(l)
+	a.C, a.CStride = unsafe.Pointer(&l.c[0]), p.row.NR
+	p.kernel(a)
+	p.epilogue(l.c, p.row.NR, r0, a.Rows, j0, a.Cols)
 }
 
 // source is where packing finds the elements of B.

@@ -142,20 +142,6 @@ func (x *matrices) merged() *matrices {
 	return x
 }
 
-// gatherA returns the function that packs rows of A from the elements src()[off()+aAt].
-func gatherA[A operand](x *matrices, src func() []A, off func() int) func(dst *panel[A], r0, rows int) {
-	return func(dst *panel[A], r0, rows int) {
-		a := src()[off():]
-		for i := range rows {
-			if x.aT {
-				dst.strided(i, x.k, a[r0+i:], x.m)
-			} else {
-				dst.put(i, 0, a[(r0+i)*x.k:(r0+i+1)*x.k])
-			}
-		}
-	}
-}
-
 // matProducts returns the work of one run: a product per batch. Where all batches share a constant w it is packed once. set
 // fills the epilogue, which finds the current batch by its argument.
 func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, w *source[B], src func() []A, set func(batch func() int, p *product[A, B, C])) func() {
@@ -164,9 +150,19 @@ func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, 
 	if !x.sameB() {
 		w.constant = nil
 	}
-	e := newEngine[A, B, C](c.Par, row, x.m, x.k, x.n)
+	e := newEngine[A, B, C](c.Par, row, x.m, 1, x.k, x.n)
 	pack := attach(c, e, w, x.kind(), func(k, j int) int { return x.bOff[batch] + x.bAt(k, j) }, func(j int) int { return j })
-	p := &product[A, B, C]{engine: e, gather: gatherA(x, src, func() int { return x.aOff[batch] })}
+	p := &product[A, B, C]{engine: e, src: func() []A { return rest(src(), x.aOff[batch]) }, step: x.k}
+	if x.aT {
+		p.gather = func(dst []A, r0, rows int) {
+			a := rest(src(), x.aOff[batch])
+			for i := range rows {
+				for k := range x.k {
+					dst[i*x.k+k] = a[k*x.m+r0+i]
+				}
+			}
+		}
+	}
 	set(now, p)
 	p.ready()
 	return func() {

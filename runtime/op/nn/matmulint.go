@@ -87,7 +87,7 @@ func (x *matrices) quantised(c *op.Call, a, w, y *tensor.Tensor, aq, wq, yq *ten
 }
 
 // quantMatKernel is quantKernel for matrices.
-func quantMatKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, x *matrices, w, y *tensor.Tensor, r *requant, zw func(j int) int32, src func() []T, start func([]C)) op.Run {
+func quantMatKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, x *matrices, w, y *tensor.Tensor, r *requant, zw func(j int) int32, src func() []T, start func(dst []C, shift int)) op.Run {
 	row := rows.Select(spec.Gemm, tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), y.DType, c.Num)
 	first := make([]C, x.n)
 	var a []T
@@ -99,7 +99,7 @@ func quantMatKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *
 	return func() error {
 		if len(y.Data) > 0 {
 			a = src()
-			start(first)
+			start(first, row.Shift)
 			run()
 		}
 		return nil
