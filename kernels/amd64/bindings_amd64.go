@@ -5,9 +5,9 @@ package amd64
 import "github.com/edgerun/edgerun/kernels/spec"
 
 //go:noescape
-func addTest(a *spec.GemmArgs)
+func gemmF32Zmm8x48(a *spec.GemmArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
-	"addTest": addTest,
+	"gemmF32Zmm8x48": gemmF32Zmm8x48,
 }

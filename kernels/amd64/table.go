@@ -2,10 +2,26 @@
 //
 // It builds on every architecture, so that the table can be listed anywhere: rows carry no build tag, only the bindings
 // of their functions do. A row whose function is not built in is listed but never selected, since kernels.For asks for
-// the rows of the architecture it runs on. The table has no rows yet.
+// the rows of the architecture it runs on. Sources are in src; asmgen makes the Go assembly and the bindings.
 package amd64
 
-import "github.com/edgerun/edgerun/kernels/spec"
+import (
+	"github.com/edgerun/edgerun/internal/cpu"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
+)
+
+//go:generate go run ../asmgen -arch amd64 -dir .
 
 // Table lists the rows, best first.
-var Table []spec.Row
+var Table = bound([]spec.Row{
+	{Op: spec.Gemm, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 48, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "gemmF32Zmm8x48"},
+})
+
+// bound gives the rows their functions, where these are built in.
+func bound(rows []spec.Row) []spec.Row {
+	for i := range rows {
+		rows[i].Func = functions[rows[i].Name]
+	}
+	return rows
+}

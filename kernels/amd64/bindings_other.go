@@ -1,0 +1,5 @@
+//go:build !amd64
+
+package amd64
+
+var functions map[string]any
