@@ -16,10 +16,10 @@
 //
 // # Tiles
 //
-// One call computes at most MR rows by NR columns of the result: the register tile. Operands come packed in panels: A as
-// [ceil(K/KR)][MR][KR], B as [ceil(K/KR)][NR][KR], so that a kernel reads both front to back. KR is the number of
-// consecutive k that one instruction multiplies and sums (4 for dot products of bytes, 1 for floats). A depthwise
-// kernel computes one position; NR is the number of channels it takes at once.
+// One call computes at most MR rows by NR columns of the result: the register tile. A is read where it lies, row by row,
+// through an index of rows where a convolution has several taps; B comes packed in panels of NR columns. KR is the number
+// of consecutive k that one instruction multiplies and sums (4 for dot products of bytes, 1 for floats). A depthwise
+// kernel computes a row of any number of positions and channels; it takes MR positions by NR channels at once.
 //
 // # Who may import what
 //

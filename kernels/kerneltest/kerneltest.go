@@ -313,73 +313,99 @@ var tapCounts = []int{0, 1, 2, 3, 9, 25}
 
 // Which rows the taps of a depthwise convolution read.
 const (
-	ownRow      = iota
-	someSkipped // some taps are skipped
-	allSkipped
-	sharedRows // several taps read the same row, as where a row of zeros stands for padding
+	ownRow     = iota
+	sharedRows // several taps read the same row, as where one row stands for padding
+	overlaps   // taps lie one position apart, as those of a kernel's row do
 	numTapKinds
 )
 
-// The factors of a depthwise convolution: channels, taps, which rows the taps read, elements, places of inputs, weights, output, bias, bounds.
+// The factors of a depthwise convolution: channels, positions, taps, which rows the taps read, distances of inputs and of outputs, elements, places of
+// inputs, weights, output, bias, bounds.
 func depthwiseLevels(row *spec.Row) []int {
-	return []int{2*row.NR + 4, len(tapCounts), int(numTapKinds), int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
+	return []int{2*row.NR + 4, 2*row.MR + 2, len(tapCounts), int(numTapKinds), 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
 }
 
 func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
-	channels, taps := c[0], tapCounts[c[1]]
+	channels, width, taps := c[0], c[1], tapCounts[c[2]]
 	if channels > 2*row.NR+1 {
 		channels = 8*row.NR + c[0]
 	}
-	x := draw(rng, row.In, taps*channels, kind(c[3]), nil)
-	w := draw(rng, row.W, taps*channels, kind(c[4]), nil)
-	size, in := row.Out.Bits()/8, row.In.Bits()/8
-	xb := s.input(x.bytes, in, place(c[5]))
-	wb := s.input(w.bytes, row.W.Bits()/8, place(c[6]))
-	ob := s.output(channels*size, size, place(c[7]))
-	e := newEpilogue(row, s, rng, channels, kind(c[3]), c[8], c[9], place(c[6]))
-	ptrs, from := make([]unsafe.Pointer, taps), make([]int, taps)
-	for i := range ptrs {
-		from[i] = i
-		if c[2] == sharedRows {
-			from[i] = rng.IntN(i + 1)
+	// Inputs of neighbouring positions lie step elements apart, outputs gap elements.
+	step := [...]int{channels, 2 * channels, channels + 3}[c[4]]
+	gap := channels + [...]int{0, 5}[c[5]]
+	length := max(0, (width-1)*step+channels) // of what one tap reads
+	from, total := make([]int, taps), 0
+	for i := range from {
+		switch {
+		case c[3] == sharedRows && i > 0 && rng.IntN(2) == 0:
+			from[i] = from[rng.IntN(i)]
+		case c[3] == overlaps:
+			from[i] = i * channels
+		default:
+			from[i] = i * length
 		}
-		if channels > 0 && c[2] != allSkipped && (c[2] != someSkipped || rng.IntN(2) == 0) {
-			ptrs[i] = unsafe.Pointer(&xb.data[from[i]*channels*in])
+		total = max(total, from[i]+length)
+	}
+	if width == 0 || channels == 0 {
+		total = 0
+	}
+	x := draw(rng, row.In, total, kind(c[6]), nil)
+	w := draw(rng, row.W, taps*channels, kind(c[7]), nil)
+	size, in, wt := row.Out.Bits()/8, row.In.Bits()/8, row.W.Bits()/8
+	xb := s.input(x.bytes, in, place(c[8]))
+	wb := s.input(w.bytes, wt, place(c[9]))
+	ob := s.output(max(0, (width-1)*gap+channels)*size, size, place(c[10]))
+	e := newEpilogue(row, s, rng, channels, kind(c[6]), c[11], c[12], place(c[9]))
+	ins, ws := make([]unsafe.Pointer, taps), make([]unsafe.Pointer, taps)
+	for i := range ins {
+		if total > 0 {
+			ins[i] = unsafe.Pointer(&xb.data[from[i]*in])
+		}
+		if channels > 0 {
+			ws[i] = unsafe.Pointer(&wb.data[i*channels*wt])
 		}
 	}
-	wasPtrs := slices.Clone(ptrs)
-	args := spec.DepthwiseArgs{W: wb.pointer(), Out: ob.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(), Taps: taps, Channels: channels,
-		Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
+	wasIns, wasWs := slices.Clone(ins), slices.Clone(ws)
+	args := spec.DepthwiseArgs{Out: ob.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(), Taps: taps, Width: width, Channels: channels,
+		InStep: step * in, OutStep: gap * size, Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
 	if taps > 0 {
-		args.In = unsafe.Pointer(&ptrs[0])
+		args.In, args.W = unsafe.Pointer(&ins[0]), unsafe.Pointer(&ws[0])
 	}
 	was := args
 	row.Func.(func(*spec.DepthwiseArgs))(&args)
-	if args != was || !slices.Equal(ptrs, wasPtrs) {
+	if args != was || !slices.Equal(ins, wasIns) || !slices.Equal(ws, wasWs) {
 		t.Errorf("%s: the kernel changed its arguments", row.Name)
 	}
-	for ch := range channels {
-		f, n := float32(0), int64(0)
-		if row.In.IsFloat() {
-			f = e.startFloat(ch)
-		} else {
-			n = e.startInt(ch)
+	for p := range width {
+		for ch := range channels {
+			f, n := float32(0), int64(0)
+			if row.In.IsFloat() {
+				f = e.startFloat(ch)
+			} else {
+				n = e.startInt(ch)
+			}
+			for i, at := range from {
+				if row.In.IsFloat() {
+					f = fmath.FMA(x.f[at+p*step+ch], w.f[i*channels+ch], f)
+				} else {
+					n += x.i[at+p*step+ch] * w.i[i*channels+ch]
+				}
+			}
+			if row.In.IsFloat() {
+				f = e.float(f)
+			} else {
+				n = e.integer(n, ch)
+			}
+			compare(t, row, unsafe.Pointer(&ob.data[(p*gap+ch)*size]), fmt.Sprintf("Out[%d][%d] of %dx%d, %d taps", p, ch, width, channels, taps), f, n)
 		}
-		for i, p := range ptrs {
-			switch {
-			case p == nil:
-			case row.In.IsFloat():
-				f = fmath.FMA(x.f[from[i]*channels+ch], w.f[i*channels+ch], f)
-			default:
-				n += x.i[from[i]*channels+ch] * w.i[i*channels+ch]
+		if p+1 < width {
+			for _, v := range ob.data[(p*gap+channels)*size : (p+1)*gap*size] {
+				if v != sentinel {
+					t.Errorf("%s: the kernel wrote between positions", row.Name)
+					return
+				}
 			}
 		}
-		if row.In.IsFloat() {
-			f = e.float(f)
-		} else {
-			n = e.integer(n, ch)
-		}
-		compare(t, row, unsafe.Pointer(&ob.data[ch*size]), fmt.Sprintf("Out[%d] of %d, %d taps", ch, channels, taps), f, n)
 	}
 	xb.unchanged(t, "In")
 	ob.outside(t)

@@ -209,7 +209,7 @@ func TestFindsFaults(t *testing.T) {
 	faults["drops the tail"] = d
 	e := *deep
 	e.Func = func(a *spec.DepthwiseArgs) {
-		// Takes rows that lie apart for granted.
+		// Takes taps that lie apart for granted.
 		taps := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
 		for i := 1; i < len(taps); i++ {
 			if taps[i] != nil && taps[i] == taps[i-1] {
@@ -219,6 +219,20 @@ func TestFindsFaults(t *testing.T) {
 		inner(a)
 	}
 	faults["leaves shared rows out"] = e
+	g := *deep
+	g.Func = func(a *spec.DepthwiseArgs) {
+		b := *a
+		b.InStep = 4 * a.Channels
+		inner(&b)
+	}
+	faults["knows stride 1 alone"] = g
+	h := *deep
+	h.Func = func(a *spec.DepthwiseArgs) {
+		b := *a
+		b.Width = a.Width &^ 1
+		inner(&b)
+	}
+	faults["drops the last position"] = h
 	for name, row := range faults {
 		var r recorder
 		Run(&r, &row, Options{Seed: 1, Rounds: 100})

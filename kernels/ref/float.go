@@ -170,8 +170,14 @@ func Clamp(x, lo, hi float32) float32 {
 
 // depthwiseF32 is spec.Depthwise, four channels at a time.
 func depthwiseF32(a *spec.DepthwiseArgs) {
-	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
-	out := unsafe.Slice((*float32)(a.Out), a.Channels)
+	for x := range a.Width {
+		depthwiseAt(a, x*a.InStep, unsafe.Slice((*float32)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels))
+	}
+}
+
+// depthwiseAt computes the position whose inputs lie at the given distance from those of the first one.
+func depthwiseAt(a *spec.DepthwiseArgs, at int, out []float32) {
+	in, w := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps), unsafe.Slice((*unsafe.Pointer)(a.W), a.Taps)
 	var bias []float32
 	if a.Bias != nil {
 		bias = unsafe.Slice((*float32)(a.Bias), a.Channels)
@@ -184,16 +190,14 @@ func depthwiseF32(a *spec.DepthwiseArgs) {
 			c0, c1, c2, c3 = float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
 		}
 		for t, p := range in {
-			if p != nil {
-				x, y := (*[4]float32)(unsafe.Add(p, 4*c)), (*[4]float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
-				p0, p1 := float64(x[0])*float64(y[0]), float64(x[1])*float64(y[1])
-				p2, p3 := float64(x[2])*float64(y[2]), float64(x[3])*float64(y[3])
-				s0, s1, s2, s3 := c0+p0, c1+p1, c2+p2, c3+p3
-				if careful(s0) || careful(s1) || careful(s2) || careful(s3) {
-					c0, c1, c2, c3 = exact(c0, p0), exact(c1, p1), exact(c2, p2), exact(c3, p3)
-				} else {
-					c0, c1, c2, c3 = float64(float32(s0)), float64(float32(s1)), float64(float32(s2)), float64(float32(s3))
-				}
+			x, y := (*[4]float32)(unsafe.Add(p, at+4*c)), (*[4]float32)(unsafe.Add(w[t], 4*c))
+			p0, p1 := float64(x[0])*float64(y[0]), float64(x[1])*float64(y[1])
+			p2, p3 := float64(x[2])*float64(y[2]), float64(x[3])*float64(y[3])
+			s0, s1, s2, s3 := c0+p0, c1+p1, c2+p2, c3+p3
+			if careful(s0) || careful(s1) || careful(s2) || careful(s3) {
+				c0, c1, c2, c3 = exact(c0, p0), exact(c1, p1), exact(c2, p2), exact(c3, p3)
+			} else {
+				c0, c1, c2, c3 = float64(float32(s0)), float64(float32(s1)), float64(float32(s2)), float64(float32(s3))
 			}
 		}
 		o := (*[4]float32)(out[c:])
@@ -206,10 +210,8 @@ func depthwiseF32(a *spec.DepthwiseArgs) {
 			sum = float64(bias[c])
 		}
 		for t, p := range in {
-			if p != nil {
-				x, y := *(*float32)(unsafe.Add(p, 4*c)), *(*float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
-				sum = chain(sum, float64(x)*float64(y))
-			}
+			x, y := *(*float32)(unsafe.Add(p, at+4*c)), *(*float32)(unsafe.Add(w[t], 4*c))
+			sum = chain(sum, float64(x)*float64(y))
 		}
 		out[c] = Clamp(float32(sum), a.Lo, a.Hi)
 	}

@@ -96,8 +96,13 @@ func Requantise[C sum](acc C, scale float32, zero, lo, hi int32) int32 {
 
 // depthwiseQuant is spec.Depthwise with requantised results.
 func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
-	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
-	out := unsafe.Slice((*O)(a.Out), a.Channels)
+	for x := range a.Width {
+		depthwiseQuantAt[A, B](a, x*a.InStep, unsafe.Slice((*O)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels))
+	}
+}
+
+func depthwiseQuantAt[A, B operand, O output](a *spec.DepthwiseArgs, at int, out []O) {
+	in, w := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps), unsafe.Slice((*unsafe.Pointer)(a.W), a.Taps)
 	scale := unsafe.Slice((*float32)(a.Scale), a.Channels)
 	bias := biases[int32](a.Bias, a.Channels)
 	var za A
@@ -111,13 +116,11 @@ func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
 			c0, c1, c2, c3 = b[0], b[1], b[2], b[3]
 		}
 		for t, p := range in {
-			if p != nil {
-				x, y := (*[4]A)(unsafe.Add(p, c*sizeA)), (*[4]B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB))
-				c0 += int32(x[0]) * int32(y[0])
-				c1 += int32(x[1]) * int32(y[1])
-				c2 += int32(x[2]) * int32(y[2])
-				c3 += int32(x[3]) * int32(y[3])
-			}
+			x, y := (*[4]A)(unsafe.Add(p, at+c*sizeA)), (*[4]B)(unsafe.Add(w[t], c*sizeB))
+			c0 += int32(x[0]) * int32(y[0])
+			c1 += int32(x[1]) * int32(y[1])
+			c2 += int32(x[2]) * int32(y[2])
+			c3 += int32(x[3]) * int32(y[3])
 		}
 		s, o := (*[4]float32)(scale[c:]), (*[4]O)(out[c:])
 		o[0] = O(Requantise(c0, s[0], a.OutZero, a.QLo, a.QHi))
@@ -131,9 +134,7 @@ func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
 			sum = bias[c]
 		}
 		for t, p := range in {
-			if p != nil {
-				sum += int32(*(*A)(unsafe.Add(p, c*sizeA))) * int32(*(*B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB)))
-			}
+			sum += int32(*(*A)(unsafe.Add(p, at+c*sizeA))) * int32(*(*B)(unsafe.Add(w[t], c*sizeB)))
 		}
 		out[c] = O(Requantise(sum, scale[c], a.OutZero, a.QLo, a.QHi))
 	}

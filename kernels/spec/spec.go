@@ -23,7 +23,8 @@ const (
 	// Gemm: for i < Rows, j < Cols: acc = Bias[j]; for t < Taps, k < K: acc += (A[t][i][k] + Shift) * B[t][k][j];
 	// C[i][j] = epilogue(acc, j). Shift is the row's.
 	Gemm Op = iota
-	// Depthwise: for c < Channels: acc = Bias[c]; for t < Taps, In[t] != nil: acc += In[t][c] * W[t][c]; Out[c] = epilogue(acc, c).
+	// Depthwise: for x < Width, c < Channels: acc = Bias[c]; for t < Taps: acc += In[t][x][c] * W[t][c];
+	// Out[x][c] = epilogue(acc, c).
 	Depthwise
 	numOps
 )
@@ -92,18 +93,21 @@ type GemmArgs struct {
 	QLo, QHi       int32
 }
 
-// DepthwiseArgs describes one output position of a depthwise convolution; see Epilogue above, with the channel for the
+// DepthwiseArgs describes Width neighbouring output positions of a depthwise convolution; see Epilogue above, with the channel for the
 // column.
 //
-// In holds Taps pointers to Channels elements each, nil for a tap that is skipped; W is [Taps][Channels].
+// In and W hold Taps pointers each: to Channels elements of the input of the first position, whose neighbours follow InStep bytes apart,
+// and to Channels weights. Outputs lie OutStep bytes apart.
 type DepthwiseArgs struct {
-	In       unsafe.Pointer
-	W        unsafe.Pointer
+	In, W    unsafe.Pointer
 	Out      unsafe.Pointer
 	Bias     unsafe.Pointer // Channels elements of type Acc; nil is 0
 	Scale    unsafe.Pointer // Channels elements of type float32
 	Taps     int
+	Width    int
 	Channels int
+	InStep   int
+	OutStep  int
 	Lo, Hi   float32
 	OutZero  int32
 	QLo, QHi int32

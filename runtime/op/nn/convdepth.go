@@ -9,34 +9,36 @@ import (
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-// filters is the work of a depthwise convolution, position by position. Where a channel has several filters, each gets a copy
+// filters is the work of a depthwise convolution, a row of positions at a time. Where a channel has several filters, each gets a copy
 // of the channel.
 type filters[T, W operand] struct {
 	*conv
-	kernel func(*spec.DepthwiseArgs)
-	w      []W // [taps][outC]
-	pack   func()
+	compute func(*spec.DepthwiseArgs)
+	w       []W // [taps][outC]
+	pack    func()
 	// args holds what all positions share; its pointers are set by each run.
 	args spec.DepthwiseArgs
 	x    []T
 	wide []T // the input with each channel repeated, where that is needed
-	out  []byte
+	dst  []byte
 	size int // of an element of y, in bytes
-	pad  []T // what stands for a tap in the padding; nil skips the tap
-	// shares hold each share's own pointers.
-	shares []filterShare
-	body   func(lo, hi int)
+	pad  []T // what stands for a row of the input in the padding; nil: taps there are left out
+	// Positions left to right-1 of a row have all taps of the last dimension within the input.
+	left, right int
+	parts       int // that a row is cut into, for the threads
+	shares      []filterShare
+	body        func(lo, hi int)
 }
 
+// filterShare holds each share's own pointers.
 type filterShare struct {
-	offs []int32
-	in   []unsafe.Pointer
-	args spec.DepthwiseArgs
+	in, w []unsafe.Pointer
+	args  spec.DepthwiseArgs
 }
 
 func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) *filters[T, W] {
 	taps := v.taps()
-	f := &filters[T, W]{conv: v, kernel: row.Func.(func(*spec.DepthwiseArgs)), size: row.Out.Bits() / 8}
+	f := &filters[T, W]{conv: v, compute: row.Func.(func(*spec.DepthwiseArgs)), size: row.Out.Bits() / 8}
 	turn := func(dst []W, at func(i, o int) W) { // [outC][taps] to [taps][outC]
 		for ch := range v.outC {
 			for t := range taps {
@@ -57,24 +59,44 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 	if v.og > 1 {
 		f.wide = make([]T, v.batch*v.inPos*v.outC)
 	}
-	f.shares = make([]filterShare, max(1, min(4*c.Par.Threads(), v.m)))
+	f.left = min(v.out[2], max(0, ceil(v.begin[2], v.stride[2])))
+	last := v.in[2] - 1 + v.begin[2] - (v.kernel[2]-1)*v.dilation[2] // of a first tap
+	f.right = f.left
+	if last >= 0 {
+		f.right = min(v.out[2], max(f.left, last/v.stride[2]+1))
+	}
+	rows := v.m / max(1, v.out[2])
+	want := max(1, min(4*c.Par.Threads(), v.m))
+	if c.Par.Threads() == 1 {
+		want = 1
+	}
+	f.parts = max(1, min(ceil(want, max(1, rows)), v.out[2]))
+	f.shares = make([]filterShare, max(1, min(want, rows*f.parts)))
 	for i := range f.shares {
-		f.shares[i].offs, f.shares[i].in = make([]int32, taps), make([]unsafe.Pointer, taps)
+		f.shares[i].in, f.shares[i].w = make([]unsafe.Pointer, taps), make([]unsafe.Pointer, taps)
 	}
 	f.body = func(from, to int) {
 		for l := from; l < to; l++ {
-			f.share(&f.shares[l], l*v.m/len(f.shares), (l+1)*v.m/len(f.shares))
+			f.share(&f.shares[l], l*rows*f.parts/len(f.shares), (l+1)*rows*f.parts/len(f.shares))
 		}
 	}
 	return f
 }
 
+// padded makes rows of the input that stand for the padding.
+func (f *filters[T, W]) padded(v T) {
+	f.pad = make([]T, ((f.out[2]-1)*f.stride[2]+1)*f.outC)
+	for i := range f.pad {
+		f.pad[i] = v
+	}
+}
+
 // run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
 func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
-	if len(f.w) < f.taps()*f.outC || f.pad != nil && len(f.pad) < f.outC || len(x) < f.batch*f.inPos*f.channels || len(out) < f.m*f.outC*f.size {
+	if len(f.w) < f.taps()*f.outC || len(x) < f.batch*f.inPos*f.channels || len(out) < f.m*f.outC*f.size {
 		panic("BUG: input, weights or output are short")
 	}
-	f.x, f.out = x, out
+	f.x, f.dst = x, out
 	if f.wide != nil {
 		for i, v := range x {
 			for k := range f.og {
@@ -89,24 +111,59 @@ func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
 	par.For(len(f.shares), 1, f.body)
 }
 
+// share computes parts from to to-1 of all rows.
 func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	s.args = f.args
 	a := &s.args
-	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.outC
-	pad, out := pointer(f.pad), pointer(f.out)
-	for r := from; r < to; r++ {
-		f.offsets(r%f.pos, s.offs)
-		base := r / f.pos * f.inPos
-		for t, o := range s.offs {
-			s.in[t] = pad
-			if o >= 0 {
-				s.in[t] = unsafe.Pointer(&f.x[(base+int(o))*f.outC])
+	var element T
+	a.In, a.W, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&s.w[0]), f.outC
+	a.InStep, a.OutStep = f.stride[2]*f.outC*int(unsafe.Sizeof(element)), f.outC*f.size
+	for u := from; u < to; u++ {
+		row, part := u/f.parts, u%f.parts
+		first, end := part*f.out[2]/f.parts, (part+1)*f.out[2]/f.parts
+		for x := first; x < end; {
+			n := 1
+			if x >= f.left && x < f.right {
+				n = min(end, f.right) - x
 			}
+			f.positions(s, row, x, n)
+			x += n
 		}
-		a.Out = unsafe.Add(out, r*f.outC*f.size)
-		f.kernel(a)
 	}
 	runtime.KeepAlive(s)
+}
+
+// positions computes n neighbouring positions from x on of an output row. Either all of them have all taps of the last dimension
+// within the input, or n is 1.
+func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
+	image, o0, o1 := row/(f.out[0]*f.out[1]), row/f.out[1]%f.out[0], row%f.out[1]
+	a := &s.args
+	taps, at := 0, 0
+	for k0 := range f.kernel[0] {
+		i0 := o0*f.stride[0] - f.begin[0] + k0*f.dilation[0]
+		for k1 := range f.kernel[1] {
+			i1 := o1*f.stride[1] - f.begin[1] + k1*f.dilation[1]
+			inside := i0 >= 0 && i0 < f.in[0] && i1 >= 0 && i1 < f.in[1]
+			base := image*f.inPos + (i0*f.in[1]+i1)*f.in[2]
+			for k2 := range f.kernel[2] {
+				i2 := x*f.stride[2] - f.begin[2] + k2*f.dilation[2]
+				var in unsafe.Pointer
+				if inside && i2 >= 0 && i2 < f.in[2] {
+					in = unsafe.Pointer(&f.x[(base+i2)*f.outC])
+				} else if f.pad != nil {
+					in = unsafe.Pointer(&f.pad[0])
+				}
+				if in != nil {
+					s.in[taps], s.w[taps] = in, unsafe.Pointer(&f.w[at*f.outC])
+					taps++
+				}
+				at++
+			}
+		}
+	}
+	a.Taps, a.Width = taps, n
+	a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+x)*f.outC*f.size])
+	f.compute(a)
 }
 
 // depthwise runs one filter per channel on floats.
