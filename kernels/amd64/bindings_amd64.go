@@ -5,9 +5,13 @@ package amd64
 import "github.com/edgerun/edgerun/kernels/spec"
 
 //go:noescape
+func depthwiseF32Zmm8x16(a *spec.DepthwiseArgs)
+
+//go:noescape
 func gemmF32Zmm8x48(a *spec.GemmArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
-	"gemmF32Zmm8x48": gemmF32Zmm8x48,
+	"depthwiseF32Zmm8x16": depthwiseF32Zmm8x16,
+	"gemmF32Zmm8x48":      gemmF32Zmm8x48,
 }
