@@ -10,8 +10,16 @@ func depthwiseF32Zmm8x16(a *spec.DepthwiseArgs)
 //go:noescape
 func gemmF32Zmm8x48(a *spec.GemmArgs)
 
+//go:noescape
+func gemmI8QVnni8x48(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8QVnni8x48(a *spec.GemmArgs)
+
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
 	"depthwiseF32Zmm8x16": depthwiseF32Zmm8x16,
 	"gemmF32Zmm8x48":      gemmF32Zmm8x48,
+	"gemmI8QVnni8x48":     gemmI8QVnni8x48,
+	"gemmU8I8QVnni8x48":   gemmU8I8QVnni8x48,
 }

@@ -139,8 +139,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	LONG $0x008e840f; WORD $0x0000 // je 2df
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -248,8 +248,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x3674 // je 463
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -343,8 +343,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x4374 // je 5f0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -439,8 +439,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x5d74 // je 78a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -545,8 +545,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	LONG $0x00c9840f; WORD $0x0000 // je 9ba
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -664,8 +664,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x4374 // je b50
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -760,8 +760,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x5674 // je ce3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -860,8 +860,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x7c74 // je ea9
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -971,8 +971,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	LONG $0x0100840f; WORD $0x0000 // je 1111
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -1097,8 +1097,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x5074 // je 129d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -1196,8 +1196,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	WORD $0x6974 // je 1456
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -1300,8 +1300,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x07f88348 // cmp rax,0x7
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
 	LONG $0x009b840f; WORD $0x0000 // je 164c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]

@@ -123,8 +123,17 @@ func offsets(text string) (string, error) {
 	return text, unknown
 }
 
-// assemble returns the routines of a source.
-func (t *target) assemble(text string) ([]routine, error) {
+// plain takes the comments out and puts numbers for the names of fields.
+func plain(text string) (string, error) {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i], _, _ = strings.Cut(line, "//")
+	}
+	return offsets(strings.Join(lines, "\n"))
+}
+
+// assemble returns the routines of a source. It may include the files of the folder that end in .inc.
+func (t *target) assemble(text, dir string) ([]routine, error) {
 	sigs, err := signaturesOf(text)
 	if err != nil {
 		return nil, err
@@ -135,18 +144,31 @@ func (t *target) assemble(text string) ([]routine, error) {
 	}
 	defer os.RemoveAll(tmp)
 	source, object := filepath.Join(tmp, "source.s"), filepath.Join(tmp, "object.o")
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		lines[i], _, _ = strings.Cut(line, "//")
-	}
-	code, err := offsets(strings.Join(lines, "\n"))
+	code, err := plain(text)
 	if err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(source, []byte(code), 0o600); err != nil {
 		return nil, err
 	}
-	if out, err := exec.Command(t.as[0], append(t.as[1:], "-o", object, source)...).CombinedOutput(); err != nil {
+	shared, err := filepath.Glob(filepath.Join(dir, "*.inc"))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range shared {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		code, err := plain(string(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if err := os.WriteFile(filepath.Join(tmp, filepath.Base(path)), []byte(code), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if out, err := exec.Command(t.as[0], append(t.as[1:], "-I", tmp, "-o", object, source)...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", t.as[0], err, strings.ReplaceAll(string(out), tmp+"/", ""))
 	}
 	f, err := elf.Open(object)
@@ -251,11 +273,14 @@ func (t *target) split(f *elf.File, listing []byte, sigs []signature) ([]routine
 	return list, nil
 }
 
+// padding is what aligns the next routine.
+var padding = regexp.MustCompile(`\bnop\b|^xchg ax,ax$`)
+
 // verify refuses what Go's runtime could not stand.
 func (t *target) verify(r *routine) error {
 	wide, returns := false, 0
 	code := r.code
-	for len(code) > 0 && (code[len(code)-1].text == "data" || strings.HasPrefix(code[len(code)-1].text, "nop")) {
+	for len(code) > 0 && (code[len(code)-1].text == "data" || padding.MatchString(code[len(code)-1].text)) {
 		code = code[:len(code)-1]
 	}
 	for i, in := range code {

@@ -10,7 +10,7 @@
 // and a label of that name, and ends before the next one. The argument arrives in rdi or x0. The fields of every
 // argument struct are there as symbols, GemmArgs_K for example, and their sizes as GemmArgs_size. Comments are //.
 // A routine leaves by ret; wide registers are cleared before (vzeroupper). Constants stand behind the last ret, after a label
-// NAME.data, and are read relative to the program counter.
+// NAME.data, and are read relative to the program counter. Macros that sources share stand in src/*.inc.
 //
 // The code is assembled by binutils, disassembled again, and written as words with the disassembly beside them, because
 // Go's assembler lacks instructions that kernels need. Refused are relocations, calls, the stack, and registers that Go
@@ -58,7 +58,7 @@ func run(arch, dir string, check bool) error {
 		if err != nil {
 			return err
 		}
-		routines, err := target.assemble(string(text))
+		routines, err := target.assemble(string(text), filepath.Dir(path))
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}

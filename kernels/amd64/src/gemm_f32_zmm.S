@@ -6,47 +6,7 @@
 // r8-15 rows of A       k1-3 columns that exist           zmm29-30  bounds
 	.altmacro
 
-// rows_of_tap sets r8-15, with an index or without.
-.macro indexed reg, i
-	movsxd	rax, dword ptr [rdx + 4*\i]
-	mov	\reg, rax
-	imul	\reg, rcx
-	add	\reg, [rdi + GemmArgs_A]
-	test	rax, rax
-	cmovs	\reg, [rdi + GemmArgs_Zero]
-.endm
-.macro strided reg, before, i
-	lea	\reg, [\before + rcx]
-	cmp	rax, \i
-	cmovle	\reg, \before
-.endm
-.macro rows_of_tap
-	mov	rcx, [rdi + GemmArgs_AStride]
-	test	rdx, rdx
-	jz	1f
-	indexed	r8, 0
-	indexed	r9, 1
-	indexed	r10, 2
-	indexed	r11, 3
-	indexed	r12, 4
-	indexed	r13, 5
-	indexed	r14, 6
-	indexed	r15, 7
-	add	rdx, 4*8
-	jmp	2f
-1:	mov	rax, [rdi + GemmArgs_Rows]
-	mov	r8, [rdi + GemmArgs_A]
-	strided	r9, r8, 1
-	strided	r10, r9, 2
-	strided	r11, r10, 3
-	strided	r12, r11, 4
-	strided	r13, r12, 5
-	strided	r14, r13, 6
-	strided	r15, r14, 7
-2:	mov	rcx, [rdi + GemmArgs_K]
-	shl	rcx, 2
-	xor	eax, eax
-.endm
+	.include "rows8.inc"
 
 .macro fma acc, b
 	vfmadd231ps zmm\acc, zmm27, zmm\b
@@ -66,6 +26,7 @@
 .macro products rows, vecs
 	.balign 32
 3:	rows_of_tap
+	shl	rcx, 2
 	test	rcx, rcx
 	jz	5f
 	.balign 32
