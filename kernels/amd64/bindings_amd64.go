@@ -8,6 +8,12 @@ import "github.com/edgerun/edgerun/kernels/spec"
 func depthwiseF32Zmm8x16(a *spec.DepthwiseArgs)
 
 //go:noescape
+func depthwiseI8QVnni4x64(a *spec.DepthwiseArgs)
+
+//go:noescape
+func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
+
+//go:noescape
 func gemmF32Zmm8x48(a *spec.GemmArgs)
 
 //go:noescape
@@ -18,8 +24,10 @@ func gemmU8I8QVnni8x48(a *spec.GemmArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
-	"depthwiseF32Zmm8x16": depthwiseF32Zmm8x16,
-	"gemmF32Zmm8x48":      gemmF32Zmm8x48,
-	"gemmI8QVnni8x48":     gemmI8QVnni8x48,
-	"gemmU8I8QVnni8x48":   gemmU8I8QVnni8x48,
+	"depthwiseF32Zmm8x16":    depthwiseF32Zmm8x16,
+	"depthwiseI8QVnni4x64":   depthwiseI8QVnni4x64,
+	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
+	"gemmF32Zmm8x48":         gemmF32Zmm8x48,
+	"gemmI8QVnni8x48":        gemmI8QVnni8x48,
+	"gemmU8I8QVnni8x48":      gemmU8I8QVnni8x48,
 }

@@ -19,6 +19,8 @@ var Table = bound([]spec.Row{
 	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 4, Shift: 128, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "gemmI8QVnni8x48"},
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 48, KR: 4, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "gemmU8I8QVnni8x48"},
 	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiseF32Zmm8x16"},
+	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 64, KR: 1, Shift: 128, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "depthwiseI8QVnni4x64"},
+	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 1, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
 })
 
 // bound gives the rows their functions, where these are built in.

@@ -388,7 +388,7 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 				if row.In.IsFloat() {
 					f = fmath.FMA(x.f[at+p*step+ch], w.f[i*channels+ch], f)
 				} else {
-					n += x.i[at+p*step+ch] * w.i[i*channels+ch]
+					n += (x.i[at+p*step+ch] + int64(row.Shift)) * w.i[i*channels+ch]
 				}
 			}
 			if row.In.IsFloat() {

@@ -23,7 +23,7 @@ const (
 	// Gemm: for i < Rows, j < Cols: acc = Bias[j]; for t < Taps, k < K: acc += (A[t][i][k] + Shift) * B[t][k][j];
 	// C[i][j] = epilogue(acc, j). Shift is the row's.
 	Gemm Op = iota
-	// Depthwise: for x < Width, c < Channels: acc = Bias[c]; for t < Taps: acc += In[t][x][c] * W[t][c];
+	// Depthwise: for x < Width, c < Channels: acc = Bias[c]; for t < Taps: acc += (In[t][x][c] + Shift) * W[t][c];
 	// Out[x][c] = epilogue(acc, c).
 	Depthwise
 	numOps
@@ -52,7 +52,7 @@ type Row struct {
 	// In and W are the types of the packed operands, Acc that of the sums and of the bias, Out that of the result.
 	In, W, Acc, Out tensor.DType
 	MR, NR, KR      int // tile; KR is the number of k that the packing of B keeps together
-	Shift           int // what the kernel adds to elements of A (Gemm on integers), to make them unsigned
+	Shift           int // what the kernel adds to elements of the input (integers only), to make them unsigned
 	Needs           cpu.Features
 	Num             Class
 	ULP, Abs        float64 // Approx only

@@ -120,10 +120,10 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	var run func()
 	shift := 0
 	if v.cg == 1 && v.group > 1 && acc == tensor.I32 {
-		f := newFilters[T](c, v, rows.Select(spec.Depthwise, in, wt, acc, out, c.Num), w)
-		if pad != 0 {
-			f.padded(pad)
-		}
+		row := rows.Select(spec.Depthwise, in, wt, acc, out, c.Num)
+		shift = row.Shift
+		f := newFilters[T](c, v, row, w)
+		f.padded(pad) // the bias takes all taps for granted
 		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
