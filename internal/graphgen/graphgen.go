@@ -16,7 +16,7 @@ type Options struct {
 	Nodes int
 	// Flow adds If and Loop.
 	Flow bool
-	// Quant adds QuantizeLinear and DequantizeLinear around operators.
+	// Quant adds QuantizeLinear and DequantizeLinear around operators, and operators that compute on the integers.
 	Quant bool
 	// Dynamic leaves the extents of the inputs open.
 	Dynamic bool
@@ -28,7 +28,7 @@ type Graph struct {
 	In []*tensor.Tensor
 }
 
-// value is a value of known shape. All are f32.
+// value is a value of known shape. All but those in a whole are f32.
 type value struct {
 	*model.Value
 	shape tensor.Shape
@@ -40,8 +40,10 @@ type gen struct {
 	names int
 	cond  *model.Value
 	scope []value // what the next node may read
-	graph *model.Graph
-	depth int
+	// wholes are integers that the next node may read.
+	wholes []whole
+	graph  *model.Graph
+	depth  int
 }
 
 // New makes a graph.
@@ -71,6 +73,11 @@ func New(seed uint64, o Options) *Graph {
 	for _, v := range g.scope {
 		if g.rng.IntN(4) == 0 {
 			g.graph.Outputs = append(g.graph.Outputs, v.Value)
+		}
+	}
+	for _, w := range g.wholes {
+		if g.rng.IntN(6) == 0 {
+			g.graph.Outputs = append(g.graph.Outputs, w.Value)
 		}
 	}
 	g.graph.Outputs = append(g.graph.Outputs, g.scope[len(g.scope)-1].Value)
@@ -155,6 +162,10 @@ func ints(v ...int) []int64 {
 
 // step adds one node, or some that belong together.
 func (g *gen) step() {
+	if g.o.Quant && g.rng.IntN(3) == 0 {
+		g.integers()
+		return
+	}
 	switch k := g.rng.IntN(20); {
 	case k < 4:
 		g.unary()
