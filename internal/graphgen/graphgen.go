@@ -4,6 +4,7 @@ package graphgen
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/edgerun/edgerun/internal/attr"
@@ -62,7 +63,13 @@ func New(seed uint64, o Options) *Graph {
 		}
 		g.graph.Inputs = append(g.graph.Inputs, v)
 		g.scope = append(g.scope, value{v, shape})
-		r.In = append(r.In, g.tensor(shape, 2))
+		in := g.tensor(shape, 2)
+		for i := range tensor.Of[float32](in) {
+			if g.rng.IntN(12) == 0 { // both zeros
+				tensor.Of[float32](in)[i] = float32(math.Copysign(0, g.rng.Float64()-.5))
+			}
+		}
+		r.In = append(r.In, in)
 	}
 	if o.Flow {
 		g.cond = &model.Value{Name: "cond", DType: tensor.Bool, Shape: tensor.Shape{}}
@@ -86,7 +93,7 @@ func New(seed uint64, o Options) *Graph {
 
 func (g *gen) name(of string) string {
 	g.names++
-	return fmt.Sprintf("%s%d", of, g.names)
+	return fmt.Sprintf("%s_%d", of, g.names)
 }
 
 // fill adds nodes to the current graph.

@@ -7,10 +7,10 @@ import (
 	"github.com/edgerun/edgerun/model"
 )
 
-// The graphs of a few hundred seeds hold every kind of operator that properties are to cover.
+// The graphs of a some hundred seeds hold every kind of operator that properties are to cover.
 func TestCovers(t *testing.T) {
 	found := map[string]int{}
-	for seed := range 300 {
+	for seed := range 500 {
 		g := graphgen.New(uint64(seed), graphgen.Options{Nodes: 10, Quant: true, Flow: seed%4 == 0, Dynamic: seed%3 == 0})
 		if err := model.Verify(g.Graph); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)

@@ -213,14 +213,19 @@ func fuseClamp(c *Context, g *model.Graph) error {
 				break
 			}
 			// A later bound applies to what the earlier ones left.
-			if n.Attrs.Has("act_min") {
-				old := n.Attrs.Float("act_min", 0)
-				lo = min(max(old, lo), hi)
+			bound := func(v float32) float32 { // as the operators do, 0 and -0 included
+				if v < lo {
+					return lo
+				} else if v > hi {
+					return hi
+				}
+				return v
 			}
-			if n.Attrs.Has("act_max") {
-				old := n.Attrs.Float("act_max", 0)
-				hi = max(min(old, hi), lo)
+			oldLo, oldHi := n.Attrs.Float("act_min", float32(math.Inf(-1))), n.Attrs.Float("act_max", float32(math.Inf(1)))
+			if oldHi < lo || oldLo > hi {
+				break // all becomes one value, 0 perhaps; a bound would leave the other zero as it is
 			}
+			lo, hi = bound(oldLo), bound(oldHi)
 			if !math.IsInf(float64(lo), -1) {
 				n.Attrs["act_min"] = lo
 			}
