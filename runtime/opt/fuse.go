@@ -12,7 +12,7 @@ import (
 func foldAffine(c *Context, g *model.Graph) error {
 	x := newIndex(g)
 	dead := map[*model.Node]bool{}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		for foldsInto := true; foldsInto && (n.Op == "Conv" || n.Op == "ConvTranspose"); {
 			next := x.only(n.Out[0])
 			if next == nil || dead[next] {
@@ -195,7 +195,7 @@ var clamps = map[string]bool{
 func fuseClamp(c *Context, g *model.Graph) error {
 	x := newIndex(g)
 	dead := map[*model.Node]bool{}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		if dead[n] || !clamps[n.Op] || len(n.Out) != 1 {
 			continue
 		}
@@ -268,7 +268,7 @@ func bounds(n *model.Node) (lo, hi float32, ok bool) {
 func fusePatterns(c *Context, g *model.Graph) error {
 	for _, f := range []func(*Context, *index, *model.Node) *model.Node{swish, hardSwish, gelu, layerNorm} {
 		x := newIndex(g)
-		for i, n := range g.Nodes {
+		for i, n := range c.visit(g.Nodes) {
 			// Constants of one element may still raise the rank.
 			if r := f(c, x, n); r != nil && r.In[0].Shape != nil && len(r.In[0].Shape) == len(n.Out[0].Shape) {
 				r.Name, r.Out = n.Name, n.Out
