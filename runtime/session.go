@@ -13,6 +13,9 @@ import (
 // sessionPlans is the number of sets of input shapes whose arenas a session keeps.
 const sessionPlans = 4
 
+// MaxThreads is the largest number of threads of a session.
+const MaxThreads = 1024
+
 // SessionOptions say how to run a model. The zero value is good.
 type SessionOptions struct {
 	// Threads is the number of threads; 0 means as many as the process may use.
@@ -31,8 +34,8 @@ type Session struct {
 // NewSession makes a session. Where all input shapes are fixed the model is planned now, so that the first Run has
 // nothing left to find wrong.
 func (m *Model) NewSession(o SessionOptions) (*Session, error) {
-	if o.Threads < 0 || o.Threads > 1024 {
-		return nil, fmt.Errorf("%d threads asked for, want 0 to 1024", o.Threads)
+	if o.Threads < 0 || o.Threads > MaxThreads {
+		return nil, fmt.Errorf("%d threads asked for, want 0 to %d", o.Threads, MaxThreads)
 	}
 	s := &Session{model: m, pool: pool.New(o.Threads), shapes: make([]tensor.Shape, len(m.inputs))}
 	fixed := true

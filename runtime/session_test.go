@@ -236,6 +236,40 @@ func TestThreadsDoNotChangeRandomGraphs(t *testing.T) {
 	}
 }
 
+// Eight sessions run one graph of operators on floats and integers at once.
+func TestEightSessionsOfRandomGraphs(t *testing.T) {
+	for seed := range 6 {
+		g := graphgen.New(uint64(seed), graphgen.Options{Nodes: 20, Quant: true, Flow: seed%3 == 0, Dynamic: seed%2 == 0})
+		m, err := runtime.New(g.Graph, runtime.Options{})
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		want := outputs(m)
+		if err := session(t, m, 1).Run(context.Background(), g.In, want); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		var wg sync.WaitGroup
+		for k := range 8 {
+			s := session(t, m, 1+k%3)
+			wg.Go(func() {
+				for range 3 {
+					got := outputs(m)
+					if err := s.Run(context.Background(), g.In, got); err != nil {
+						t.Error(err)
+						return
+					}
+					for j := range got {
+						if !bytes.Equal(got[j].Data, want[j].Data) {
+							t.Errorf("seed %d, session %d: output %d has other bytes than alone", seed, k, j)
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
 // Eight sessions see ever other shapes, more than the model keeps plans for.
 func TestEightSessionsOfManyShapes(t *testing.T) {
 	g := graphgen.New(4, graphgen.Options{Nodes: 20, Dynamic: true})

@@ -47,35 +47,26 @@ func inputNames(m *runtime.Model) string {
 	return strings.Join(names, ", ")
 }
 
-// randomInputs draws an input of each kind from a fixed seed: normal floats, small integers. Free extents that no flag
-// fixes are 1.
-func randomInputs(m *runtime.Model, flags []string) ([]*tensor.Tensor, error) {
-	shapes, err := parseShapes(m, flags)
-	if err != nil {
-		return nil, err
-	}
+// randomInputs draws an input of each kind from a fixed seed: normal floats, and integers of 0 to 99 or, with most 1, ones. Masks
+// let everything through.
+func randomInputs(m *runtime.Model, shapes []tensor.Shape, most int) ([]*tensor.Tensor, error) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	list := make([]*tensor.Tensor, len(m.Inputs()))
 	for i, in := range m.Inputs() {
-		shape, given := shapes[in.Name]
-		if !given {
-			if in.Shape == nil {
-				return nil, usagef("input %q has a free rank: give --shape %s=…", in.Name, in.Name)
-			}
-			shape = in.Shape.Clone()
-			for d := range shape {
-				shape[d] = max(shape[d], 1)
-				if in.Shape[d] < 0 {
-					shape[d] = 1
-				}
-			}
-		}
+		shape := shapes[i]
 		if _, err := shape.Size(); err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Name, err)
 		}
-		t, err := randomTensor(rng, in.DType, shape)
+		small := func() int { return rng.IntN(100) }
+		if most == 1 || isMask(in) {
+			small = func() int { return 1 }
+		}
+		t, err := randomTensor(rng, in.DType, shape, small)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Name, err)
+		}
+		if in.DType == tensor.Bool && isMask(in) {
+			fill(t, func() bool { return true })
 		}
 		if in.Name == "sr" && t.Len() == 1 { // the sampling rate, by the name that speech models give it
 			t = sampleRate(in.DType, shape)
@@ -98,9 +89,8 @@ func sampleRate(d tensor.DType, shape tensor.Shape) *tensor.Tensor {
 	return t
 }
 
-func randomTensor(rng *rand.Rand, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {
+func randomTensor(rng *rand.Rand, d tensor.DType, shape tensor.Shape, small func() int) (*tensor.Tensor, error) {
 	t := tensor.New(d, shape)
-	small := func() int { return rng.IntN(100) }
 	switch d {
 	case tensor.F32:
 		fill(t, func() float32 { return float32(rng.NormFloat64()) })

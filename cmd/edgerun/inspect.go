@@ -107,14 +107,14 @@ func inspectCommand() *cobra.Command {
 				return err
 			}
 			r.Inputs, r.Outputs = ioReports(l.Model.Inputs()), ioReports(l.Model.Outputs())
-			if in, err := randomInputs(l.Model, shapes); err != nil {
+			if in, err := planInputs(cmd.Context(), l, shapes); err != nil {
 				r.NotPlanned = err.Error()
-			} else if p, err := l.Model.Plan(shapesOf(in)); err != nil {
+			} else if p, err := l.Model.Plan(in); err != nil {
 				r.NotPlanned = err.Error()
 			} else {
 				r.PlanID, r.Steps, r.MACs, r.ArenaBytes = p.ID, len(p.Steps), p.MACs(), p.ArenaSize
-				for _, t := range in {
-					r.PlanShapes = append(r.PlanShapes, t.String())
+				for i, s := range in {
+					r.PlanShapes = append(r.PlanShapes, l.Model.Inputs()[i].DType.String()+s.String())
 				}
 			}
 			if asJSON {

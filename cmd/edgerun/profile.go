@@ -30,17 +30,13 @@ func profileCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			in, err := randomInputs(l.Model, shapes)
-			if err != nil {
-				return err
-			}
 			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
 			if err != nil {
 				return err
 			}
 			defer s.Close()
-			out := newOutputs(l.Model)
-			if err := s.Run(cmd.Context(), in, out); err != nil { // warm up
+			in, out, _, err := firstRun(cmd.Context(), l, s, shapes)
+			if err != nil {
 				return err
 			}
 			p := prof.New()

@@ -4,6 +4,7 @@ package graphgen
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/edgerun/edgerun/internal/attr"
@@ -16,7 +17,7 @@ type Options struct {
 	Nodes int
 	// Flow adds If and Loop.
 	Flow bool
-	// Quant adds QuantizeLinear and DequantizeLinear around operators.
+	// Quant adds QuantizeLinear and DequantizeLinear around operators, and operators that compute on the integers.
 	Quant bool
 	// Dynamic leaves the extents of the inputs open.
 	Dynamic bool
@@ -28,7 +29,7 @@ type Graph struct {
 	In []*tensor.Tensor
 }
 
-// value is a value of known shape. All are f32.
+// value is a value of known shape. All but those in a whole are f32.
 type value struct {
 	*model.Value
 	shape tensor.Shape
@@ -40,8 +41,10 @@ type gen struct {
 	names int
 	cond  *model.Value
 	scope []value // what the next node may read
-	graph *model.Graph
-	depth int
+	// wholes are integers that the next node may read.
+	wholes []whole
+	graph  *model.Graph
+	depth  int
 }
 
 // New makes a graph.
@@ -60,7 +63,13 @@ func New(seed uint64, o Options) *Graph {
 		}
 		g.graph.Inputs = append(g.graph.Inputs, v)
 		g.scope = append(g.scope, value{v, shape})
-		r.In = append(r.In, g.tensor(shape, 2))
+		in := g.tensor(shape, 2)
+		for i := range tensor.Of[float32](in) {
+			if g.rng.IntN(12) == 0 { // both zeros
+				tensor.Of[float32](in)[i] = float32(math.Copysign(0, g.rng.Float64()-.5))
+			}
+		}
+		r.In = append(r.In, in)
 	}
 	if o.Flow {
 		g.cond = &model.Value{Name: "cond", DType: tensor.Bool, Shape: tensor.Shape{}}
@@ -73,13 +82,18 @@ func New(seed uint64, o Options) *Graph {
 			g.graph.Outputs = append(g.graph.Outputs, v.Value)
 		}
 	}
+	for _, w := range g.wholes {
+		if g.rng.IntN(6) == 0 {
+			g.graph.Outputs = append(g.graph.Outputs, w.Value)
+		}
+	}
 	g.graph.Outputs = append(g.graph.Outputs, g.scope[len(g.scope)-1].Value)
 	return r
 }
 
 func (g *gen) name(of string) string {
 	g.names++
-	return fmt.Sprintf("%s%d", of, g.names)
+	return fmt.Sprintf("%s_%d", of, g.names)
 }
 
 // fill adds nodes to the current graph.
@@ -155,6 +169,10 @@ func ints(v ...int) []int64 {
 
 // step adds one node, or some that belong together.
 func (g *gen) step() {
+	if g.o.Quant && g.rng.IntN(3) == 0 {
+		g.integers()
+		return
+	}
 	switch k := g.rng.IntN(20); {
 	case k < 4:
 		g.unary()

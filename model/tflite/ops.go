@@ -2,6 +2,7 @@ package tflite
 
 import (
 	"fmt"
+	"maps"
 	"math"
 
 	"github.com/edgerun/edgerun/internal/attr"
@@ -18,7 +19,7 @@ type translation struct {
 
 // builtins maps operator codes to translations. It is a function because translations of subgraphs lead back to it.
 func builtins() map[int]translation {
-	return map[int]translation{
+	all := map[int]translation{
 		0: {"ADD", arithmetic("Add")}, 1: {"AVERAGE_POOL_2D", pool("AveragePool")}, 2: {"CONCATENATION", concatenation},
 		3: {"CONV_2D", conv2d}, 4: {"DEPTHWISE_CONV_2D", depthwise}, 5: {"DEPTH_TO_SPACE", depthSpace("DepthToSpace")},
 		6: {"DEQUANTIZE", dequantize}, 7: {"EMBEDDING_LOOKUP", embedding}, 8: {"FLOOR", unary("Floor")}, 9: {"FULLY_CONNECTED", fullyConnected},
@@ -49,6 +50,8 @@ func builtins() map[int]translation {
 		145: {"BROADCAST_ARGS", plain("tflite.BroadcastArgs")}, 150: {"GELU", gelu}, 151: {"DYNAMIC_UPDATE_SLICE", plain("tflite.DynamicUpdateSlice")}, 152: {"RELU_0_TO_1", clip(0, 1)},
 		156: {"ATAN2", plain("Atan2")}, 158: {"SIGN", unary("Sign")}, 160: {"BITWISE_XOR", plain("BitwiseXor")},
 	}
+	maps.Copy(all, moreBuiltins())
+	return all
 }
 
 // finish appends the operator and the activation that is fused behind it, which sees the same Quant.
@@ -330,9 +333,7 @@ func depthSpace(op string) func(*builder) {
 }
 
 func castValue(b *builder, in, out *model.Value, d tensor.DType) {
-	numbers := map[tensor.DType]int{tensor.F32: 1, tensor.U8: 2, tensor.I8: 3, tensor.U16: 4, tensor.I16: 5, tensor.I32: 6, tensor.I64: 7, tensor.Bool: 9,
-		tensor.F16: 10, tensor.F64: 11, tensor.U32: 12, tensor.U64: 13, tensor.BF16: 16, tensor.I4: 22}
-	n, ok := numbers[d]
+	n, ok := onnxTypes[d]
 	if !ok {
 		b.fail("type %v: %w", d, ErrUnsupported)
 	}
@@ -660,7 +661,7 @@ func rank(b *builder) {
 
 func oneHot(b *builder) {
 	a := attr.Attrs{}
-	a.Set("axis", b.opts.i32(0, -1))
+	a.Set("axis", b.opts.i32(0, 0))
 	on, off := b.i(2), b.i(3)
 	if on.Const == nil || off.Const == nil || on.DType != off.DType || on.DType.Bits() < 8 || on.Const.Len() != 1 || off.Const.Len() != 1 {
 		b.fail("on and off values must be one constant each: %w", ErrUnsupported)

@@ -215,8 +215,8 @@ func (c *Call) Broadcast(shapes ...tensor.Shape) (tensor.Shape, error) {
 	return out, nil
 }
 
-// ErrInternal is wrapped by errors that stand for a panic in an operator. Models come from outside: one that finds a gap in an
-// operator's checks must end in an error that names the node.
+// ErrInternal is wrapped by errors that stand for a panic in an operator, a pass or the planner. Models come from outside: one
+// that finds a gap in their checks must end in an error that names the node.
 var ErrInternal = errors.New("internal error")
 
 // Guard turns a panic into an error of node c; defer it.

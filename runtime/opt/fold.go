@@ -18,7 +18,7 @@ func fold(c *Context, g *model.Graph) error {
 	var kept []*model.Node
 	var visit func(nodes []*model.Node) error
 	visit = func(nodes []*model.Node) error {
-		for _, n := range nodes {
+		for _, n := range c.visit(nodes) {
 			for i, v := range n.In {
 				if w, ok := changed[v]; ok {
 					n.In[i] = w
@@ -123,7 +123,7 @@ func simplify(c *Context, g *model.Graph) error {
 		}
 		return v
 	}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		for i, v := range n.In {
 			n.In[i] = read(v)
 		}
@@ -215,7 +215,7 @@ func share(c *Context, g *model.Graph) error {
 	}
 	changed := map[*model.Value]*model.Value{}
 	var kept []*model.Node
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		for i, v := range n.In {
 			if w, ok := changed[v]; ok {
 				n.In[i] = w

@@ -12,7 +12,7 @@ import (
 func foldAffine(c *Context, g *model.Graph) error {
 	x := newIndex(g)
 	dead := map[*model.Node]bool{}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		for foldsInto := true; foldsInto && (n.Op == "Conv" || n.Op == "ConvTranspose"); {
 			next := x.only(n.Out[0])
 			if next == nil || dead[next] {
@@ -195,7 +195,7 @@ var clamps = map[string]bool{
 func fuseClamp(c *Context, g *model.Graph) error {
 	x := newIndex(g)
 	dead := map[*model.Node]bool{}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		if dead[n] || !clamps[n.Op] || len(n.Out) != 1 {
 			continue
 		}
@@ -213,14 +213,19 @@ func fuseClamp(c *Context, g *model.Graph) error {
 				break
 			}
 			// A later bound applies to what the earlier ones left.
-			if n.Attrs.Has("act_min") {
-				old := n.Attrs.Float("act_min", 0)
-				lo = min(max(old, lo), hi)
+			bound := func(v float32) float32 { // as the operators do, 0 and -0 included
+				if v < lo {
+					return lo
+				} else if v > hi {
+					return hi
+				}
+				return v
 			}
-			if n.Attrs.Has("act_max") {
-				old := n.Attrs.Float("act_max", 0)
-				hi = max(min(old, hi), lo)
+			oldLo, oldHi := n.Attrs.Float("act_min", float32(math.Inf(-1))), n.Attrs.Float("act_max", float32(math.Inf(1)))
+			if oldHi < lo || oldLo > hi {
+				break // all becomes one value, 0 perhaps; a bound would leave the other zero as it is
 			}
+			lo, hi = bound(oldLo), bound(oldHi)
 			if !math.IsInf(float64(lo), -1) {
 				n.Attrs["act_min"] = lo
 			}
@@ -263,7 +268,7 @@ func bounds(n *model.Node) (lo, hi float32, ok bool) {
 func fusePatterns(c *Context, g *model.Graph) error {
 	for _, f := range []func(*Context, *index, *model.Node) *model.Node{swish, hardSwish, gelu, layerNorm} {
 		x := newIndex(g)
-		for i, n := range g.Nodes {
+		for i, n := range c.visit(g.Nodes) {
 			// Constants of one element may still raise the rank.
 			if r := f(c, x, n); r != nil && r.In[0].Shape != nil && len(r.In[0].Shape) == len(n.Out[0].Shape) {
 				r.Name, r.Out = n.Name, n.Out

@@ -11,8 +11,13 @@ import (
 
 // Infer fills the types and shapes of all values as far as they are known without input shapes. An operator that the
 // runtime does not have is an error.
-func Infer(c *Context, g *model.Graph) error {
-	for _, n := range g.Nodes {
+func Infer(c *Context, g *model.Graph) (err error) {
+	defer c.guard(&err)
+	return c.infer(g)
+}
+
+func (c *Context) infer(g *model.Graph) error {
+	for _, n := range c.visit(g.Nodes) {
 		if err := c.inferNode(n); err != nil {
 			return err
 		}
@@ -112,7 +117,7 @@ func (c *Context) inferFlow(n *model.Node) error {
 		}
 	}
 	for _, name := range n.GraphNames() {
-		if err := Infer(c, n.Graphs[name]); err != nil {
+		if err := c.infer(n.Graphs[name]); err != nil {
 			return fmt.Errorf("%s (%s): %w", n.Name, n.Op, err)
 		}
 	}

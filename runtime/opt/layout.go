@@ -20,7 +20,7 @@ var spatial = map[string]int{
 // NCHW form that the rest of the graph knows follows from it by a Transpose, which dies where nobody needs it.
 func layout(c *Context, g *model.Graph) error {
 	l := &layouter{c: c, x: newIndex(g), nhwc: map[*model.Value]*model.Value{}, rank: map[*model.Value]int{}}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		if err := l.node(n); err != nil {
 			return err
 		}

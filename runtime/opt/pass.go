@@ -7,6 +7,7 @@ package opt
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/edgerun/edgerun/model"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -48,6 +49,7 @@ type Context struct {
 
 	top   *model.Graph // the graph that is not a subgraph
 	names int
+	at    *model.Node // the node that is looked at, for errors
 }
 
 // Run applies all passes to g, which it changes.
@@ -64,15 +66,48 @@ func Run(c *Context, g *model.Graph) error {
 		if err := Infer(c, g); err != nil {
 			return err
 		}
-		if err := c.each(g, p); err != nil {
+		if err := c.pass(g, p); err != nil {
 			return fmt.Errorf("pass %s: %w", p.Name, err)
 		}
-		removeDead(c, g)
 		if c.After != nil {
 			c.After(p.Name, g)
 		}
 	}
 	return Infer(c, g)
+}
+
+func (c *Context) pass(g *model.Graph, p Pass) (err error) {
+	defer c.guard(&err)
+	if err := c.each(g, p); err != nil {
+		return err
+	}
+	removeDead(c, g)
+	return nil
+}
+
+// visit iterates over nodes and remembers the current one, which an error names where the pass panics.
+func (c *Context) visit(nodes []*model.Node) iter.Seq2[int, *model.Node] {
+	return func(yield func(int, *model.Node) bool) {
+		outer := c.at
+		for i, n := range nodes {
+			c.at = n
+			if !yield(i, n) {
+				return
+			}
+		}
+		c.at = outer
+	}
+}
+
+// guard turns a panic into an error that names the node: models come from outside. Defer it.
+func (c *Context) guard(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: %v", op.ErrInternal, r)
+		if c.at != nil {
+			*err = fmt.Errorf("%s (%s): %w", c.at.Name, c.at.Op, *err)
+		}
+	}
+	c.at = nil
 }
 
 func (c *Context) each(g *model.Graph, p Pass) error {

@@ -73,7 +73,7 @@ func liftQuant(c *Context, g *model.Graph) error {
 	for _, v := range g.Inputs {
 		l.input[v] = true
 	}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		switch n.Op {
 		case "QuantizeLinear":
 			out, in := n.Out[0], n.Input(0)
@@ -189,7 +189,7 @@ var quantInputs = map[string]int{
 func fuseQuant(c *Context, g *model.Graph) error {
 	x := newIndex(g)
 	dead := map[*model.Node]bool{}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		tr := c.traits(n)
 		if len(n.Out) == 0 || n.Out[0] == nil || len(n.In) == 0 {
 			continue
@@ -359,7 +359,7 @@ func (c *Context) dequantise(v *model.Value) (*tensor.Tensor, error) {
 func legaliseQuant(c *Context, g *model.Graph) error {
 	var nodes []*model.Node
 	memo := map[*model.Value]*model.Value{}
-	for _, n := range g.Nodes {
+	for _, n := range c.visit(g.Nodes) {
 		tr := c.traits(n)
 		quantised := false
 		for _, list := range [2][]*model.Value{n.In, n.Out} {

@@ -21,9 +21,18 @@ type Options struct {
 	KeepInputs bool
 }
 
-// Build lowers g.
-func Build(g *model.Graph, o Options) (*Plan, error) {
+// Build lowers g. A panic becomes an error that names the node, since models come from outside.
+func Build(g *model.Graph, o Options) (_ *Plan, err error) {
 	b := &builder{opts: o, plan: &Plan{}, slots: map[*model.Value]int{}, limit: 1 << 14}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", op.ErrInternal, r)
+			if b.at != nil {
+				err = fmt.Errorf("%s (%s): %w", b.at.Name, b.at.Op, err)
+			}
+			err = fmt.Errorf("planning: %w", err)
+		}
+	}()
 	g.Walk(func(*model.Graph, *model.Node) { b.limit += 64 })
 	if len(o.Shapes) != len(g.Inputs) {
 		return nil, fmt.Errorf("%d shapes given for %d inputs", len(o.Shapes), len(g.Inputs))
@@ -68,6 +77,7 @@ type builder struct {
 	// lowered counts nodes, again for each round in which a loop's shapes settle. Each level of loops within loops may
 	// multiply them, so there is a limit, in proportion to the graph.
 	lowered, limit int
+	at             *model.Node // the node that is lowered, for errors
 }
 
 func (b *builder) add(v *model.Value, s Slot) int {
@@ -116,7 +126,9 @@ func (p *Plan) header(i int) *tensor.Tensor {
 
 func (b *builder) steps(g *model.Graph) ([]Step, error) {
 	var steps []Step
+	outer := b.at
 	for _, n := range g.Nodes {
+		b.at = n
 		s, err := b.node(n, &steps)
 		if err != nil {
 			return nil, err
@@ -125,6 +137,7 @@ func (b *builder) steps(g *model.Graph) ([]Step, error) {
 			steps = append(steps, *s)
 		}
 	}
+	b.at = outer
 	return steps, nil
 }
 

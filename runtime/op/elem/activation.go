@@ -59,13 +59,16 @@ func softplus64(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-mat
 
 func reluRow[T float](y, x []T) {
 	for i, v := range x {
-		y[i] = max(v, 0)
+		if v < 0 {
+			v = 0
+		}
+		y[i] = v
 	}
 }
 
 func relu6Row[T float](y, x []T) {
 	for i, v := range x {
-		y[i] = min(max(v, 0), 6)
+		y[i] = bound(v, 0, 6)
 	}
 }
 

@@ -248,8 +248,19 @@ func bounded[T number](c *op.Call) func(y []T) {
 
 func clampRow[T number](y []T, lo, hi T) {
 	for i, v := range y {
-		y[i] = min(max(v, lo), hi)
+		y[i] = bound(v, lo, hi)
 	}
+}
+
+// bound gives what lies below lo that value, and then what lies above hi that one. NaN and -0, which is no less than 0, stay.
+func bound[T number](v, lo, hi T) T {
+	if v < lo {
+		v = lo
+	}
+	if v > hi {
+		v = hi
+	}
+	return v
 }
 
 // prepareFloat2 prepares operators on two floats.

@@ -377,3 +377,31 @@ func TestCastToIntegers(t *testing.T) {
 		}
 	}
 }
+
+// Bounds leave NaN and both zeros as they are; where they cross, the upper one wins.
+func TestBounds(t *testing.T) {
+	zero := float32(math.Copysign(0, -1))
+	x := tensor.From([]float32{0, zero, -1, 1, 7, float32(math.NaN())})
+	scalar := func(f float32) *tensor.Tensor { return tensor.Scalar(f) }
+	for _, c := range []struct {
+		op   string
+		in   []*tensor.Tensor
+		want [5]float32
+	}{
+		{"Relu", nil, [5]float32{0, zero, 0, 1, 7}},
+		{"Relu6", nil, [5]float32{0, zero, 0, 1, 6}},
+		{"Clip", []*tensor.Tensor{scalar(zero), scalar(5)}, [5]float32{0, zero, zero, 1, 5}},
+		{"Clip", []*tensor.Tensor{scalar(-2), scalar(zero)}, [5]float32{0, zero, -1, zero, zero}},
+		{"Clip", []*tensor.Tensor{scalar(3), scalar(2)}, [5]float32{2, 2, 2, 2, 2}},
+	} {
+		y := tensor.Of[float32](evaluate(t, c.op, nil, append([]*tensor.Tensor{x}, c.in...), 1)[0])
+		for i, want := range c.want {
+			if math.Float32bits(y[i]) != math.Float32bits(want) {
+				t.Errorf("%s %v of %g is %g, want %g", c.op, c.in, tensor.Of[float32](x)[i], y[i], want)
+			}
+		}
+		if y[5] == y[5] {
+			t.Errorf("%s of NaN is %g", c.op, y[5])
+		}
+	}
+}

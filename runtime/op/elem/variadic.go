@@ -149,7 +149,7 @@ func clip[T number](c *op.Call, least, most T) (op.Run, error) {
 	var lo, hi T
 	run := mapRows(c, func(y, x []T) {
 		for i, v := range x {
-			y[i] = min(max(v, lo), hi)
+			y[i] = bound(v, lo, hi)
 		}
 	})
 	return func() error {

@@ -326,12 +326,12 @@ func prepareDetection(c *op.Call) (op.Run, error) {
 	}
 	return func() error {
 		bx, sc, an := boxes(), scores(), anchors()
-		corner := make([][4]float64, b[1])
+		corner := make([][4]float32, b[1])
 		for i := range corner {
 			v, w := bx[i*b[2]:], an[i*4:]
 			cy, cx := v[0]/sy*w[2]+w[0], v[1]/sx*w[3]+w[1]
 			h, wd := .5*math.Exp(v[2]/sh)*w[2], .5*math.Exp(v[3]/sw)*w[3]
-			corner[i] = [4]float64{cy - h, cx - wd, cy + h, cx + wd}
+			corner[i] = [4]float32{float32(cy - h), float32(cx - wd), float32(cy + h), float32(cx + wd)}
 		}
 		score := func(i, k int) float64 { return sc[i*s[2]+skip+k] }
 		suppress := func(key func(i int) float64, limit int) []int {
@@ -346,7 +346,7 @@ func prepareDetection(c *op.Call) (op.Run, error) {
 				if len(kept) == limit {
 					break
 				}
-				if !slices.ContainsFunc(kept, func(j int) bool { return iou(corner[i], corner[j]) > overlap }) {
+				if !slices.ContainsFunc(kept, func(j int) bool { return float64(iou(&corner[i], &corner[j])) > overlap }) {
 					kept = append(kept, i)
 				}
 			}
@@ -383,7 +383,7 @@ func prepareDetection(c *op.Call) (op.Run, error) {
 		for n, d := range list {
 			if t := c.Output(0); t != nil {
 				for k, v := range corner[d.box] {
-					tensor.Of[float32](t)[n*4+k] = float32(v)
+					tensor.Of[float32](t)[n*4+k] = v
 				}
 			}
 			if t := c.Output(1); t != nil {

@@ -2,7 +2,6 @@ package move
 
 import (
 	"cmp"
-	"math"
 	"slices"
 
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -25,7 +24,8 @@ func inferNMS(c *op.Call) error {
 	return nil
 }
 
-// prepareNMS selects boxes greedily by score; equal scores go by index.
+// prepareNMS selects boxes greedily by score; equal scores go by index. Areas and ratios are rounded to float32 at every step, so
+// that ratios at the threshold fall as with other runtimes.
 func prepareNMS(c *op.Call) (op.Run, error) {
 	b, s := c.In[0].Shape, c.In[1].Shape
 	if len(b) != 3 || len(s) != 3 || b[2] != 4 || b[0] != s[0] || b[1] != s[2] {
@@ -55,27 +55,32 @@ func prepareNMS(c *op.Call) (op.Run, error) {
 		if err != nil {
 			return err
 		}
-		least, err := option(4, math.Inf(-1))
+		least, err := option(4, 0)
 		if err != nil {
 			return err
 		}
+		all := !given(c, 4) || c.In[4].Len() == 0
 		bx, sc := boxes(), scores()
 		var picked []int
 		for n := range s[0] {
-			corner := make([][4]float64, b[1])
+			corner := make([][4]float32, b[1])
 			for i := range corner {
-				v := bx[(n*b[1]+i)*4:][:4]
+				var v [4]float32
+				for k, f := range bx[(n*b[1]+i)*4:][:4] {
+					v[k] = float32(f)
+				}
 				if centre {
-					corner[i] = [4]float64{v[1] - v[3]/2, v[0] - v[2]/2, v[1] + v[3]/2, v[0] + v[2]/2}
+					h, w := v[3]/2, v[2]/2
+					corner[i] = [4]float32{v[1] - h, v[0] - w, v[1] + h, v[0] + w}
 				} else {
-					corner[i] = [4]float64{min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])}
+					corner[i] = [4]float32{min(v[0], v[2]), min(v[1], v[3]), max(v[0], v[2]), max(v[1], v[3])}
 				}
 			}
 			for k := range s[1] {
 				line := sc[(n*s[1]+k)*s[2]:][:s[2]]
 				var order []int
 				for i, v := range line {
-					if v > least {
+					if all || v > least {
 						order = append(order, i)
 					}
 				}
@@ -85,7 +90,7 @@ func prepareNMS(c *op.Call) (op.Run, error) {
 					if float64(len(kept)) >= most { // most may be beyond int
 						break
 					}
-					if !slices.ContainsFunc(kept, func(j int) bool { return iou(corner[i], corner[j]) > overlap }) {
+					if !slices.ContainsFunc(kept, func(j int) bool { return float64(iou(&corner[i], &corner[j])) > overlap }) {
 						kept = append(kept, i)
 						picked = append(picked, n, k, i)
 					}
@@ -103,17 +108,19 @@ func prepareNMS(c *op.Call) (op.Run, error) {
 	}, nil
 }
 
-// iou is the intersection over union of boxes (y0, x0, y1, x1).
-func iou(a, b [4]float64) float64 {
+// iou is the intersection over union of boxes (y0, x0, y1, x1); 0 where one of them is empty.
+func iou(a, b *[4]float32) float32 {
 	h, w := min(a[2], b[2])-max(a[0], b[0]), min(a[3], b[3])-max(a[1], b[1])
-	if h <= 0 || w <= 0 {
+	if !(h > 0 && w > 0) {
 		return 0
 	}
-	union := (a[2]-a[0])*(a[3]-a[1]) + (b[2]-b[0])*(b[3]-b[1]) - h*w
-	if union <= 0 {
+	both := float32(h * w)
+	first, second := float32((a[2]-a[0])*(a[3]-a[1])), float32((b[2]-b[0])*(b[3]-b[1]))
+	union := float32(first+second) - both
+	if !(both > 0 && first > 0 && second > 0 && union > 0) {
 		return 0
 	}
-	return h * w / union
+	return both / union
 }
 
 // columns is the geometry of Col2Im.

@@ -346,10 +346,10 @@ func inferQLinearPool(c *op.Call) error {
 		return err
 	}
 	inner := poolCall(c)
-	if err := inferPool(inner); err != nil {
-		return err
-	}
-	return nil
+	x := *c.In[0]
+	x.Quant = nil // what the integers stand for comes from other inputs
+	inner.In = []*tensor.Tensor{&x}
+	return inferPool(inner)
 }
 
 // poolCall is c as AveragePool or GlobalAveragePool of ONNX would see it.
