@@ -12,8 +12,13 @@ import (
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-// fold evaluates nodes whose inputs are constants, and replaces If by its branch where the condition is one.
-func fold(c *Context, g *model.Graph) error {
+// fold is foldAll without the weights that Dequantize makes, which integer operators take as they are.
+func fold(c *Context, g *model.Graph) error { return foldBut(c, g, "Dequantize") }
+
+// foldAll evaluates nodes whose inputs are constants, and replaces If by its branch where the condition is one.
+func foldAll(c *Context, g *model.Graph) error { return foldBut(c, g, "") }
+
+func foldBut(c *Context, g *model.Graph, keep string) error {
 	changed := map[*model.Value]*model.Value{}
 	var kept []*model.Node
 	var visit func(nodes []*model.Node) error
@@ -47,9 +52,12 @@ func fold(c *Context, g *model.Graph) error {
 				}
 				continue
 			}
-			folded, err := c.foldNode(n)
-			if err != nil {
-				return err
+			var folded []*model.Value
+			if n.Op != keep {
+				var err error
+				if folded, err = c.foldNode(n); err != nil {
+					return err
+				}
 			}
 			if folded == nil {
 				kept = append(kept, n)
