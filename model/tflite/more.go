@@ -169,7 +169,7 @@ func (b *builder) wide(v *model.Value) *model.Value {
 		return v
 	}
 	w := &model.Value{Name: b.unique(v.Name + ".i64"), DType: tensor.I64}
-	b.charge(256)
+	b.r.charge(256)
 	castValue(b, v, w, tensor.I64)
 	return w
 }
@@ -189,4 +189,3 @@ func (b *builder) list(k int) *model.Value {
 	return flat
 }
 
-func (b *builder) charge(n int) { b.r.charge(n) }

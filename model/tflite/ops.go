@@ -241,7 +241,7 @@ func (b *builder) moved(w *model.Value, perm []int) *model.Value {
 // transposeConv: inputs are the output's shape, weights [out,h,w,in], the input and perhaps a bias.
 func transposeConv(b *builder) {
 	a := spatialAttrs(b, b.opts.i8(0, 0), b.opts.i32(2, 0), b.opts.i32(1, 0), 1, 1)
-	shape := b.known(0)
+	shape := b.outputShape(0, 4)
 	w, x := b.i(1), b.i(2)
 	if len(shape) != 4 || len(w.Shape) != 4 {
 		b.fail("output shape %v and weights %v: %w", shape, w.Shape, ErrFormat)
@@ -363,7 +363,8 @@ func embedding(b *builder) { b.node("Gather", b.o(0), attr.Attrs{"axis": int64(0
 
 func gather(b *builder) {
 	if b.opts.i32(1, 0) != 0 {
-		b.fail("option batch_dims %d: %w", b.opts.i32(1, 0), ErrUnsupported)
+		b.gatherInBatches(b.opts.i32(0, 0), b.opts.i32(1, 0))
+		return
 	}
 	a := attr.Attrs{}
 	a.Set("axis", b.opts.i32(0, 0))
@@ -417,9 +418,13 @@ func squeeze(b *builder) {
 	b.node("Squeeze", b.o(0), nil, b.i(0))
 }
 
-func expandDims(b *builder) { b.node("Unsqueeze", b.o(0), nil, b.i(0), b.ints(b.known(1)...)) }
+func expandDims(b *builder) { b.node("Unsqueeze", b.o(0), nil, b.i(0), b.list(1)) }
 
 func transpose(b *builder) {
+	if b.i(1).Const == nil {
+		b.node("tflite.Transpose", b.o(0), nil, b.i(0), b.i(1))
+		return
+	}
 	a := attr.Attrs{}
 	a.Set("perm", b.known(1))
 	b.node("Transpose", b.o(0), a, b.i(0))
@@ -429,7 +434,7 @@ func reduce(op string) func(*builder) {
 	return func(b *builder) {
 		a := attr.Attrs{}
 		a.Set("keepdims", b.opts.flag(0))
-		b.node(op, b.o(0), a, b.i(0), b.ints(b.known(1)...))
+		b.node(op, b.o(0), a, b.i(0), b.list(1))
 	}
 }
 
@@ -454,10 +459,9 @@ func arg(op string) func(*builder) {
 }
 
 func topk(b *builder) {
-	k := b.known(1)
 	values := b.o(0)
 	index := &model.Value{Name: b.unique(values.Name + ".i64"), DType: tensor.I64}
-	n := b.node("TopK", values, attr.Attrs{"axis": int64(-1)}, b.i(0), b.ints(k...))
+	n := b.node("TopK", values, attr.Attrs{"axis": int64(-1)}, b.i(0), b.list(1))
 	n.Out = append(n.Out, index)
 	if len(b.out) > 1 {
 		castValue(b, index, b.o(1), b.o(1).DType)
@@ -476,7 +480,9 @@ func split(data, axis int) func(*builder) {
 		a.Set("axis", at[0])
 		x := b.i(data)
 		n := b.node("Split", b.o(0), a, x)
-		if axis == 2 {
+		if axis == 2 && b.i(1).Const == nil {
+			n.In = append(n.In, b.list(1))
+		} else if axis == 2 {
 			sizes := b.known(1)
 			open, rest := -1, 0
 			for i, s := range sizes {
@@ -539,6 +545,15 @@ func unpack(b *builder) {
 
 // pads turns TFLite's pairs per dimension into begins, then ends.
 func (b *builder) pads(k int) *model.Value {
+	if x := b.i(k); x.Const == nil {
+		wide := b.wide(x)
+		turned, flat := b.like(wide, "turned"), b.like(wide, "pads")
+		a := attr.Attrs{}
+		a.Set("perm", []int{1, 0})
+		b.node("Transpose", turned, a, wide)
+		b.node("Reshape", flat, nil, turned, b.ints(-1))
+		return flat
+	}
 	v := b.known(k)
 	if len(v)%2 != 0 {
 		b.fail("paddings %v: %w", v, ErrFormat)
@@ -570,6 +585,10 @@ func mirrorPad(b *builder) {
 
 // slice has begins and sizes, where -1 takes the rest.
 func slice(b *builder) {
+	if b.i(1).Const == nil || b.i(2).Const == nil {
+		b.sliceLater()
+		return
+	}
 	begin, size := b.known(1), b.known(2)
 	if len(begin) != len(size) {
 		b.fail("begins %v and sizes %v: %w", begin, size, ErrFormat)
@@ -601,9 +620,9 @@ func fill(b *builder) { b.node("Expand", b.o(0), nil, b.i(1), b.i(0)) }
 
 func resize(mode string, alignField, halfField int) func(*builder) {
 	return func(b *builder) {
-		size := b.known(1)
-		if len(size) != 2 {
-			b.fail("size %v: %w", size, ErrFormat)
+		size := b.list(1)
+		if n := size.Const; n != nil && n.Len() != 2 {
+			b.fail("size %v: %w", n, ErrFormat)
 			return
 		}
 		align, half := b.opts.flag(alignField), b.opts.flag(halfField)
@@ -618,7 +637,7 @@ func resize(mode string, alignField, halfField int) func(*builder) {
 			a["coordinate_transformation_mode"] = "half_pixel"
 		}
 		a.Set("axes", []int{1, 2})
-		b.node("Resize", b.o(0), a, b.i(0), nil, nil, b.ints(size...))
+		b.node("Resize", b.o(0), a, b.i(0), nil, nil, size)
 	}
 }
 
@@ -663,8 +682,19 @@ func oneHot(b *builder) {
 	a := attr.Attrs{}
 	a.Set("axis", b.opts.i32(0, 0))
 	on, off := b.i(2), b.i(3)
-	if on.Const == nil || off.Const == nil || on.DType != off.DType || on.DType.Bits() < 8 || on.Const.Len() != 1 || off.Const.Len() != 1 {
-		b.fail("on and off values must be one constant each: %w", ErrUnsupported)
+	if on.Const == nil || off.Const == nil {
+		both := []*model.Value{off, on}
+		for i, v := range both {
+			both[i] = b.like(v, "value")
+			b.node("Reshape", both[i], nil, v, b.ints(1))
+		}
+		values := b.like(on, "values")
+		b.node("Concat", values, attr.Attrs{"axis": int64(0)}, both...)
+		b.node("OneHot", b.o(0), a, b.i(0), b.i(1), values)
+		return
+	}
+	if on.DType != off.DType || on.DType.Bits() < 8 || on.Const.Len() != 1 || off.Const.Len() != 1 {
+		b.fail("on and off values must be one of the same type each: %w", ErrFormat)
 		return
 	}
 	values := &model.Tensor{DType: on.DType, Shape: model.Shape{2}, Data: append(append([]byte{}, off.Const.Data...), on.Const.Data...)}
