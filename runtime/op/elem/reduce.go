@@ -25,7 +25,7 @@ var reduceOps = map[string]op.Op{
 func reducedAxes(c *op.Call, rank int) (axes []int, known bool, err error) {
 	t := c.Input(1)
 	if t != nil && !t.HasData() {
-		return nil, false, nil
+		return nil, rank == 0, nil // a scalar has no axes
 	}
 	if t != nil {
 		v, err := t.Ints()
