@@ -12,8 +12,13 @@ import (
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-// fold evaluates nodes whose inputs are constants, and replaces If by its branch where the condition is one.
-func fold(c *Context, g *model.Graph) error {
+// fold is foldAll without the weights that Dequantize makes, which integer operators take as they are.
+func fold(c *Context, g *model.Graph) error { return foldBut(c, g, "Dequantize") }
+
+// foldAll evaluates nodes whose inputs are constants, and replaces If by its branch where the condition is one.
+func foldAll(c *Context, g *model.Graph) error { return foldBut(c, g, "") }
+
+func foldBut(c *Context, g *model.Graph, keep string) error {
 	changed := map[*model.Value]*model.Value{}
 	var kept []*model.Node
 	var visit func(nodes []*model.Node) error
@@ -47,9 +52,12 @@ func fold(c *Context, g *model.Graph) error {
 				}
 				continue
 			}
-			folded, err := c.foldNode(n)
-			if err != nil {
-				return err
+			var folded []*model.Value
+			if n.Op != keep {
+				var err error
+				if folded, err = c.foldNode(n); err != nil {
+					return err
+				}
 			}
 			if folded == nil {
 				kept = append(kept, n)
@@ -98,7 +106,7 @@ func (c *Context) foldNode(n *model.Node) ([]*model.Value, error) {
 		}
 		call.Out = append(call.Out, t)
 	}
-	if err := op.Eval(o, call, c.MaxConst); err != nil {
+	if err := op.Eval(o, call, max(1, min(c.MaxConst, c.room.left()))); err != nil {
 		if errors.Is(err, tensor.ErrTooLarge) {
 			return nil, nil // perhaps never needed; the planner decides
 		}
@@ -107,6 +115,9 @@ func (c *Context) foldNode(n *model.Node) ([]*model.Value, error) {
 	out := make([]*model.Value, len(n.Out))
 	for i, v := range n.Out {
 		if v != nil {
+			if !c.room.made(call.Out[i]) {
+				return nil, nil
+			}
 			out[i] = model.NewConst(v.Name, call.Out[i])
 		}
 	}

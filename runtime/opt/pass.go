@@ -23,15 +23,16 @@ type Pass struct {
 // Passes in the order in which they run. Types and shapes are inferred anew before each.
 var Passes = []Pass{
 	{"lift-quant", "QuantizeLinear and DequantizeLinear with constant parameters become Quantize and Dequantize on values that carry them", liftQuant},
-	{"fold", "nodes with constant inputs become constants", fold},
+	{"fold", "nodes with constant inputs become constants, but for dequantised ones", fold},
 	{"simplify", "Identity, Dropout, no-op casts, reshapes and transposes disappear; chains of Transpose and Reshape become one", simplify},
 	{"fold-affine", "BatchNormalization, and Mul and Add by a constant per channel, move into the weights and bias before them", foldAffine},
 	{"fuse-patterns", "spelled-out GELU, SiLU, HardSwish and LayerNormalization become one node", fusePatterns},
 	{"fuse-clamp", "Relu and Clip become bounds of the operator before them", fuseClamp},
+	{"sink-quant", "Dequantize moves down through operators that move elements, to those with an integer form", sinkQuant},
 	{"fuse-quant", "Dequantize, operator, Quantize becomes the operator on quantised values", fuseQuant},
 	{"layout", "spatial operators work on NHWC; transposes move down until they cancel", layout},
 	{"legalise-quant", "operators without an integer form get tables, or Dequantize and Quantize around them", legaliseQuant},
-	{"fold-again", "what the passes above made constant is folded", fold},
+	{"fold-again", "what the passes above made constant is folded, and what is still dequantised", foldAll},
 	{"simplify-again", "what the passes above made superfluous disappears", simplify},
 	{"share", "nodes that compute the same become one", share},
 }
@@ -42,6 +43,9 @@ type Context struct {
 	Ops func(name string) (op.Op, bool)
 	// MaxConst bounds the bytes of a constant that folding makes.
 	MaxConst int
+	// MaxMemory bounds the bytes of all constants that passes make and the graph uses; 0 means no bound. A rewriting that
+	// would pass it does not happen.
+	MaxMemory int
 	// Skip names passes to leave out.
 	Skip map[string]bool
 	// After, if set, sees the graph after each pass.
@@ -50,6 +54,7 @@ type Context struct {
 	top   *model.Graph // the graph that is not a subgraph
 	names int
 	at    *model.Node // the node that is looked at, for errors
+	room  room
 }
 
 // Run applies all passes to g, which it changes.
@@ -57,7 +62,7 @@ func Run(c *Context, g *model.Graph) error {
 	if c.MaxConst == 0 {
 		c.MaxConst = 256 << 20
 	}
-	c.top = g
+	c.top, c.room = g, room{limit: c.MaxMemory}
 	removeDead(c, g)
 	for _, p := range Passes {
 		if c.Skip[p.Name] {
@@ -82,6 +87,7 @@ func (c *Context) pass(g *model.Graph, p Pass) (err error) {
 		return err
 	}
 	removeDead(c, g)
+	c.room.sweep(g)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package opt
 
 import (
 	"math"
+	"slices"
 
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/half"
@@ -80,7 +81,7 @@ func liftQuant(c *Context, g *model.Graph) error {
 			if !lifts(out.DType) || in == nil || in.DType != tensor.F32 {
 				continue
 			}
-			if q := quantParams(n, out); q != nil && l.label(out, q) {
+			if q := quantParams(n, out); q != nil && c.room.take(8*len(q.Scale)) && l.label(out, q) {
 				n.Op, n.In, n.Attrs = "Quantize", n.In[:1], attr.Attrs{}
 			}
 		case "DequantizeLinear":
@@ -89,7 +90,7 @@ func liftQuant(c *Context, g *model.Graph) error {
 				continue
 			}
 			q := quantParams(n, in)
-			if q == nil {
+			if q == nil || !c.room.take(8*len(q.Scale)) {
 				continue
 			}
 			switch {
@@ -179,6 +180,55 @@ func lifts(d tensor.DType) bool {
 	return d == tensor.I8 || d == tensor.U8 || d == tensor.I16 || d == tensor.U16 || d == tensor.I4 || d == tensor.U4
 }
 
+// sinkQuant moves elements before they are dequantised, where an operator with an integer form follows.
+func sinkQuant(c *Context, g *model.Graph) error {
+	x := newIndex(g)
+	var nodes []*model.Node
+	for _, n := range c.visit(g.Nodes) {
+		nodes = append(nodes, n)
+		if c.traits(n)&op.QuantMoves == 0 || len(n.In) == 0 || len(n.Out) != 1 || n.Out[0] == nil || n.Out[0].DType != tensor.F32 || n.Op == "Pad" || fills[n.Op] {
+			continue
+		}
+		in := dequantised(x, n.In[0])
+		if in == nil || in.Const != nil || !in.Quant.PerTensor() || !lifts(in.DType) || !c.feeds(x, n.Out[0]) || slices.ContainsFunc(n.In[1:], func(v *model.Value) bool { return v != nil && v.DType == tensor.F32 }) {
+			continue
+		}
+		out := n.Out[0]
+		moved := &model.Value{Name: c.name(out.Name, "q"), DType: in.DType, Shape: out.Shape.Clone(), Quant: in.Quant}
+		n.In[0], n.Out[0] = in, moved
+		d := &model.Node{Name: c.name(n.Name, "dequantize"), Op: "Dequantize", In: []*model.Value{moved}, Out: []*model.Value{out}, Attrs: attr.Attrs{}}
+		nodes = append(nodes, d)
+		x.producer[moved], x.producer[out] = n, d
+	}
+	g.Nodes = nodes
+	return nil
+}
+
+// feeds reports whether v is, perhaps after further moves, computed on by an operator that has nothing but quantised operands and results.
+func (c *Context) feeds(x *index, v *model.Value) bool {
+	for {
+		r := x.only(v)
+		if r == nil || len(r.Out) != 1 {
+			return false
+		}
+		if data := quantInputs[r.Op]; data > 0 && c.traits(r)&op.QuantKernel != 0 {
+			if q := x.only(r.Out[0]); q == nil || q.Op != "Quantize" || len(r.In) < data {
+				return false
+			}
+			for _, w := range r.In[:data] {
+				if w != v && dequantised(x, w) == nil {
+					return false
+				}
+			}
+			return true
+		}
+		if c.traits(r)&op.QuantMoves == 0 || r.In[0] != v {
+			return false
+		}
+		v = r.Out[0]
+	}
+}
+
 // quantInputs is, per operator with an integer form, the number of data inputs (activations and weights).
 var quantInputs = map[string]int{
 	"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": 2, "Add": 2, "Sub": 2, "Mul": 2,
@@ -233,7 +283,7 @@ func fuseQuant(c *Context, g *model.Graph) error {
 		if tr&op.Pointwise != 0 && tr&op.QuantKernel == 0 && ok {
 			ok = ins[0].DType.Bits() == 8 && ins[0].DType == out.DType
 		}
-		if !ok || out.DType.Bits() > 16 {
+		if !ok || out.DType.Bits() > 16 || tr&op.QuantKernel != 0 && !unscaled(n) {
 			continue
 		}
 		if tr&op.QuantKernel != 0 && data == 2 && len(n.In) > 2 && n.In[2] != nil {
@@ -318,10 +368,11 @@ func (c *Context) intBias(x *index, v *model.Value, qx, qw *model.QParams) *mode
 		}
 		f = tensor.Of[float32](t)
 	}
-	if len(v.Shape) != 1 || !qw.PerTensor() && len(f) != len(qw.Scale) {
+	if len(v.Shape) != 1 || !qw.PerTensor() && len(f) != len(qw.Scale) || 8*len(f) > c.room.left() {
 		return nil
 	}
 	t := tensor.New(tensor.I32, v.Shape)
+	c.room.made(t)
 	b := tensor.Of[int32](t)
 	q := &model.QParams{}
 	for i := range f {
@@ -488,7 +539,17 @@ func kernelTakes(n *model.Node) bool {
 			return false
 		}
 	}
-	return quantInputs[n.Op] > 0
+	return quantInputs[n.Op] > 0 && unscaled(n)
+}
+
+// unscaled reports whether a product is one without factors, whose C, if there is one, has an element per column: integer products have no
+// other form.
+func unscaled(n *model.Node) bool {
+	if n.Op != "Gemm" {
+		return true
+	}
+	c := n.Input(2)
+	return n.Attrs.Float("alpha", 1) == 1 && (c == nil || n.Attrs.Float("beta", 1) == 1 && len(c.Shape) == 1 && n.Out[0] != nil && len(n.Out[0].Shape) == 2 && c.Shape[0] == n.Out[0].Shape[1])
 }
 
 // table replaces a pointwise operator on 8-bit values by its values for all 256 inputs; nil where it cannot. The
