@@ -62,7 +62,7 @@ func Import(data []byte, o Options) (*model.Graph, error) {
 		r.tensors = 4 << 30
 	}
 	root := r.root()
-	m := &importer{r: r, opts: o, buffers: root.tables(4), subgraphs: root.tables(2), names: map[string]int{}, builtins: builtins(), complexes: complexBuiltins(), turned: map[turnedKey]*model.Tensor{}}
+	m := &importer{r: r, opts: o, buffers: root.tables(4), subgraphs: root.tables(2), names: map[string]int{}, builtins: builtins(), complexes: complexBuiltins(), resources: map[string]*resource{}, handles: map[*model.Value]*resource{}, turned: map[turnedKey]*model.Tensor{}}
 	for _, c := range root.tables(1) {
 		m.codes = append(m.codes, opcode{max(c.i8(0, 0), c.i32(3, 0)), c.str(1)})
 	}
@@ -102,6 +102,10 @@ type importer struct {
 	names     map[string]int
 	depth     int
 	builtins  map[string]func(*builder)
+	resources map[string]*resource
+	inOrder   []*resource                 // resources, as they come
+	handles   map[*model.Value]*resource  // of values that stand for one
+	flows     int                         // branches and loops around the current subgraph
 	complexes map[string]func(*builder)   // where an input or output is complex64
 	turned    map[turnedKey]*model.Tensor // transposed weights, so that many operators share one copy
 }
@@ -115,7 +119,9 @@ type builder struct {
 	op      string // of the operator that is being translated, for names and errors
 	in, out []int
 	opts    table
+	opts2   table // options of operators that came late
 	custom  []byte
+	inner   []int // intermediate tensors
 	index   int
 	outputs []*model.Value // new states, appended to the graph's outputs
 	err     error
@@ -170,6 +176,9 @@ func (m *importer) graph(i int, inputs []*model.Value) (*model.Graph, error) {
 			return nil, fmt.Errorf("%w: input %d is a constant or absent", ErrFormat, k)
 		}
 		if inputs == nil {
+			if typ := b.tensors[t].i8(1, 0); typ == typeResource || typ == typeVariant {
+				return nil, fmt.Errorf("input %d: type %s: %w", k, typeName(typ), ErrUnsupported)
+			}
 			b.g.Inputs = append(b.g.Inputs, v)
 			continue
 		}
@@ -186,10 +195,16 @@ func (m *importer) graph(i int, inputs []*model.Value) (*model.Graph, error) {
 	if m.r.err != nil {
 		return nil, m.r.err
 	}
+	if m.depth == 1 {
+		b.variables()
+	}
 	for k, t := range outs {
 		v, err := b.value(t)
 		if err != nil || v == nil {
 			return nil, fmt.Errorf("output %d: %w", k, orMissing(err))
+		}
+		if m.handles[v] != nil && m.depth == 1 {
+			return nil, fmt.Errorf("output %d: a handle of a variable or table: %w", k, ErrUnsupported)
 		}
 		b.g.Outputs = append(b.g.Outputs, v)
 	}
@@ -239,6 +254,11 @@ func (b *builder) value(i int) (*model.Value, error) {
 	}
 	t := b.tensors[i]
 	typ := t.i8(1, 0)
+	if typ == typeResource || typ == typeVariant {
+		b.r.charge(256)
+		b.values[i] = &model.Value{Name: b.unique(t.str(3)), DType: tensor.I32, Shape: model.Shape{}}
+		return b.values[i], b.r.err
+	}
 	d, ok := tensorTypes[typ]
 	if !ok {
 		return nil, fmt.Errorf("tensor %d (%s): type %s: %w", i, t.str(3), typeName(typ), ErrUnsupported)
@@ -561,7 +581,7 @@ func (b *builder) operator(k int, t table) error {
 	code := b.codes[c]
 	b.index, b.in, b.out, b.err = k, t.ints(1), t.ints(2), nil
 	b.r.charge(32 * (len(b.in) + len(b.out)))
-	b.opts, b.custom = t.sub(4), t.data(5)
+	b.opts, b.custom, b.inner, b.opts2 = t.sub(4), t.data(5), t.ints(8), t.sub(12)
 	name, f, why := b.translationOf(code)
 	b.op = name
 	if f == nil {

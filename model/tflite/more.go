@@ -15,6 +15,10 @@ func moreBuiltins() map[string]func(*builder) {
 		"RANDOM_UNIFORM": random("RandomUniform"), "MULTINOMIAL": multinomial, "UNSORTED_SEGMENT_PROD": plain("UnsortedSegmentProd"),
 		"UNSORTED_SEGMENT_MAX": plain("UnsortedSegmentMax"), "UNSORTED_SEGMENT_SUM": plain("UnsortedSegmentSum"),
 		"UNSORTED_SEGMENT_MIN": plain("UnsortedSegmentMin"), "BITCAST": bitcast, "RIGHT_SHIFT": shift("RIGHT"),
+		"LSTM": lstm, "RNN": rnn, "SVDF": svdf, "UNIDIRECTIONAL_SEQUENCE_RNN": sequenceRNN, "BIDIRECTIONAL_SEQUENCE_RNN": bidirectionalRNN,
+		"BIDIRECTIONAL_SEQUENCE_LSTM": bidirectionalLSTM, "CALL_ONCE": callOnce, "VAR_HANDLE": varHandle, "READ_VARIABLE": readVariable,
+		"ASSIGN_VARIABLE": assignVariable, "HASHTABLE": hashtable, "HASHTABLE_IMPORT": hashtableImport, "HASHTABLE_FIND": hashtableFind,
+		"HASHTABLE_SIZE": hashtableSize,
 	}
 }
 

@@ -45,7 +45,7 @@ func BuiltinName(code int) string {
 
 // typeName names an element type of the schema.
 func typeName(n int) string {
-	names := map[int]string{11: "complex128", 13: "resource", 14: "variant"}
+	names := map[int]string{11: "complex128", typeResource: "resource", typeVariant: "variant"}
 	if s, ok := names[n]; ok {
 		return s
 	}
