@@ -362,7 +362,7 @@ func reduceFloats[T float](c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	g, f, finish := newGroups(c.In[0].Shape, axes), folds[c.Op], finisher[T](c.Op)
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Out[0])
 	var in, out []T
 	body := func(lo, hi int) {
 		for o := lo; o < hi; o++ {

@@ -112,7 +112,7 @@ func realsOf(c *op.Call, i int) (func() []float64, error) {
 	if _, err := getter(c, t.DType); err != nil {
 		return nil, err
 	}
-	buf := make([]float64, t.Len())
+	buf := op.Make[float64](c, t.Len())
 	return func() []float64 {
 		number.Read(buf, t)
 		return buf

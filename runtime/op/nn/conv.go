@@ -201,7 +201,7 @@ func floatWeights(w *tensor.Tensor) []float32 {
 	if w.Quant != nil {
 		return dequantisedWeights(w)
 	}
-	return newFloats(w).get()
+	return newFloats(&op.Call{}, w).get() // not counted, as weights are not
 }
 
 // floatSource is w as f32. fixed tells whether w may be taken for a constant.
@@ -223,7 +223,7 @@ func floatSource(c *op.Call, w *tensor.Tensor, fixed bool) (*source[float32], er
 		return nil, c.Errorf("quantised weights %v must be constant", w)
 	}
 	var f []float32
-	from := newFloats(w)
+	from := newFloats(c, w)
 	at := func(i, _ int) float32 { return f[i] }
 	return &source[float32]{load: func() func(i, o int) float32 {
 		f = from.get()
@@ -250,7 +250,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	if err := wantFloats(c, c.Input(2)); err != nil {
 		return nil, err
 	}
-	x, y, bias := newFloats(v.x), newFloats(v.y), newFloats(c.Input(2))
+	x, y, bias := newFloats(c, v.x), newFloats(c, v.y), newFloats(c, c.Input(2))
 	lo, hi := activation(c)
 	w, err := floatSource(c, v.w, true)
 	if err != nil {
@@ -260,7 +260,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	run := func() {}
 	switch {
 	case c.Num == num.BF16:
-		narrow := make([]uint16, v.x.Len())
+		narrow := op.Make[uint16](c, v.x.Len())
 		row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
 		products := convProducts(c, v, row, rounded(w), func() []uint16 { return narrow }, 0, floatEpilogue[uint16, uint16](v, &bs, &ys, lo, hi))
 		run = func() {

@@ -55,7 +55,7 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 		f.pack = func() { turn(f.w, w.load()) }
 	}
 	if v.og > 1 {
-		f.wide = make([]T, v.batch*v.inPos*v.outC)
+		f.wide = op.Make[T](c, v.batch*v.inPos*v.outC)
 	}
 	f.shares = make([]filterShare, max(1, min(4*c.Par.Threads(), v.m)))
 	for i := range f.shares {

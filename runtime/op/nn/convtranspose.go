@@ -293,7 +293,7 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 	if err := wantFloats(c, c.Input(2)); err != nil {
 		return nil, err
 	}
-	fx, fy, bias := newFloats(x), newFloats(y), newFloats(c.Input(2))
+	fx, fy, bias := newFloats(c, x), newFloats(c, y), newFloats(c, c.Input(2))
 	lo, hi := activation(c)
 	from, err := floatSource(c, w, true)
 	if err != nil {
@@ -335,7 +335,7 @@ func (t *transposedConv) checkQuant(c *op.Call) error {
 func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]int32), wide bool, store func(sum int64, r, o int)) func() {
 	x, w := c.In[0], c.In[1]
 	if wide {
-		buf := make([]int32, x.Len())
+		buf := op.Make[int32](c, x.Len())
 		row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
 		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, nil, func(sums []int64, r, first int) {
 			for j, s := range sums {
@@ -398,7 +398,7 @@ func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
 	}
 	lo, hi := activation(c)
 	q := newDynamic(t.batch, t.positions()*t.ic, c.Attrs.Bool("asymmetric_quantize_inputs", false))
-	bias := newFloats(c.Input(2))
+	bias := newFloats(c, c.Input(2))
 	var bs, ys []float32
 	run := t.sums(c, func(d []int16) { q.quantise(d, tensor.Of[float32](x)) }, nil, false, func(sum int64, row, o int) {
 		f := float32(float32(sum) * float32(q.scale[row/t.inPositions()]*sw[min(o, len(sw)-1)]))
