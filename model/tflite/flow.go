@@ -94,8 +94,12 @@ func (b *builder) passed(v *model.Value, k int) bool {
 
 // whileOp becomes a Loop: the condition is evaluated once before it, and at the end of each iteration.
 func whileOp(b *builder) {
+	b.loop(b.opts.i32(0, 0), b.opts.i32(1, 0))
+}
+
+// loop runs the subgraph body while the subgraph cond says so.
+func (b *builder) loop(cond, body int) {
 	in := b.ins()
-	cond, body := b.opts.i32(0, 0), b.opts.i32(1, 0)
 	first := b.inline(cond, in)
 	if b.err != nil || len(first) != 1 {
 		b.fail("%w: the condition has %d outputs", ErrFormat, len(first))

@@ -58,7 +58,27 @@ var customs = map[string]func(*builder){
 }
 
 // refused are builtin operators that are not translated, and why.
-var refused = map[string]string{}
+var refused = map[string]string{
+	"HASHTABLE_LOOKUP":                 "it looks keys up in an input tensor, which no converter of today writes",
+	"LSH_PROJECTION":                   "its hash function is not specified",
+	"CONCAT_EMBEDDINGS":                "no runtime implements it",
+	"SKIP_GRAM":                        "it splits texts, which no converter of today writes",
+	"DELEGATE":                         "it stands for a part of the graph that a runtime compiled for itself; use the model as it was converted",
+	"PLACEHOLDER_FOR_GREATER_OP_CODES": "it is a mark of the file format, no operator",
+	"EMBEDDING_LOOKUP_SPARSE":          "sparse ids with weights; no converter of today writes it",
+	"DILATE":                           "it only comes from models that were written in StableHLO",
+	"REDUCE_WINDOW":                    "it only comes from models that were written in StableHLO; pools are POOL_2D",
+	"STABLEHLO_CONVOLUTION":            "convert it to CONV_2D",
+	"STABLEHLO_CUSTOM_CALL":            "what it calls is not part of the model",
+	"STABLEHLO_REDUCE":                 "reductions by a subgraph; convert it to SUM, REDUCE_MAX and the like",
+	"STABLEHLO_SCATTER":                "scatters by a subgraph; convert it to SCATTER_ND",
+	"STABLEHLO_DOT_GENERAL":            "convert it to BATCH_MATMUL",
+	"STABLEHLO_REDUCE_WINDOW":          "windows by a subgraph; convert it to a pool",
+	"STABLEHLO_SORT":                   "sorts by a subgraph; convert it to TOPK_V2",
+	"STABLEHLO_GATHER":                 "convert it to GATHER or GATHER_ND",
+	"STABLEHLO_RNG_BIT_GENERATOR":      "random bits are not the same from runtime to runtime",
+	"STABLEHLO_CASE":                   "convert it to IF",
+}
 
 const unknownOperator = "there is no such operator here"
 

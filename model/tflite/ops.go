@@ -25,7 +25,7 @@ func builtins() map[string]func(*builder) {
 		"SUB": arithmetic("Sub"), "DIV": arithmetic("Div"), "SQUEEZE": squeeze, "UNIDIRECTIONAL_SEQUENCE_LSTM": sequenceLSTM, "STRIDED_SLICE": stridedSlice,
 		"EXP": unary("Exp"), "TOPK_V2": topk, "SPLIT": split(1, 0), "LOG_SOFTMAX": unary("LogSoftmax"), "CAST": castTo, "PRELU": plain("PRelu"),
 		"MAXIMUM": plain("Max"), "ARG_MAX": arg("ArgMax"), "MINIMUM": plain("Min"), "LESS": plain("Less"), "NEG": unary("Neg"), "PADV2": pad,
-		"GREATER": plain("Greater"), "GREATER_EQUAL": plain("GreaterOrEqual"), "LESS_EQUAL": plain("LessOrEqual"), "SELECT": selectOp, "SLICE": slice,
+		"GREATER": plain("Greater"), "GREATER_EQUAL": plain("GreaterOrEqual"), "LESS_EQUAL": plain("LessOrEqual"), "SELECT": selectRows, "SLICE": slice,
 		"SIN": unary("Sin"), "TRANSPOSE_CONV": transposeConv, "TILE": tile, "EXPAND_DIMS": expandDims, "EQUAL": plain("Equal"), "NOT_EQUAL": notEqual,
 		"LOG": unary("Log"), "SUM": reduce("ReduceSum"), "SQRT": unary("Sqrt"), "RSQRT": unary("Rsqrt"), "SHAPE": shapeOp, "POW": plain("Pow"),
 		"ARG_MIN": arg("ArgMin"), "FAKE_QUANT": unary("Identity"), "REDUCE_PROD": reduce("ReduceProd"), "REDUCE_MAX": reduce("ReduceMax"), "PACK": pack,
@@ -41,6 +41,7 @@ func builtins() map[string]func(*builder) {
 		"RELU_0_TO_1": clip(0, 1), "ATAN2": plain("Atan2"), "SIGN": unary("Sign"), "BITWISE_XOR": plain("BitwiseXor"),
 	}
 	maps.Copy(all, moreBuiltins())
+	maps.Copy(all, stablehloBuiltins())
 	return all
 }
 
@@ -641,6 +642,20 @@ func gelu(b *builder) {
 		mode = "tanh"
 	}
 	b.node("Gelu", b.o(0), attr.Attrs{"approximate": mode}, b.i(0))
+}
+
+// selectRows: a condition of one extent chooses whole rows.
+func selectRows(b *builder) {
+	cond, n := b.i(0), len(b.i(1).Shape)
+	if len(cond.Shape) != 1 || n < 2 {
+		selectOp(b)
+		return
+	}
+	axes := make([]int, n-1)
+	for i := range axes {
+		axes[i] = i + 1
+	}
+	b.node("Where", b.o(0), nil, b.made("Unsqueeze", "rows", tensor.Bool, nil, cond, b.ints(axes...)), b.i(1), b.i(2))
 }
 
 func selectOp(b *builder) { b.node("Where", b.o(0), nil, b.i(0), b.i(1), b.i(2)) }
