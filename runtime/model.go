@@ -37,7 +37,9 @@ const DefaultPlans = 16
 
 // Options say how to load a model. The zero value is good.
 type Options struct {
-	// MaxMemory bounds the bytes of a session's tensors, weights not counted. 0 means DefaultMaxMemory.
+	// MaxMemory bounds the bytes of a session's tensors and of its operators' buffers; the bytes of constants that passes make
+	// of the model's own; and, for each plan that is kept, the bytes of constants that planning makes. The model's own weights, the
+	// form in which kernels read constants, and outputs, which belong to the caller, are not counted. 0 means DefaultMaxMemory.
 	MaxMemory int
 	// Plans bounds the plans that are kept. 0 means DefaultPlans.
 	Plans int
@@ -94,7 +96,7 @@ func New(g *model.Graph, o Options) (*Model, error) {
 		o.Plans = DefaultPlans
 	}
 	m := &Model{graph: g.Clone(), meta: g.Meta, opts: o, plans: map[string]*list.Element{}}
-	c := &opt.Context{Ops: ops.Lookup, Skip: map[string]bool{}, After: o.AfterPass, MaxConst: min(o.MaxMemory, 256<<20)}
+	c := &opt.Context{Ops: ops.Lookup, Skip: map[string]bool{}, After: o.AfterPass, MaxConst: min(o.MaxMemory, 256<<20), MaxMemory: o.MaxMemory}
 	for _, name := range o.SkipPasses {
 		c.Skip[name] = true
 	}

@@ -121,6 +121,7 @@ func (s *Session) instance(shapes []tensor.Shape) (*exec.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.makeRoom(p.plan.ArenaSize)
 	x, err := exec.New(p.plan, exec.Options{Par: s.pool, Store: planStore{s.model, p}, MaxMemory: s.model.opts.MaxMemory})
 	if err != nil {
 		return nil, err
@@ -134,4 +135,15 @@ func (s *Session) instance(shapes []tensor.Shape) (*exec.Instance, error) {
 		s.instances = s.instances[:sessionPlans]
 	}
 	return x, nil
+}
+
+// makeRoom forgets the instances used longest ago, so that the others and n bytes more stay within the limit.
+func (s *Session) makeRoom(n int) {
+	for i, x := range s.instances {
+		if n += x.Size(); n > s.model.opts.MaxMemory {
+			clear(s.instances[i:])
+			s.instances = s.instances[:i]
+			return
+		}
+	}
 }

@@ -43,8 +43,8 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench MODEL",
 		Short: "measure the latency of a model on random inputs",
-		Long: `Runs a model back to back on random inputs and prints the latency of one inference. All outputs are computed in
-every run, with the same plan that 'edgerun check' uses.`,
+		Long: `Runs a model back to back on random inputs and prints the latency of one inference. All
+outputs are computed in every run, with the same plan that 'edgerun check' uses.`,
 		Example: `  edgerun bench model.onnx --threads 2 --seconds 3
   edgerun bench model.onnx --shape input=1,3,224,224 --runs 100 --warmup 10 --json`,
 		Args: exactArgs(1, "one MODEL"),
@@ -91,7 +91,8 @@ every run, with the same plan that 'edgerun check' uses.`,
 				return printJSON(cmd.OutOrStdout(), r)
 			}
 			w := cmd.OutOrStdout()
-			fmt.Fprintf(w, "%s  %s, %d threads, plan %s for %s\n", args[0], r.Precision, r.Threads, r.PlanID, someOf(r.Inputs))
+			fmt.Fprintf(w, "%s  %s, %s, plan_id %s\n", args[0], r.Precision, threadCount(r.Threads), r.PlanID)
+			fmt.Fprintf(w, "inputs    %s\n", someOf(r.Inputs))
 			fmt.Fprintf(w, "latency   median %.3f ms   min %.3f   p90 %.3f   p99 %.3f   (%d runs)\n", r.MedianMS, r.MinMS, r.P90MS, r.P99MS, r.Runs)
 			fmt.Fprintf(w, "work      %.1f million MAC, %.2f GMAC/s\n", float64(r.MACs)/1e6, r.GMACs)
 			fmt.Fprintf(w, "memory    arena %.2f MiB", r.ArenaMiB)
@@ -104,12 +105,19 @@ every run, with the same plan that 'edgerun check' uses.`,
 	}
 	m.register(cmd)
 	f := cmd.Flags()
-	f.StringArrayVar(&shapes, "shape", nil, "NAME=1,3,224,224: the shape of an input with free extents (repeatable)")
-	f.Float64Var(&seconds, "seconds", 1, "how long to measure")
-	f.IntVar(&runs, "runs", 0, "measure this many inferences instead of --seconds")
-	f.IntVar(&warmup, "warmup", 3, "inferences before measuring")
+	f.StringArrayVar(&shapes, "shape", nil, "`NAME=1,3,224,224`: the shape of an input with free extents (repeatable)")
+	f.Float64Var(&seconds, "seconds", 1, "measure for `S` seconds")
+	f.IntVar(&runs, "runs", 0, "measure `N` inferences instead of --seconds")
+	f.IntVar(&warmup, "warmup", 3, "run `M` inferences before measuring")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+func threadCount(n int) string {
+	if n == 1 {
+		return "1 thread"
+	}
+	return fmt.Sprintf("%d threads", n)
 }
 
 // someOf joins the first few of a list.

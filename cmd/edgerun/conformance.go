@@ -23,12 +23,19 @@ func conformanceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "conformance DIR|TAR.zst",
 		Short: "run the ONNX backend test cases",
-		Long: `Runs the test cases of the onnx package (folders with model.onnx and test_data_set_N) and compares the outputs with
-rtol 1e-3 and atol 1e-4; what is not a float must be equal. Prints a line per failure; the last line is "passed N of M".
+		Long: `Runs the test cases of the onnx package (folders with model.onnx and test_data_set_N) and
+compares the outputs with rtol 1e-3 and atol 1e-4; what is not a float must be equal. Prints a
+line per failure; the last line is "passed N of M", and the exit status is 0.
 
-With --expect FILE the failures must be those that the file lists (name, tab, reason), no more and no fewer.`,
+With --expect FILE the failures must be those that the file lists (name, tab, reason), no more
+and no fewer; else the exit status is 1.`,
+		Example: `  edgerun conformance onnx-backend.tar.zst
+  edgerun conformance onnx/backend/test/data --run '/test_conv'`,
 		Args: exactArgs(1, "one DIR or TAR.zst"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if workers < 1 {
+				return usagef("--workers must be positive")
+			}
 			re, err := regexp.Compile(filter)
 			if err != nil {
 				return usagef("--run: %w", err)
@@ -43,6 +50,9 @@ With --expect FILE the failures must be those that the file lists (name, tab, re
 				return err
 			}
 			passed, total := r.Count()
+			if total == 0 {
+				return fmt.Errorf("%s: no case matches --run %q", args[0], filter)
+			}
 			if asJSON {
 				type failure struct {
 					Name  string `json:"name"`
@@ -84,9 +94,9 @@ With --expect FILE the failures must be those that the file lists (name, tab, re
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&filter, "run", "", "regular expression of the cases to run")
-	f.StringVar(&expect, "expect", "", "file that lists the failures that must occur")
-	f.IntVar(&workers, "workers", gort.GOMAXPROCS(0), "cases at the same time")
+	f.StringVar(&filter, "run", "", "run only the cases whose name this `REGEXP` matches")
+	f.StringVar(&expect, "expect", "", "`FILE` that lists the failures that must occur")
+	f.IntVar(&workers, "workers", gort.GOMAXPROCS(0), "run `N` cases at the same time")
 	f.BoolVar(&quiet, "quiet", false, "print the last line only")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

@@ -24,10 +24,12 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "import, sign, verify and run an embedded model on embedded data",
-		Long: `Imports a small network for handwritten digits, stores it as FP32 and FP16 .edge files, signs and verifies them, runs each
-on 359 images that it was not trained on, and prints what came out. It needs no network and no other file.
+		Long: `Imports a small network for handwritten digits, stores it as FP32 and FP16 .edge files, signs
+and verifies them, runs each on 359 images that it was not trained on, and prints what came out.
+It takes seconds and needs neither the internet nor any other file.
 
-The images are from "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, UCI, CC BY 4.0).`,
+The images are from "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, UCI,
+CC BY 4.0).`,
 		Args: exactArgs(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if dir == "" {
@@ -43,7 +45,7 @@ The images are from "Optical Recognition of Handwritten Digits" (E. Alpaydin, C.
 			return runDemo(cmd, dir)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "keep", "", "folder to leave the files in")
+	cmd.Flags().StringVar(&dir, "keep", "", "leave the files in folder `DIR`")
 	return cmd
 }
 

@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -35,13 +37,16 @@ type inspectReport struct {
 	Operators   map[string]int    `json:"operators"`
 	Weights     map[string]weight `json:"weights"`
 	Nodes       int               `json:"nodes"`
-	PlanID      string            `json:"plan_id,omitempty"`
-	Steps       int               `json:"steps,omitempty"`
-	MACs        int64             `json:"macs,omitempty"`
-	ArenaBytes  int               `json:"arena_bytes,omitempty"`
+	PlanID      string            `json:"plan_id"` // this and the next three are "" and 0 where NotPlanned says why
+	Steps       int               `json:"steps"`
+	MACs        int64             `json:"macs"`
+	ArenaBytes  int               `json:"arena_bytes"`
 	PlanShapes  []string          `json:"plan_shapes,omitempty"`
 	Meta        map[string]string `json:"meta,omitempty"`
-	Pipeline    string            `json:"pipeline,omitempty"`
+	Name        string            `json:"name,omitempty"` // this and the next three of an .edge file
+	Version     string            `json:"version,omitempty"`
+	Pipeline    json.RawMessage   `json:"pipeline,omitempty"`
+	Golden      int               `json:"golden_vectors,omitempty"`
 	Signatures  []string          `json:"signatures,omitempty"`
 	NotPlanned  string            `json:"not_planned,omitempty"`
 	SourceSHA   string            `json:"source_sha256,omitempty"`
@@ -67,6 +72,12 @@ func inspectCommand() *cobra.Command {
   edgerun inspect model.edge --dot --optimised | dot -Tsvg > graph.svg`,
 		Args: exactArgs(1, "one MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case graph && dot || asJSON && (graph || dot):
+				return usagef("give one of --json, --graph and --dot")
+			case optimised && !graph && !dot:
+				return usagef("--optimised needs --graph or --dot")
+			}
 			src, err := m.read(args[0])
 			if err != nil {
 				return err
@@ -91,6 +102,12 @@ func inspectCommand() *cobra.Command {
 			if st, err := os.Stat(args[0]); err == nil {
 				r.FileBytes = st.Size()
 			}
+			if c := src.Contents; c != nil {
+				r.Name, r.Version, r.Golden, r.LabelsCount = c.Name, c.Version, len(c.Golden), len(c.Labels)
+				if c.Pipeline != nil {
+					r.Pipeline = c.Pipeline.Data
+				}
+			}
 			src.Graph.Walk(func(_ *model.Graph, n *model.Node) {
 				r.Operators[n.Op]++
 				r.Nodes++
@@ -108,6 +125,9 @@ func inspectCommand() *cobra.Command {
 			}
 			r.Inputs, r.Outputs = ioReports(l.Model.Inputs()), ioReports(l.Model.Outputs())
 			if in, err := planInputs(cmd.Context(), l, shapes); err != nil {
+				if len(shapes) > 0 {
+					return err
+				}
 				r.NotPlanned = err.Error()
 			} else if p, err := l.Model.Plan(in); err != nil {
 				r.NotPlanned = err.Error()
@@ -125,7 +145,7 @@ func inspectCommand() *cobra.Command {
 	}
 	m.register(cmd)
 	f := cmd.Flags()
-	f.StringArrayVar(&shapes, "shape", nil, "NAME=1,3,224,224: the shape of an input with free extents (repeatable)")
+	f.StringArrayVar(&shapes, "shape", nil, "`NAME=1,3,224,224`: the shape of an input with free extents (repeatable)")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	f.BoolVar(&graph, "graph", false, "print the graph as text")
 	f.BoolVar(&dot, "dot", false, "print the graph for Graphviz")
@@ -188,15 +208,31 @@ func (r *inspectReport) print(w io.Writer) error {
 	slices.SortFunc(opNames, func(a, b string) int {
 		return cmp.Or(cmp.Compare(r.Operators[b], r.Operators[a]), cmp.Compare(a, b))
 	})
-	fmt.Fprintf(w, "\noperators (%d)", r.Nodes)
+	column, _ := fmt.Fprintf(w, "\noperators (%d)", r.Nodes)
 	for _, o := range opNames {
-		fmt.Fprintf(w, "  %s×%d", o, r.Operators[o])
+		item := fmt.Sprintf("  %s×%d", o, r.Operators[o])
+		if column += len([]rune(item)); column > helpWidth {
+			fmt.Fprintln(w)
+			column = len([]rune(item))
+		}
+		fmt.Fprint(w, item)
 	}
 	fmt.Fprintln(w)
 	if r.NotPlanned != "" {
 		fmt.Fprintf(w, "\nnot planned: %s\n", r.NotPlanned)
 	} else {
-		fmt.Fprintf(w, "\nplan %s for %v: %d steps, %.2f million MAC, arena %s\n", r.PlanID, r.PlanShapes, r.Steps, float64(r.MACs)/1e6, byteCount(int64(r.ArenaBytes)))
+		fmt.Fprintf(w, "\nplan_id %s: %d steps, %.2f million MAC, arena %s\n", r.PlanID, r.Steps, float64(r.MACs)/1e6, byteCount(int64(r.ArenaBytes)))
+		fmt.Fprintf(w, "for inputs %s\n", someOf(r.PlanShapes))
+	}
+	if r.Name != "" {
+		fmt.Fprintf(w, "name %s", r.Name)
+		if r.Version != "" {
+			fmt.Fprintf(w, ", version %s", r.Version)
+		}
+		fmt.Fprintf(w, "; %d labels, %d golden vectors\n", r.LabelsCount, r.Golden)
+	}
+	if r.Pipeline != nil {
+		fmt.Fprintf(w, "pipeline %s\n", brief(string(r.Pipeline)))
 	}
 	for _, s := range r.Signatures {
 		fmt.Fprintf(w, "signed by %s\n", s)
@@ -207,15 +243,19 @@ func (r *inspectReport) print(w io.Writer) error {
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		v := r.Meta[k]
-		if len(v) > 60 {
-			v = fmt.Sprintf("%.57q… (%d bytes)", v[:57], len(v))
-		} else {
-			v = fmt.Sprintf("%q", v)
-		}
-		fmt.Fprintf(w, "meta %s = %s\n", k, v)
+		fmt.Fprintf(w, "meta %s = %s\n", k, brief(r.Meta[k]))
 	}
 	return nil
+}
+
+// brief quotes a text, the beginning of it where it is long.
+func brief(s string) string {
+	const most = 60
+	r := []rune(s)
+	if len(r) <= most {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprintf("%s… (%d bytes)", strconv.Quote(string(r[:most-3])), len(s))
 }
 
 // byteCount prints a size for people.

@@ -69,8 +69,10 @@ func kernelsCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&target, "target", "", "architecture: amd64 or arm64 (default: this machine's)")
-	f.StringVar(&core, "cpu", "", "list what this CPU would choose: "+strings.Join(slices.Sorted(maps.Keys(cpu.Cores)), ", "))
+	f.StringVar(&target, "target", "", "`ARCH`: amd64 or arm64 (default: this machine's)")
+	f.StringVar(&core, "cpu", "", "list what this `CPU` would choose: "+strings.Join(slices.Sorted(maps.Keys(cpu.Cores)), ", "))
 	f.BoolVar(&asJSON, "json", false, "print JSON")
+	completeFlag(cmd, "target", "amd64", "arm64")
+	completeFlag(cmd, "cpu", slices.Sorted(maps.Keys(cpu.Cores))...)
 	return cmd
 }

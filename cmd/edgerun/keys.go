@@ -19,9 +19,14 @@ func keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "make, show and trust signing keys",
-		Long: `Keys are PEM files: a private key (PKCS#8), and a public key (SPKI) beside it as *.pub.pem. A key's id is the beginning
-of the SHA-256 of its SPKI form.`,
-		Args: exactArgs(0, "a subcommand: new, show, trust or list"),
+		Long: `Keys are PEM files: a private key (PKCS#8), and a public key (SPKI) beside it as *.pub.pem.
+A key's id is the beginning of the SHA-256 of its SPKI form.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("keys has no command %q, but new, show, trust and list", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(keysNewCommand(), keysShowCommand(), keysTrustCommand(), keysListCommand())
@@ -38,7 +43,7 @@ func keysNewCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, err := container.ParseAlgorithm(algorithm)
 			if err != nil {
-				return usageError{err}
+				return usagef("--algorithm: %w", err)
 			}
 			k, err := container.GenerateKey(a)
 			if err != nil {
@@ -57,6 +62,9 @@ func keysNewCommand() *cobra.Command {
 				return err
 			}
 			pubPath := strings.TrimSuffix(args[0], ".pem") + ".pub.pem"
+			if _, err := os.Stat(pubPath); err == nil {
+				return fmt.Errorf("%s exists already", pubPath)
+			}
 			if err := writeNew(args[0], private, 0o600); err != nil {
 				return err
 			}
@@ -67,13 +75,17 @@ func keysNewCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&algorithm, "algorithm", "ed25519", "ed25519 or ecdsa-p256")
+	defer completeFlag(cmd, "algorithm", "ed25519", "ecdsa-p256")
+	cmd.Flags().StringVar(&algorithm, "algorithm", "ed25519", "`NAME`: ed25519 or ecdsa-p256")
 	return cmd
 }
 
 // writeNew writes a file that must not exist yet.
 func writeNew(path string, data []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists already", path)
+	}
 	if err != nil {
 		return err
 	}
@@ -83,9 +95,10 @@ func writeNew(path string, data []byte, mode fs.FileMode) error {
 
 func keysShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "show FILE.pub.pem …",
-		Short: "print the ids of public keys",
-		Args:  minArgs(1, "one or more files"),
+		Use:     "show FILE.pub.pem …",
+		Short:   "print the ids of public keys",
+		Example: "  edgerun keys show release.pub.pem",
+		Args:    minArgs(1, "one or more files"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, path := range args {
 				k, err := container.LoadPublic(path)
@@ -101,9 +114,11 @@ func keysShowCommand() *cobra.Command {
 
 func keysTrustCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "trust FILE.pub.pem …",
-		Short: "copy public keys into the folder of trusted keys",
-		Args:  minArgs(1, "one or more files"),
+		Use:     "trust FILE.pub.pem …",
+		Short:   "copy public keys into the folder of trusted keys",
+		Long:    `Copies public keys into the folder of trusted keys, $EDGERUN_KEYS. 'edgerun knobs' tells where that is.`,
+		Example: "  edgerun keys trust release.pub.pem",
+		Args:    minArgs(1, "one or more files"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := knob.Keys.Value()
 			if dir == "" {

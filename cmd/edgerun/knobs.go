@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -24,16 +23,19 @@ func knobsCommand() *cobra.Command {
 				}
 				return printJSON(cmd.OutOrStdout(), map[string]any{"schema": "edgerun.knobs/1", "knobs": list})
 			}
-			t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "variable\tvalue\tdefault\tmeaning")
 			for _, k := range knob.All {
-				value := "not set"
+				value := "not set: " + k.Default
+				if v := k.Value(); v != "" {
+					value = fmt.Sprintf("not set: %s, %s", k.Default, v)
+				}
 				if v, set := k.Get(); set {
 					value = fmt.Sprintf("%q", v)
 				}
-				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", k.Name, value, k.Default, k.Doc)
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\n  %s\n  %s\n", k.Name, k.Doc, value); err != nil {
+					return err
+				}
 			}
-			return t.Flush()
+			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -21,11 +23,26 @@ import (
 var version = ""
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()
+	var code int
+	select {
+	case code = <-done:
+	case <-ctx.Done():
+		stop() // a second signal ends the process at once
+		select {
+		case code = <-done:
+		case <-time.After(grace):
+			fmt.Fprintln(os.Stderr, "edgerun: interrupted")
+			code = 1
+		}
+	}
 	os.Exit(code)
 }
+
+// grace is how long a command may take to clean up once it was interrupted.
+const grace = time.Second
 
 // usageError marks errors in how the command was called.
 type usageError struct{ error }
@@ -44,6 +61,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "edgerun: interrupted")
+		return 1
+	}
 	fmt.Fprintf(stderr, "edgerun: %v\n", err)
 	var usage usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
@@ -59,16 +80,18 @@ func newRoot() *cobra.Command {
 		Short: "run neural networks on small boards, exactly and fast",
 		Long: `edgerun runs neural networks on ARM boards and x86 machines, in mixed precision.
 
-A MODEL is an .edge, .onnx or .tflite file. 'edgerun import' turns the latter two into one signed .edge file;
-every other command takes all three. Try 'edgerun demo' first.`,
+A MODEL is an .edge, .onnx or .tflite file. 'edgerun import' turns the latter two into one
+signed .edge file; every other command takes all three. Try 'edgerun demo' first.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(flagError)
+	root.SetUsageFunc(printUsage)
+	root.SetHelpCommand(helpCommand())
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run and look:"}, &cobra.Group{ID: "check", Title: "Check and measure:"},
 		&cobra.Group{ID: "file", Title: "Files and keys:"}, &cobra.Group{ID: "about", Title: "About this program:"})
 	root.SetHelpCommandGroupID("about")
+	root.SetCompletionCommandGroupID("about")
 	for group, list := range map[string][]*cobra.Command{
 		"run":   {runCommand(), inspectCommand(), demoCommand()},
 		"check": {checkCommand(), benchCommand(), profileCommand(), conformanceCommand(), kernelsCommand()},
@@ -77,6 +100,9 @@ every other command takes all three. Try 'edgerun demo' first.`,
 	} {
 		for _, c := range list {
 			c.GroupID = group
+			if strings.Contains(c.Use, "MODEL") && c.ValidArgsFunction == nil {
+				c.ValidArgsFunction = completeModels
+			}
 			root.AddCommand(c)
 		}
 	}
@@ -87,7 +113,7 @@ every other command takes all three. Try 'edgerun demo' first.`,
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("%s takes %s, %d arguments given", cmd.CommandPath(), what, len(args))
+			return usagef("%s takes %s, %d given", cmd.Name(), what, len(args))
 		}
 		return nil
 	}
@@ -97,13 +123,13 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 func minArgs(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < n {
-			return usagef("%s takes %s", cmd.CommandPath(), what)
+			return usagef("%s needs %s", cmd.Name(), what)
 		}
 		return nil
 	}
 }
 
-// printJSON writes v, one line where the output is for machines to read line by line.
+// printJSON writes v on one line.
 func printJSON(w io.Writer, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -3,13 +3,17 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/edgerun/edgerun/internal/cpu"
 	"github.com/edgerun/edgerun/internal/knob"
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/runtime"
+	"github.com/edgerun/edgerun/runtime/opt"
 )
 
 // modelFlags are the flags of every command that loads a model.
@@ -25,12 +29,45 @@ type modelFlags struct {
 
 func (m *modelFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.precision, "precision", "", "fp32, fp16, bf16 or int8 (default: what is stored)")
-	f.IntVar(&m.threads, "threads", 0, "number of threads; 0 is what this machine can use")
-	f.StringVar(&m.maxMemory, "max-memory", "4GiB", "limit on the memory of tensors")
+	f.StringVar(&m.precision, "precision", "", "`P`: fp32, fp16, bf16 or int8 (default: what is stored)")
+	f.IntVar(&m.threads, "threads", 0, "`N` threads; 0 is what this machine can use")
+	f.StringVar(&m.maxMemory, "max-memory", "4GiB", "limit on the memory of tensors, a `SIZE` as 512MiB")
 	f.BoolVar(&m.allowUnsigned, "allow-unsigned", false, "load .edge files without checking signatures")
-	f.StringArrayVar(&m.keys, "key", nil, "PEM file of a public key to trust (repeatable; default: $EDGERUN_KEYS/*.pub.pem)")
-	f.StringSliceVar(&m.skip, "skip-pass", nil, "leave out a graph pass, for debugging")
+	f.StringArrayVar(&m.keys, "key", nil, "`FILE.pub.pem` of a key to trust (repeatable; default: those in $EDGERUN_KEYS)")
+	f.StringSliceVar(&m.skip, "skip-pass", nil, "leave out a graph `PASS`, for debugging")
+	completeFlag(cmd, "precision", precisions...)
+	completeFlag(cmd, "skip-pass", passNames()...)
+}
+
+// precisions are the values of --precision.
+var precisions = []string{"fp32", "fp16", "bf16", "int8"}
+
+func passNames() []string {
+	list := make([]string, len(opt.Passes))
+	for i, p := range opt.Passes {
+		list[i] = p.Name
+	}
+	return list
+}
+
+// check finds wrong values of the flags, before anything is read.
+func (m *modelFlags) check() error {
+	if _, err := num.Parse(m.precision); err != nil && m.precision != "" {
+		return usagef("--precision %q: want %s", m.precision, strings.Join(precisions, ", "))
+	}
+	if m.threads < 0 || m.threads > runtime.MaxThreads {
+		return usagef("--threads %d: want 0 to %d", m.threads, runtime.MaxThreads)
+	}
+	for _, name := range m.skip {
+		if !slices.Contains(passNames(), name) {
+			return usagef("--skip-pass %q: the passes are %s", name, strings.Join(passNames(), ", "))
+		}
+	}
+	// Where it is wrong, kernels are chosen as if it were not set.
+	if _, err := cpu.Detect().Mask(knob.CPU.Value()); err != nil {
+		return usagef("%s: %w", knob.CPU.Name, err)
+	}
+	return nil
 }
 
 // loaded is a model with what its file says about it.
@@ -41,6 +78,9 @@ type loaded struct {
 
 // read reads the file.
 func (m *modelFlags) read(path string) (*runtime.Source, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
 	limit, err := parseSize(m.maxMemory)
 	if err != nil {
 		return nil, usagef("--max-memory: %w", err)

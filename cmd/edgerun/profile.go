@@ -19,12 +19,14 @@ func profileCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profile MODEL",
 		Short: "show where the time of an inference goes, layer by layer",
+		Long: `Runs a model on random inputs and prints the time, the multiplications (MAC) and the bytes of
+each layer, and how the time is shared out among operators.`,
 		Example: `  edgerun profile model.onnx --sort --top 20
   edgerun profile model.onnx --trace trace.json    # open it in ui.perfetto.dev`,
 		Args: exactArgs(1, "one MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if runs < 1 {
-				return usagef("--runs must be positive")
+			if runs < 1 || top < 0 {
+				return usagef("--runs must be positive, and --top must not be negative")
 			}
 			l, err := m.open(args[0])
 			if err != nil {
@@ -69,17 +71,17 @@ func profileCommand() *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), map[string]any{"schema": "edgerun.profile/1", "model": args[0], "precision": l.Precision.String(),
 					"threads": s.Threads(), "plan_id": pl.ID, "runs": runs, "steps": p.Steps()})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s  %s, %d threads, plan %s, median of %d runs\n\n", args[0], l.Precision, s.Threads(), pl.ID, runs)
+			fmt.Fprintf(cmd.OutOrStdout(), "%s  %s, %s, plan_id %s, median of %d runs\n\n", args[0], l.Precision, threadCount(s.Threads()), pl.ID, runs)
 			return p.Table(cmd.OutOrStdout(), sorted, top)
 		},
 	}
 	m.register(cmd)
 	f := cmd.Flags()
-	f.StringArrayVar(&shapes, "shape", nil, "NAME=1,3,224,224: the shape of an input with free extents (repeatable)")
-	f.IntVar(&runs, "runs", 10, "inferences to observe")
-	f.IntVar(&top, "top", 0, "show only this many layers")
+	f.StringArrayVar(&shapes, "shape", nil, "`NAME=1,3,224,224`: the shape of an input with free extents (repeatable)")
+	f.IntVar(&runs, "runs", 10, "observe `N` inferences")
+	f.IntVar(&top, "top", 0, "show only `N` layers; 0 shows all")
 	f.BoolVar(&sorted, "sort", false, "show the slowest layers first")
-	f.StringVar(&trace, "trace", "", "write a trace for Perfetto to this file")
+	f.StringVar(&trace, "trace", "", "write a trace for ui.perfetto.dev to `FILE`")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -18,8 +19,9 @@ func signCommand() *cobra.Command {
 		Short: "sign an .edge file",
 		Long: `Adds a signature to an .edge file, in place.
 
-With --key the private key is read from a file. Keys that never leave an HSM or KMS sign in two steps: --payload FILE
-writes the bytes to sign, --signature FILE --public FILE.pub.pem adds what came back.`,
+With --key the private key is read from a file. Keys that never leave an HSM or KMS sign in two
+steps: --payload FILE writes the bytes to sign, --signature FILE --public FILE.pub.pem adds what
+came back.`,
 		Example: `  edgerun sign model.edge --key release.pem
   edgerun sign model.edge --payload to-sign.bin
   edgerun sign model.edge --signature signed.bin --public release.pub.pem`,
@@ -45,7 +47,11 @@ writes the bytes to sign, --signature FILE --public FILE.pub.pem adds what came 
 				if err != nil {
 					return err
 				}
-				return os.WriteFile(payload, b, 0o644)
+				if err := os.WriteFile(payload, b, 0o644); err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %d bytes to sign\n", payload, len(b))
+				return err
 			case signature != "" && public != "" && key == "":
 				pub, err := container.LoadPublic(public)
 				if err != nil {
@@ -65,11 +71,19 @@ writes the bytes to sign, --signature FILE --public FILE.pub.pem adds what came 
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&key, "key", "", "PEM file of the private key")
-	f.StringVar(&payload, "payload", "", "write the bytes to sign to this file")
-	f.StringVar(&signature, "signature", "", "file with a signature made elsewhere")
-	f.StringVar(&public, "public", "", "PEM file of the public key that --signature belongs to")
+	f.StringVar(&key, "key", "", "`FILE.pem` of the private key")
+	f.StringVar(&payload, "payload", "", "write the bytes to sign to `FILE`")
+	f.StringVar(&signature, "signature", "", "`FILE` with a signature made elsewhere")
+	f.StringVar(&public, "public", "", "`FILE.pub.pem` of the key that --signature belongs to")
 	return cmd
+}
+
+// explain adds to an error about signatures what to do where no key is trusted.
+func explain(err error, trusted int) error {
+	if errors.Is(err, container.ErrSignature) && trusted == 0 {
+		return fmt.Errorf("%w (no key is trusted: give --key FILE.pub.pem, or put keys into $EDGERUN_KEYS)", err)
+	}
+	return err
 }
 
 func verifyCommand() *cobra.Command {
@@ -82,6 +96,9 @@ func verifyCommand() *cobra.Command {
 		Example: "  edgerun verify model.edge --key release.pub.pem",
 		Args:    exactArgs(1, "one MODEL.edge"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if threshold < 1 {
+				return usagef("--threshold must be positive")
+			}
 			trusted, err := runtime.TrustedKeys(keys, knob.Keys.Value())
 			if err != nil {
 				return err
@@ -89,7 +106,7 @@ func verifyCommand() *cobra.Command {
 			p := container.Policy{Trusted: trusted, Threshold: threshold}
 			ids, err := container.Verify(args[0], p)
 			if err != nil {
-				return err
+				return explain(err, len(trusted))
 			}
 			f, err := container.Open(args[0], p)
 			if err != nil {
@@ -114,8 +131,8 @@ func verifyCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&keys, "key", nil, "PEM file of a public key to trust (repeatable; default: $EDGERUN_KEYS/*.pub.pem)")
-	f.IntVar(&threshold, "threshold", 1, "number of trusted keys that must have signed")
+	f.StringArrayVar(&keys, "key", nil, "`FILE.pub.pem` of a key to trust (repeatable; default: those in $EDGERUN_KEYS)")
+	f.IntVar(&threshold, "threshold", 1, "`N` trusted keys must have signed")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

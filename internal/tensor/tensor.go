@@ -185,6 +185,22 @@ func New(d DType, shape Shape) *Tensor {
 // Len is the number of elements.
 func (t *Tensor) Len() int { return t.Shape.Len() }
 
+// Header is what a tensor takes beside its elements, in bytes, roughly.
+const Header = 192
+
+// MemorySize is the number of bytes that t's elements take: of strings with what they share with others, of sequences with all that
+// is in them.
+func (t *Tensor) MemorySize() int {
+	n := len(t.Data)
+	for _, s := range t.Str {
+		n += int(unsafe.Sizeof(s)) + len(s)
+	}
+	for _, e := range t.Elems {
+		n += Header + e.MemorySize()
+	}
+	return n
+}
+
 // HasData reports whether the tensor holds its elements.
 func (t *Tensor) HasData() bool {
 	switch t.DType {

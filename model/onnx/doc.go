@@ -13,6 +13,9 @@
 //   - An optional value is a sequence of at most one element: Optional, OptionalGetElement and OptionalHasElement
 //     become operators on sequences, or Identity and constants where the value is no optional.
 //   - SequenceMap becomes Loop, Scan of opset 8 two nested Scans.
+//   - Operators of com.microsoft that a few standard ones can say become these (microsoft.go).
+//   - ZipMap becomes Identity: its output is the matrix of scores, and the metadata hold the classes of the columns as
+//     JSON under "onnx.classes." and the output's name.
 //   - Nodes are sorted where the file does not do it.
 //
 // Attributes that name element types ("to", "dtype", ...) keep ONNX's numbers; ElemType translates them.

@@ -80,8 +80,30 @@ var upgrades = map[string][]change{
 
 	"ai.onnx.ml.LabelEncoder": {{2, labelEncoder1}},
 
-	"com.microsoft.DequantizeLinear": {{always, renameOp("DequantizeLinear")}},
-	"com.microsoft.QuantizeLinear":   {{always, renameOp("QuantizeLinear")}},
+	"ai.onnx.ml.ZipMap": {{always, zipMap}},
+
+	"com.microsoft.BiasAdd":                  {{always, biasAdd}},
+	"com.microsoft.BiasSplitGelu":            {{always, biasSplitGelu}},
+	"com.microsoft.CDist":                    {{always, cdist}},
+	"com.microsoft.DequantizeLinear":         {{always, renameOp("DequantizeLinear")}},
+	"com.microsoft.ExpandDims":               {{always, expandDims}},
+	"com.microsoft.GatherBlockQuantized":     {{always, gatherBlocks}},
+	"com.microsoft.GatherND":                 {{always, renameOp("GatherND")}},
+	"com.microsoft.GridSample":               {{always, renameOp("GridSample")}, {always, rename("mode", "bilinear", "linear")}, {always, rename("mode", "bicubic", "cubic")}},
+	"com.microsoft.GroupNorm":                {{always, groupNorm(false)}},
+	"com.microsoft.NhwcConv":                 {{always, channelsFirst("Conv", 0)}},
+	"com.microsoft.NhwcFusedConv":            {{always, channelsFirst("com.microsoft.FusedConv", 0, 3)}},
+	"com.microsoft.NhwcMaxPool":              {{always, channelsFirst("MaxPool", 0)}},
+	"com.microsoft.Pad":                      {{always, renameOp("Pad")}},
+	"com.microsoft.QEmbedLayerNormalization": {{always, qembed}},
+	"com.microsoft.QLinearConv":              {{always, qlinearConv}},
+	"com.microsoft.QLinearReduceMean":        {{always, qlinearReduceMean}},
+	"com.microsoft.QLinearWhere":             {{always, qlinearWhere}},
+	"com.microsoft.QuantizeLinear":           {{always, renameOp("QuantizeLinear")}},
+	"com.microsoft.Range":                    {{always, renameOp("Range")}},
+	"com.microsoft.SkipGroupNorm":            {{always, groupNorm(true)}},
+	"com.microsoft.TransposeMatMul":          {{always, renameOp("com.microsoft.FusedMatMul")}},
+	"com.microsoft.Trilu":                    {{always, renameOp("Trilu")}},
 }
 
 // up is one node on its way to the newest opset.

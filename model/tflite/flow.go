@@ -30,8 +30,13 @@ func (b *builder) inline(i int, in []*model.Value) []*model.Value {
 }
 
 func call(b *builder) {
-	for k, v := range b.inline(b.opts.u32(0, 0), b.ins()) {
-		if k < len(b.out) {
+	b.calls(b.opts.i32(0, 0))
+}
+
+// calls puts a subgraph in the operator's place.
+func (b *builder) calls(i int) {
+	for k, v := range b.inline(i, b.ins()) {
+		if k < len(b.out) && !b.passed(v, k) {
 			b.node("Identity", b.o(k), nil, v)
 		}
 	}
@@ -45,7 +50,9 @@ func ifOp(b *builder) {
 	}
 	graphs := map[string]*model.Graph{}
 	for name, i := range map[string]int{"then_branch": b.opts.i32(0, 0), "else_branch": b.opts.i32(1, 0)} {
+		b.flows++
 		g, err := b.importer.graph(i, in[1:])
+		b.flows--
 		if err != nil {
 			b.fail("%s: %w", name, err)
 			return
@@ -53,6 +60,12 @@ func ifOp(b *builder) {
 		if len(g.Outputs) != len(b.out) {
 			b.fail("%w: %s has %d outputs, want %d", ErrFormat, name, len(g.Outputs), len(b.out))
 			return
+		}
+		for _, v := range g.Outputs {
+			if b.handles[v] != nil {
+				b.fail("%s returns a handle of a variable or table: %w", name, ErrUnsupported)
+				return
+			}
 		}
 		graphs[name] = g
 	}
@@ -63,15 +76,30 @@ func ifOp(b *builder) {
 func (b *builder) flow(op string, graphs map[string]*model.Graph, in []*model.Value) {
 	n := &model.Node{Name: b.unique(fmt.Sprintf("%s_%d", b.op, b.index)), Op: op, In: in, Attrs: attr.Attrs{}, Graphs: graphs}
 	for k := range b.out {
-		n.Out = append(n.Out, b.o(k))
+		if o := b.o(k); b.handles[o] == nil {
+			n.Out = append(n.Out, o)
+		}
 	}
 	b.g.Nodes = append(b.g.Nodes, n)
 }
 
+// passed binds output k to v's resource where v is a handle.
+func (b *builder) passed(v *model.Value, k int) bool {
+	r := b.handles[v]
+	if r != nil {
+		b.handles[b.o(k)] = r
+	}
+	return r != nil
+}
+
 // whileOp becomes a Loop: the condition is evaluated once before it, and at the end of each iteration.
 func whileOp(b *builder) {
+	b.loop(b.opts.i32(0, 0), b.opts.i32(1, 0))
+}
+
+// loop runs the subgraph body while the subgraph cond says so.
+func (b *builder) loop(cond, body int) {
 	in := b.ins()
-	cond, body := b.opts.i32(0, 0), b.opts.i32(1, 0)
 	first := b.inline(cond, in)
 	if b.err != nil || len(first) != 1 {
 		b.fail("%w: the condition has %d outputs", ErrFormat, len(first))
@@ -83,6 +111,10 @@ func whileOp(b *builder) {
 	inner.g.Inputs = []*model.Value{iter, keep}
 	var carried []*model.Value
 	for _, v := range in {
+		if b.handles[v] != nil { // no loop changes it
+			carried = append(carried, v)
+			continue
+		}
 		c := &model.Value{Name: b.unique(v.Name + ".carried"), DType: v.DType, Quant: v.Quant}
 		if v.Shape != nil {
 			c.Shape = make(model.Shape, len(v.Shape))
@@ -90,7 +122,13 @@ func whileOp(b *builder) {
 		}
 		carried = append(carried, c)
 	}
-	inner.g.Inputs = append(inner.g.Inputs, carried...)
+	for i, v := range carried {
+		if v != in[i] {
+			inner.g.Inputs = append(inner.g.Inputs, v)
+		}
+	}
+	b.flows++
+	defer func() { b.flows-- }()
 	next := inner.inline(body, carried)
 	if inner.err != nil {
 		b.fail("%w", inner.err)
@@ -102,6 +140,16 @@ func whileOp(b *builder) {
 	}
 	// A value that is handed on as it is needs a node to be an output of its own.
 	for i, v := range next {
+		if r := b.handles[in[i]]; r != nil || b.handles[v] != nil {
+			if r != b.handles[v] {
+				b.fail("the body replaces a handle of a variable or table: %w", ErrUnsupported)
+				return
+			}
+			if i < len(b.out) {
+				b.passed(v, i)
+			}
+			continue
+		}
 		c := &model.Value{Name: b.unique(v.Name + ".next"), DType: v.DType, Quant: v.Quant}
 		inner.node("Identity", c, nil, v)
 		next[i] = c
@@ -111,12 +159,18 @@ func whileOp(b *builder) {
 		b.fail("%w: the condition has %d outputs", ErrFormat, len(again))
 		return
 	}
-	inner.g.Outputs = append(again, next...)
-	b.flow("Loop", map[string]*model.Graph{"body": inner.g}, append([]*model.Value{nil, first[0]}, in...))
+	inner.g.Outputs = again
+	start := []*model.Value{nil, first[0]}
+	for i, v := range next {
+		if b.handles[v] == nil {
+			inner.g.Outputs, start = append(inner.g.Outputs, v), append(start, in[i])
+		}
+	}
+	b.flow("Loop", map[string]*model.Graph{"body": inner.g}, start)
 }
 
 // sequenceLSTM becomes ONNX's LSTM where the layer is one that it can express: float or dequantised weights, no
-// projection, no layer normalisation.
+// projection, no layer normalisation; else an operator of its own.
 func sequenceLSTM(b *builder) {
 	names := []string{"input", "input_to_input", "input_to_forget", "input_to_cell", "input_to_output", "recurrent_to_input", "recurrent_to_forget",
 		"recurrent_to_cell", "recurrent_to_output", "cell_to_input", "cell_to_forget", "cell_to_output", "input_bias", "forget_bias", "cell_bias", "output_bias",
@@ -125,22 +179,19 @@ func sequenceLSTM(b *builder) {
 	for k, name := range names {
 		v[name] = b.maybe(k)
 	}
-	for _, name := range []string{"projection", "projection_bias", "input_layer_norm", "forget_layer_norm", "cell_layer_norm", "output_layer_norm"} {
-		if v[name] != nil {
-			b.fail("input %s: %w", name, ErrUnsupported)
-			return
-		}
-	}
-	if v["input_to_input"] == nil {
-		b.fail("coupled input and forget gates: %w", ErrUnsupported)
+	if b.opts.flag(5) {
+		b.fail("option diagonal_recurrent_tensors: %w", ErrUnsupported)
 		return
 	}
-	if act := b.opts.i8(0, 0); act != 4 {
-		b.fail("activation %d: %w", act, ErrUnsupported)
-		return
-	}
+	own := v["input_to_input"] == nil || b.opts.i8(0, 0) != 4 || len(b.inner) == 5 && b.i(0).Quant != nil
 	if clip := b.opts.f32(1, 0); clip != 0 && clip < 10 {
-		b.fail("cell_clip %g: %w", clip, ErrUnsupported)
+		own = true
+	}
+	for _, name := range []string{"projection", "projection_bias", "input_layer_norm", "forget_layer_norm", "cell_layer_norm", "output_layer_norm"} {
+		own = own || v[name] != nil
+	}
+	if own {
+		b.wholeLSTM("tflite.UnidirectionalSequenceLSTM", b.lstmOptions(3, false))
 		return
 	}
 	x, out := v["input"], b.o(0)

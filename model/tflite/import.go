@@ -62,7 +62,7 @@ func Import(data []byte, o Options) (*model.Graph, error) {
 		r.tensors = 4 << 30
 	}
 	root := r.root()
-	m := &importer{r: r, opts: o, buffers: root.tables(4), subgraphs: root.tables(2), names: map[string]int{}, builtins: builtins(), turned: map[turnedKey]*model.Tensor{}}
+	m := &importer{r: r, opts: o, buffers: root.tables(4), subgraphs: root.tables(2), names: map[string]int{}, builtins: builtins(), complexes: complexBuiltins(), resources: map[string]*resource{}, handles: map[*model.Value]*resource{}, turned: map[turnedKey]*model.Tensor{}}
 	for _, c := range root.tables(1) {
 		m.codes = append(m.codes, opcode{max(c.i8(0, 0), c.i32(3, 0)), c.str(1)})
 	}
@@ -101,7 +101,12 @@ type importer struct {
 	codes     []opcode
 	names     map[string]int
 	depth     int
-	builtins  map[int]translation
+	builtins  map[string]func(*builder)
+	resources map[string]*resource
+	inOrder   []*resource                 // resources, as they come
+	handles   map[*model.Value]*resource  // of values that stand for one
+	flows     int                         // branches and loops around the current subgraph
+	complexes map[string]func(*builder)   // where an input or output is complex64
 	turned    map[turnedKey]*model.Tensor // transposed weights, so that many operators share one copy
 }
 
@@ -114,14 +119,16 @@ type builder struct {
 	op      string // of the operator that is being translated, for names and errors
 	in, out []int
 	opts    table
+	opts2   table // options of operators that came late
 	custom  []byte
+	inner   []int // intermediate tensors
 	index   int
 	outputs []*model.Value // new states, appended to the graph's outputs
 	err     error
 }
 
 var tensorTypes = map[int]tensor.DType{0: tensor.F32, 1: tensor.F16, 2: tensor.I32, 3: tensor.U8, 4: tensor.I64, 5: tensor.String, 6: tensor.Bool,
-	7: tensor.I16, 9: tensor.I8, 10: tensor.F64, 12: tensor.U64, 15: tensor.U32, 16: tensor.U16, 17: tensor.I4, 18: tensor.BF16}
+	7: tensor.I16, typeComplex64: tensor.F32, 9: tensor.I8, 10: tensor.F64, 12: tensor.U64, 15: tensor.U32, 16: tensor.U16, 17: tensor.I4, 18: tensor.BF16}
 
 // unique makes a name that no other value or node has.
 func (m *importer) unique(name string) string {
@@ -169,6 +176,9 @@ func (m *importer) graph(i int, inputs []*model.Value) (*model.Graph, error) {
 			return nil, fmt.Errorf("%w: input %d is a constant or absent", ErrFormat, k)
 		}
 		if inputs == nil {
+			if typ := b.tensors[t].i8(1, 0); typ == typeResource || typ == typeVariant {
+				return nil, fmt.Errorf("input %d: type %s: %w", k, typeName(typ), ErrUnsupported)
+			}
 			b.g.Inputs = append(b.g.Inputs, v)
 			continue
 		}
@@ -185,10 +195,16 @@ func (m *importer) graph(i int, inputs []*model.Value) (*model.Graph, error) {
 	if m.r.err != nil {
 		return nil, m.r.err
 	}
+	if m.depth == 1 {
+		b.variables()
+	}
 	for k, t := range outs {
 		v, err := b.value(t)
 		if err != nil || v == nil {
 			return nil, fmt.Errorf("output %d: %w", k, orMissing(err))
+		}
+		if m.handles[v] != nil && m.depth == 1 {
+			return nil, fmt.Errorf("output %d: a handle of a variable or table: %w", k, ErrUnsupported)
 		}
 		b.g.Outputs = append(b.g.Outputs, v)
 	}
@@ -237,9 +253,15 @@ func (b *builder) value(i int) (*model.Value, error) {
 		return b.values[i], nil
 	}
 	t := b.tensors[i]
-	d, ok := tensorTypes[t.i8(1, 0)]
+	typ := t.i8(1, 0)
+	if typ == typeResource || typ == typeVariant {
+		b.r.charge(256)
+		b.values[i] = &model.Value{Name: b.unique(t.str(3)), DType: tensor.I32, Shape: model.Shape{}}
+		return b.values[i], b.r.err
+	}
+	d, ok := tensorTypes[typ]
 	if !ok {
-		return nil, fmt.Errorf("tensor %d (%s): type %d: %w", i, t.str(3), t.i8(1, 0), ErrUnsupported)
+		return nil, fmt.Errorf("tensor %d (%s): type %s: %w", i, t.str(3), typeName(typ), ErrUnsupported)
 	}
 	b.r.charge(512)
 	v := &model.Value{Name: b.unique(t.str(3)), DType: d, Shape: model.Shape{}}
@@ -255,6 +277,9 @@ func (b *builder) value(i int) (*model.Value, error) {
 		if x < -1 || fixed[k] < 0 {
 			return nil, fmt.Errorf("tensor %s: shape %v: %w", v.Name, v.Shape, ErrFormat)
 		}
+	}
+	if typ == typeComplex64 {
+		v.Shape, fixed = append(v.Shape, 2), append(slices.Clone(fixed), 2)
 	}
 	if err := b.quant(t.sub(4), v); err != nil {
 		return nil, fmt.Errorf("tensor %s: %w", v.Name, err)
@@ -556,21 +581,11 @@ func (b *builder) operator(k int, t table) error {
 	code := b.codes[c]
 	b.index, b.in, b.out, b.err = k, t.ints(1), t.ints(2), nil
 	b.r.charge(32 * (len(b.in) + len(b.out)))
-	b.opts, b.custom = t.sub(4), t.data(5)
-	name, f := "", (func(*builder))(nil)
-	if code.code == builtinCustom {
-		name = code.custom
-		if name == "TFLite_Detection_PostProcess" {
-			f = detection
-		}
-	} else if e, ok := b.builtins[code.code]; ok {
-		name, f = e.name, e.translate
-	} else {
-		name = fmt.Sprintf("builtin %d", code.code)
-	}
+	b.opts, b.custom, b.inner, b.opts2 = t.sub(4), t.data(5), t.ints(8), t.sub(12)
+	name, f, why := b.translationOf(code)
 	b.op = name
 	if f == nil {
-		return fmt.Errorf("operator %d (%s): %w", k, name, ErrUnsupported)
+		return fmt.Errorf("operator %d (%s): %w: %s", k, name, ErrUnsupported, why)
 	}
 	f(b)
 	if b.r.err != nil { // what comes after it follows from it
@@ -580,4 +595,25 @@ func (b *builder) operator(k int, t table) error {
 		return fmt.Errorf("operator %d (%s): %w", k, name, b.err)
 	}
 	return nil
+}
+
+// translationOf finds how an operator is translated; where it is not, why.
+func (b *builder) translationOf(code opcode) (name string, f func(*builder), why string) {
+	if code.code == builtinCustom {
+		name = code.custom
+		if f = customs[name]; f == nil {
+			return name, nil, refusedCustom(name)
+		}
+	} else {
+		name = BuiltinName(code.code)
+		if f = b.builtins[name]; f == nil && b.complexes[name] == nil {
+			return name, nil, refusedBuiltin(name)
+		}
+	}
+	if b.isComplex(b.in, b.out) {
+		if f = b.complexes[name]; f == nil || code.code == builtinCustom {
+			return name, nil, "it is not defined on complex64 here"
+		}
+	}
+	return name, f, ""
 }

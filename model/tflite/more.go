@@ -7,15 +7,18 @@ import (
 )
 
 // moreBuiltins are the translations of this file.
-func moreBuiltins() map[int]translation {
-	return map[int]translation{
-		68: {"SPARSE_TO_DENSE", plain("SparseToDense")}, 113: {"MATRIX_DIAG", plain("MatrixDiag")}, 115: {"MATRIX_SET_DIAG", plain("MatrixSetDiag")},
-		120: {"NON_MAX_SUPPRESSION_V4", suppression}, 121: {"NON_MAX_SUPPRESSION_V5", suppression}, 125: {"SEGMENT_SUM", plain("SegmentSum")},
-		132: {"CONV_3D", conv3d}, 140: {"REDUCE_ALL", reduce("ReduceMin")}, 141: {"CONV_3D_TRANSPOSE", transposeConv3d},
-		146: {"RANDOM_STANDARD_NORMAL", random("RandomNormal")}, 147: {"BUCKETIZE", bucketize}, 148: {"RANDOM_UNIFORM", random("RandomUniform")},
-		149: {"MULTINOMIAL", multinomial}, 153: {"UNSORTED_SEGMENT_PROD", plain("UnsortedSegmentProd")},
-		154: {"UNSORTED_SEGMENT_MAX", plain("UnsortedSegmentMax")}, 155: {"UNSORTED_SEGMENT_SUM", plain("UnsortedSegmentSum")},
-		157: {"UNSORTED_SEGMENT_MIN", plain("UnsortedSegmentMin")}, 159: {"BITCAST", bitcast}, 161: {"RIGHT_SHIFT", shift("RIGHT")},
+func moreBuiltins() map[string]func(*builder) {
+	return map[string]func(*builder){
+		"SPARSE_TO_DENSE": plain("SparseToDense"), "MATRIX_DIAG": plain("MatrixDiag"), "MATRIX_SET_DIAG": plain("MatrixSetDiag"),
+		"NON_MAX_SUPPRESSION_V4": suppression, "NON_MAX_SUPPRESSION_V5": suppression, "SEGMENT_SUM": plain("SegmentSum"), "CONV_3D": conv3d,
+		"REDUCE_ALL": reduce("ReduceMin"), "CONV_3D_TRANSPOSE": transposeConv3d, "RANDOM_STANDARD_NORMAL": random("RandomNormal"), "BUCKETIZE": bucketize,
+		"RANDOM_UNIFORM": random("RandomUniform"), "MULTINOMIAL": multinomial, "UNSORTED_SEGMENT_PROD": plain("UnsortedSegmentProd"),
+		"UNSORTED_SEGMENT_MAX": plain("UnsortedSegmentMax"), "UNSORTED_SEGMENT_SUM": plain("UnsortedSegmentSum"),
+		"UNSORTED_SEGMENT_MIN": plain("UnsortedSegmentMin"), "BITCAST": bitcast, "RIGHT_SHIFT": shift("RIGHT"),
+		"LSTM": lstm, "RNN": rnn, "SVDF": svdf, "UNIDIRECTIONAL_SEQUENCE_RNN": sequenceRNN, "BIDIRECTIONAL_SEQUENCE_RNN": bidirectionalRNN,
+		"BIDIRECTIONAL_SEQUENCE_LSTM": bidirectionalLSTM, "CALL_ONCE": callOnce, "VAR_HANDLE": varHandle, "READ_VARIABLE": readVariable,
+		"ASSIGN_VARIABLE": assignVariable, "HASHTABLE": hashtable, "HASHTABLE_IMPORT": hashtableImport, "HASHTABLE_FIND": hashtableFind,
+		"HASHTABLE_SIZE": hashtableSize,
 	}
 }
 
@@ -169,7 +172,7 @@ func (b *builder) wide(v *model.Value) *model.Value {
 		return v
 	}
 	w := &model.Value{Name: b.unique(v.Name + ".i64"), DType: tensor.I64}
-	b.charge(256)
+	b.r.charge(256)
 	castValue(b, v, w, tensor.I64)
 	return w
 }
@@ -188,5 +191,3 @@ func (b *builder) list(k int) *model.Value {
 	b.node("Reshape", flat, nil, w, b.ints(-1))
 	return flat
 }
-
-func (b *builder) charge(n int) { b.r.charge(n) }

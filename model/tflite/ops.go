@@ -12,45 +12,36 @@ import (
 
 const builtinCustom = 32
 
-type translation struct {
-	name      string
-	translate func(*builder)
-}
-
-// builtins maps operator codes to translations. It is a function because translations of subgraphs lead back to it.
-func builtins() map[int]translation {
-	all := map[int]translation{
-		0: {"ADD", arithmetic("Add")}, 1: {"AVERAGE_POOL_2D", pool("AveragePool")}, 2: {"CONCATENATION", concatenation},
-		3: {"CONV_2D", conv2d}, 4: {"DEPTHWISE_CONV_2D", depthwise}, 5: {"DEPTH_TO_SPACE", depthSpace("DepthToSpace")},
-		6: {"DEQUANTIZE", dequantize}, 7: {"EMBEDDING_LOOKUP", embedding}, 8: {"FLOOR", unary("Floor")}, 9: {"FULLY_CONNECTED", fullyConnected},
-		11: {"L2_NORMALIZATION", l2norm}, 12: {"L2_POOL_2D", pool("LpPool")}, 13: {"LOCAL_RESPONSE_NORMALIZATION", lrn},
-		14: {"LOGISTIC", unary("Sigmoid")}, 17: {"MAX_POOL_2D", pool("MaxPool")}, 18: {"MUL", arithmetic("Mul")},
-		19: {"RELU", unary("Relu")}, 20: {"RELU_N1_TO_1", clip(-1, 1)}, 21: {"RELU6", clip(0, 6)}, 22: {"RESHAPE", reshape},
-		23: {"RESIZE_BILINEAR", resize("linear", 2, 3)}, 25: {"SOFTMAX", softmax}, 26: {"SPACE_TO_DEPTH", depthSpace("SpaceToDepth")},
-		28: {"TANH", unary("Tanh")}, 31: {"CALL", call}, 34: {"PAD", pad}, 36: {"GATHER", gather}, 37: {"BATCH_TO_SPACE_ND", plain("BatchToSpaceND")},
-		38: {"SPACE_TO_BATCH_ND", plain("SpaceToBatchND")}, 39: {"TRANSPOSE", transpose}, 40: {"MEAN", reduce("ReduceMean")},
-		41: {"SUB", arithmetic("Sub")}, 42: {"DIV", arithmetic("Div")}, 43: {"SQUEEZE", squeeze}, 44: {"UNIDIRECTIONAL_SEQUENCE_LSTM", sequenceLSTM},
-		45: {"STRIDED_SLICE", stridedSlice}, 47: {"EXP", unary("Exp")}, 48: {"TOPK_V2", topk}, 49: {"SPLIT", split(1, 0)},
-		50: {"LOG_SOFTMAX", unary("LogSoftmax")}, 53: {"CAST", castTo}, 54: {"PRELU", plain("PRelu")}, 55: {"MAXIMUM", plain("Max")},
-		56: {"ARG_MAX", arg("ArgMax")}, 57: {"MINIMUM", plain("Min")}, 58: {"LESS", plain("Less")}, 59: {"NEG", unary("Neg")}, 60: {"PADV2", pad},
-		61: {"GREATER", plain("Greater")}, 62: {"GREATER_EQUAL", plain("GreaterOrEqual")}, 63: {"LESS_EQUAL", plain("LessOrEqual")},
-		64: {"SELECT", selectOp}, 65: {"SLICE", slice}, 66: {"SIN", unary("Sin")}, 67: {"TRANSPOSE_CONV", transposeConv}, 69: {"TILE", tile},
-		70: {"EXPAND_DIMS", expandDims}, 71: {"EQUAL", plain("Equal")}, 72: {"NOT_EQUAL", notEqual}, 73: {"LOG", unary("Log")}, 74: {"SUM", reduce("ReduceSum")},
-		75: {"SQRT", unary("Sqrt")}, 76: {"RSQRT", unary("Rsqrt")}, 77: {"SHAPE", shapeOp}, 78: {"POW", plain("Pow")}, 79: {"ARG_MIN", arg("ArgMin")},
-		80: {"FAKE_QUANT", unary("Identity")}, 81: {"REDUCE_PROD", reduce("ReduceProd")}, 82: {"REDUCE_MAX", reduce("ReduceMax")}, 83: {"PACK", pack},
-		84: {"LOGICAL_OR", plain("Or")}, 85: {"ONE_HOT", oneHot}, 86: {"LOGICAL_AND", plain("And")}, 87: {"LOGICAL_NOT", unary("Not")}, 88: {"UNPACK", unpack},
-		89: {"REDUCE_MIN", reduce("ReduceMin")}, 90: {"FLOOR_DIV", plain("FloorDiv")}, 91: {"REDUCE_ANY", reduce("ReduceMax")}, 92: {"SQUARE", unary("Square")},
-		93: {"ZEROS_LIKE", unary("ZerosLike")}, 94: {"FILL", fill}, 95: {"FLOOR_MOD", plain("FloorMod")}, 96: {"RANGE", plain("Range")},
-		97: {"RESIZE_NEAREST_NEIGHBOR", resize("nearest", 0, 1)}, 98: {"LEAKY_RELU", leakyRelu}, 99: {"SQUARED_DIFFERENCE", plain("SquaredDifference")},
-		100: {"MIRROR_PAD", mirrorPad}, 101: {"ABS", unary("Abs")}, 102: {"SPLIT_V", split(0, 2)}, 103: {"UNIQUE", unique}, 104: {"CEIL", unary("Ceil")}, 105: {"REVERSE_V2", plain("Reverse")},
-		106: {"ADD_N", plain("Sum")}, 107: {"GATHER_ND", plain("GatherND")}, 108: {"COS", unary("Cos")}, 109: {"WHERE", where}, 110: {"RANK", rank}, 111: {"ELU", unary("Elu")},
-		112: {"REVERSE_SEQUENCE", reverseSequence}, 114: {"QUANTIZE", quantize}, 116: {"ROUND", unary("Round")}, 117: {"HARD_SWISH", unary("HardSwish")},
-		118: {"IF", ifOp}, 119: {"WHILE", whileOp}, 122: {"SCATTER_ND", scatterND}, 123: {"SELECT_V2", selectOp},
-		126: {"BATCH_MATMUL", batchMatmul}, 128: {"CUMSUM", cumsum}, 130: {"BROADCAST_TO", plain("Expand")},
-		145: {"BROADCAST_ARGS", plain("tflite.BroadcastArgs")}, 150: {"GELU", gelu}, 151: {"DYNAMIC_UPDATE_SLICE", plain("tflite.DynamicUpdateSlice")}, 152: {"RELU_0_TO_1", clip(0, 1)},
-		156: {"ATAN2", plain("Atan2")}, 158: {"SIGN", unary("Sign")}, 160: {"BITWISE_XOR", plain("BitwiseXor")},
+// builtins maps the names of operators to translations. It is a function because translations of subgraphs lead back to it.
+func builtins() map[string]func(*builder) {
+	all := map[string]func(*builder){
+		"ADD": arithmetic("Add"), "AVERAGE_POOL_2D": pool("AveragePool"), "CONCATENATION": concatenation, "CONV_2D": conv2d, "DEPTHWISE_CONV_2D": depthwise,
+		"DEPTH_TO_SPACE": depthSpace("DepthToSpace"), "DEQUANTIZE": dequantize, "EMBEDDING_LOOKUP": embedding, "FLOOR": unary("Floor"),
+		"FULLY_CONNECTED": fullyConnected, "L2_NORMALIZATION": l2norm, "L2_POOL_2D": pool("LpPool"), "LOCAL_RESPONSE_NORMALIZATION": lrn,
+		"LOGISTIC": unary("Sigmoid"), "MAX_POOL_2D": pool("MaxPool"), "MUL": arithmetic("Mul"), "RELU": unary("Relu"), "RELU_N1_TO_1": clip(-1, 1),
+		"RELU6": clip(0, 6), "RESHAPE": reshape, "RESIZE_BILINEAR": resize("linear", 2, 3), "SOFTMAX": softmax,
+		"SPACE_TO_DEPTH": depthSpace("SpaceToDepth"), "TANH": unary("Tanh"), "CALL": call, "PAD": pad, "GATHER": gather,
+		"BATCH_TO_SPACE_ND": plain("BatchToSpaceND"), "SPACE_TO_BATCH_ND": plain("SpaceToBatchND"), "TRANSPOSE": transpose, "MEAN": reduce("ReduceMean"),
+		"SUB": arithmetic("Sub"), "DIV": arithmetic("Div"), "SQUEEZE": squeeze, "UNIDIRECTIONAL_SEQUENCE_LSTM": sequenceLSTM, "STRIDED_SLICE": stridedSlice,
+		"EXP": unary("Exp"), "TOPK_V2": topk, "SPLIT": split(1, 0), "LOG_SOFTMAX": unary("LogSoftmax"), "CAST": castTo, "PRELU": plain("PRelu"),
+		"MAXIMUM": plain("Max"), "ARG_MAX": arg("ArgMax"), "MINIMUM": plain("Min"), "LESS": plain("Less"), "NEG": unary("Neg"), "PADV2": pad,
+		"GREATER": plain("Greater"), "GREATER_EQUAL": plain("GreaterOrEqual"), "LESS_EQUAL": plain("LessOrEqual"), "SELECT": selectRows, "SLICE": slice,
+		"SIN": unary("Sin"), "TRANSPOSE_CONV": transposeConv, "TILE": tile, "EXPAND_DIMS": expandDims, "EQUAL": plain("Equal"), "NOT_EQUAL": notEqual,
+		"LOG": unary("Log"), "SUM": reduce("ReduceSum"), "SQRT": unary("Sqrt"), "RSQRT": unary("Rsqrt"), "SHAPE": shapeOp, "POW": plain("Pow"),
+		"ARG_MIN": arg("ArgMin"), "FAKE_QUANT": unary("Identity"), "REDUCE_PROD": reduce("ReduceProd"), "REDUCE_MAX": reduce("ReduceMax"), "PACK": pack,
+		"LOGICAL_OR": plain("Or"), "ONE_HOT": oneHot, "LOGICAL_AND": plain("And"), "LOGICAL_NOT": unary("Not"), "UNPACK": unpack,
+		"REDUCE_MIN": reduce("ReduceMin"), "FLOOR_DIV": plain("FloorDiv"), "REDUCE_ANY": reduce("ReduceMax"), "SQUARE": unary("Square"),
+		"ZEROS_LIKE": unary("ZerosLike"), "FILL": fill, "FLOOR_MOD": plain("FloorMod"), "RANGE": plain("Range"),
+		"RESIZE_NEAREST_NEIGHBOR": resize("nearest", 0, 1), "LEAKY_RELU": leakyRelu, "SQUARED_DIFFERENCE": plain("SquaredDifference"),
+		"MIRROR_PAD": mirrorPad, "ABS": unary("Abs"), "SPLIT_V": split(0, 2), "UNIQUE": unique, "CEIL": unary("Ceil"), "REVERSE_V2": plain("Reverse"),
+		"ADD_N": plain("Sum"), "GATHER_ND": plain("GatherND"), "COS": unary("Cos"), "WHERE": where, "RANK": rank, "ELU": unary("Elu"),
+		"REVERSE_SEQUENCE": reverseSequence, "QUANTIZE": quantize, "ROUND": unary("Round"), "HARD_SWISH": unary("HardSwish"), "IF": ifOp, "WHILE": whileOp,
+		"SCATTER_ND": scatterND, "SELECT_V2": selectOp, "BATCH_MATMUL": batchMatmul, "CUMSUM": cumsum, "BROADCAST_TO": plain("Expand"),
+		"BROADCAST_ARGS": plain("tflite.BroadcastArgs"), "GELU": gelu, "DYNAMIC_UPDATE_SLICE": plain("tflite.DynamicUpdateSlice"),
+		"RELU_0_TO_1": clip(0, 1), "ATAN2": plain("Atan2"), "SIGN": unary("Sign"), "BITWISE_XOR": plain("BitwiseXor"),
 	}
 	maps.Copy(all, moreBuiltins())
+	maps.Copy(all, stablehloBuiltins())
 	return all
 }
 
@@ -241,7 +232,7 @@ func (b *builder) moved(w *model.Value, perm []int) *model.Value {
 // transposeConv: inputs are the output's shape, weights [out,h,w,in], the input and perhaps a bias.
 func transposeConv(b *builder) {
 	a := spatialAttrs(b, b.opts.i8(0, 0), b.opts.i32(2, 0), b.opts.i32(1, 0), 1, 1)
-	shape := b.known(0)
+	shape := b.outputShape(0, 4)
 	w, x := b.i(1), b.i(2)
 	if len(shape) != 4 || len(w.Shape) != 4 {
 		b.fail("output shape %v and weights %v: %w", shape, w.Shape, ErrFormat)
@@ -363,7 +354,8 @@ func embedding(b *builder) { b.node("Gather", b.o(0), attr.Attrs{"axis": int64(0
 
 func gather(b *builder) {
 	if b.opts.i32(1, 0) != 0 {
-		b.fail("option batch_dims %d: %w", b.opts.i32(1, 0), ErrUnsupported)
+		b.gatherInBatches(b.opts.i32(0, 0), b.opts.i32(1, 0))
+		return
 	}
 	a := attr.Attrs{}
 	a.Set("axis", b.opts.i32(0, 0))
@@ -417,9 +409,13 @@ func squeeze(b *builder) {
 	b.node("Squeeze", b.o(0), nil, b.i(0))
 }
 
-func expandDims(b *builder) { b.node("Unsqueeze", b.o(0), nil, b.i(0), b.ints(b.known(1)...)) }
+func expandDims(b *builder) { b.node("Unsqueeze", b.o(0), nil, b.i(0), b.list(1)) }
 
 func transpose(b *builder) {
+	if b.i(1).Const == nil {
+		b.node("tflite.Transpose", b.o(0), nil, b.i(0), b.i(1))
+		return
+	}
 	a := attr.Attrs{}
 	a.Set("perm", b.known(1))
 	b.node("Transpose", b.o(0), a, b.i(0))
@@ -429,7 +425,7 @@ func reduce(op string) func(*builder) {
 	return func(b *builder) {
 		a := attr.Attrs{}
 		a.Set("keepdims", b.opts.flag(0))
-		b.node(op, b.o(0), a, b.i(0), b.ints(b.known(1)...))
+		b.node(op, b.o(0), a, b.i(0), b.list(1))
 	}
 }
 
@@ -454,10 +450,9 @@ func arg(op string) func(*builder) {
 }
 
 func topk(b *builder) {
-	k := b.known(1)
 	values := b.o(0)
 	index := &model.Value{Name: b.unique(values.Name + ".i64"), DType: tensor.I64}
-	n := b.node("TopK", values, attr.Attrs{"axis": int64(-1)}, b.i(0), b.ints(k...))
+	n := b.node("TopK", values, attr.Attrs{"axis": int64(-1)}, b.i(0), b.list(1))
 	n.Out = append(n.Out, index)
 	if len(b.out) > 1 {
 		castValue(b, index, b.o(1), b.o(1).DType)
@@ -476,7 +471,9 @@ func split(data, axis int) func(*builder) {
 		a.Set("axis", at[0])
 		x := b.i(data)
 		n := b.node("Split", b.o(0), a, x)
-		if axis == 2 {
+		if axis == 2 && b.i(1).Const == nil {
+			n.In = append(n.In, b.list(1))
+		} else if axis == 2 {
 			sizes := b.known(1)
 			open, rest := -1, 0
 			for i, s := range sizes {
@@ -539,6 +536,15 @@ func unpack(b *builder) {
 
 // pads turns TFLite's pairs per dimension into begins, then ends.
 func (b *builder) pads(k int) *model.Value {
+	if x := b.i(k); x.Const == nil {
+		wide := b.wide(x)
+		turned, flat := b.like(wide, "turned"), b.like(wide, "pads")
+		a := attr.Attrs{}
+		a.Set("perm", []int{1, 0})
+		b.node("Transpose", turned, a, wide)
+		b.node("Reshape", flat, nil, turned, b.ints(-1))
+		return flat
+	}
 	v := b.known(k)
 	if len(v)%2 != 0 {
 		b.fail("paddings %v: %w", v, ErrFormat)
@@ -570,6 +576,10 @@ func mirrorPad(b *builder) {
 
 // slice has begins and sizes, where -1 takes the rest.
 func slice(b *builder) {
+	if b.i(1).Const == nil || b.i(2).Const == nil {
+		b.sliceLater()
+		return
+	}
 	begin, size := b.known(1), b.known(2)
 	if len(begin) != len(size) {
 		b.fail("begins %v and sizes %v: %w", begin, size, ErrFormat)
@@ -601,9 +611,9 @@ func fill(b *builder) { b.node("Expand", b.o(0), nil, b.i(1), b.i(0)) }
 
 func resize(mode string, alignField, halfField int) func(*builder) {
 	return func(b *builder) {
-		size := b.known(1)
-		if len(size) != 2 {
-			b.fail("size %v: %w", size, ErrFormat)
+		size := b.list(1)
+		if n := size.Const; n != nil && n.Len() != 2 {
+			b.fail("size %v: %w", n, ErrFormat)
 			return
 		}
 		align, half := b.opts.flag(alignField), b.opts.flag(halfField)
@@ -618,7 +628,7 @@ func resize(mode string, alignField, halfField int) func(*builder) {
 			a["coordinate_transformation_mode"] = "half_pixel"
 		}
 		a.Set("axes", []int{1, 2})
-		b.node("Resize", b.o(0), a, b.i(0), nil, nil, b.ints(size...))
+		b.node("Resize", b.o(0), a, b.i(0), nil, nil, size)
 	}
 }
 
@@ -632,6 +642,20 @@ func gelu(b *builder) {
 		mode = "tanh"
 	}
 	b.node("Gelu", b.o(0), attr.Attrs{"approximate": mode}, b.i(0))
+}
+
+// selectRows: a condition of one extent chooses whole rows.
+func selectRows(b *builder) {
+	cond, n := b.i(0), len(b.i(1).Shape)
+	if len(cond.Shape) != 1 || n < 2 {
+		selectOp(b)
+		return
+	}
+	axes := make([]int, n-1)
+	for i := range axes {
+		axes[i] = i + 1
+	}
+	b.node("Where", b.o(0), nil, b.made("Unsqueeze", "rows", tensor.Bool, nil, cond, b.ints(axes...)), b.i(1), b.i(2))
 }
 
 func selectOp(b *builder) { b.node("Where", b.o(0), nil, b.i(0), b.i(1), b.i(2)) }
@@ -663,8 +687,19 @@ func oneHot(b *builder) {
 	a := attr.Attrs{}
 	a.Set("axis", b.opts.i32(0, 0))
 	on, off := b.i(2), b.i(3)
-	if on.Const == nil || off.Const == nil || on.DType != off.DType || on.DType.Bits() < 8 || on.Const.Len() != 1 || off.Const.Len() != 1 {
-		b.fail("on and off values must be one constant each: %w", ErrUnsupported)
+	if on.Const == nil || off.Const == nil {
+		both := []*model.Value{off, on}
+		for i, v := range both {
+			both[i] = b.like(v, "value")
+			b.node("Reshape", both[i], nil, v, b.ints(1))
+		}
+		values := b.like(on, "values")
+		b.node("Concat", values, attr.Attrs{"axis": int64(0)}, both...)
+		b.node("OneHot", b.o(0), a, b.i(0), b.i(1), values)
+		return
+	}
+	if on.DType != off.DType || on.DType.Bits() < 8 || on.Const.Len() != 1 || off.Const.Len() != 1 {
+		b.fail("on and off values must be one of the same type each: %w", ErrFormat)
 		return
 	}
 	values := &model.Tensor{DType: on.DType, Shape: model.Shape{2}, Data: append(append([]byte{}, off.Const.Data...), on.Const.Data...)}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -41,6 +40,7 @@ type Instance struct {
 	heapSize int   // bytes of heap slots in use, and of what loops collect
 	// carrySize is what loops carry from one iteration to the next, in bytes, kept for the next run.
 	carrySize int
+	kept      *op.Memory // what operators keep beside inputs and outputs; nil where there is no limit
 	current   *plan.Step // for errors
 }
 
@@ -70,6 +70,9 @@ func New(p *plan.Plan, o Options) (*Instance, error) {
 		case plan.Heap:
 			x.heap = append(x.heap, i)
 		}
+	}
+	if o.MaxMemory > 0 {
+		x.kept = op.NewMemory(o.MaxMemory - p.ArenaSize)
 	}
 	var err error
 	if x.steps, err = x.prepare(p.Steps); err != nil {
@@ -106,7 +109,9 @@ func (x *Instance) prepare(steps []plan.Step) ([]step, error) {
 		if s.Flow != plan.None || s.View || !s.Static {
 			continue
 		}
-		run, err := op.PrepareOf(s.Kernel, x.call(s, s.out))
+		c := x.call(s, s.out)
+		c.Memory = x.kept
+		run, err := op.PrepareOf(s.Kernel, c)
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +174,7 @@ func (x *Instance) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 func (x *Instance) runAll(ctx context.Context) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%s (%s): %w: %v", x.current.Name, x.current.Op, op.ErrInternal, r)
+			err = fmt.Errorf("%s (%s): %w", x.current.Name, x.current.Op, op.Recovered(r))
 		}
 	}()
 	return x.runSteps(ctx, x.steps)
@@ -283,7 +288,7 @@ func (x *Instance) runDynamic(s *step) error {
 	}
 	limit := 0
 	if x.opts.MaxMemory > 0 {
-		limit = max(1, x.opts.MaxMemory-x.Plan.ArenaSize-x.heapSize-x.carrySize)
+		limit = max(1, x.opts.MaxMemory-x.used())
 	}
 	if err := op.Eval(s.Kernel, x.call(s, out), limit); err != nil {
 		return err
@@ -313,7 +318,7 @@ func (x *Instance) put(s *step, slot int, t *tensor.Tensor) error {
 		copy(dst.Data, t.Data)
 		return nil
 	}
-	if err := x.grow(s, sizeOf(t)-sizeOf(dst)); err != nil {
+	if err := x.grow(s, t.MemorySize()-dst.MemorySize()); err != nil {
 		return err
 	}
 	dst.Shape, dst.Data, dst.Str, dst.Elems = t.Shape, t.Data, t.Str, t.Elems
@@ -326,22 +331,16 @@ func (x *Instance) grow(s *step, n int) error {
 	return x.withinLimit(s)
 }
 
+// Size is what the instance keeps between runs, in bytes.
+func (x *Instance) Size() int { return x.used() }
+
+// used is what the instance's tensors and its operators' buffers take, in bytes.
+func (x *Instance) used() int { return x.Plan.ArenaSize + x.kept.Used() + x.heapSize + x.carrySize }
+
 // withinLimit fails where the instance's tensors pass the limit.
 func (x *Instance) withinLimit(s *step) error {
-	if x.opts.MaxMemory > 0 && x.heapSize+x.carrySize+x.Plan.ArenaSize > x.opts.MaxMemory {
+	if x.opts.MaxMemory > 0 && x.used() > x.opts.MaxMemory {
 		return fmt.Errorf("%s (%s): tensors need more than %d bytes: %w", s.Name, s.Op, x.opts.MaxMemory, tensor.ErrTooLarge)
 	}
 	return nil
-}
-
-// sizeOf is the number of bytes that t's elements take.
-func sizeOf(t *tensor.Tensor) int {
-	n := len(t.Data)
-	for _, s := range t.Str {
-		n += int(unsafe.Sizeof(s)) + len(s)
-	}
-	for _, e := range t.Elems {
-		n += sizeOf(e)
-	}
-	return n
 }

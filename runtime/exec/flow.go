@@ -43,7 +43,13 @@ func (x *Instance) copyOut(s *step, dst, src []int) error {
 // copyTo gives the slot dst a copy of t.
 func (x *Instance) copyTo(s *step, dst int, t *tensor.Tensor) error {
 	if x.Plan.Slots[dst].Kind == plan.Heap {
+		// For a moment there are both.
+		n := t.MemorySize()
+		if err := x.grow(s, n); err != nil {
+			return err
+		}
 		t = t.Clone()
+		x.heapSize -= n
 	}
 	return x.put(s, dst, t)
 }
@@ -51,6 +57,13 @@ func (x *Instance) copyTo(s *step, dst int, t *tensor.Tensor) error {
 // assign copies t into dst, a value that the step carries on, using dst's memory again where it suffices.
 func (x *Instance) assign(s *step, dst, t *tensor.Tensor) error {
 	data := dst.Data
+	if n := loose(t) - loose(dst); n != 0 {
+		x.carrySize += n
+		if err := x.withinLimit(s); err != nil {
+			x.carrySize -= n
+			return err
+		}
+	}
 	if n := len(t.Data); cap(data) < n {
 		x.carrySize += n - cap(data)
 		if err := x.withinLimit(s); err != nil {
@@ -70,6 +83,14 @@ func (x *Instance) assign(s *step, dst, t *tensor.Tensor) error {
 		dst.Data = nil
 	}
 	return nil
+}
+
+// loose is what t's strings and sequences take, in bytes.
+func loose(t *tensor.Tensor) int {
+	if t.Str == nil && t.Elems == nil {
+		return 0
+	}
+	return t.MemorySize() - len(t.Data)
 }
 
 // carried makes room for n values that go from one iteration to the next: two sets, because a body may hand its
@@ -209,6 +230,11 @@ func (x *Instance) runScan(ctx context.Context, s *step) error {
 		axes[k], trips = a, t.Shape[a]
 		shape := t.Shape.Clone()
 		shape = append(shape[:a], shape[a+1:]...)
+		n := tensor.ByteSize(t.DType, shape.Len())
+		if err := x.grow(s, n); err != nil {
+			return err
+		}
+		defer func() { x.heapSize -= n }()
 		slices[k] = *tensor.New(t.DType, shape)
 	}
 	scans := make([]stack, max(0, len(s.Out)-states))
@@ -280,7 +306,7 @@ func (k *stack) push(x *Instance, s *step, t *tensor.Tensor) error {
 	if t.DType == tensor.Sequence {
 		return fmt.Errorf("%s (%s): sequences cannot be stacked", s.Name, s.Op)
 	}
-	n := sizeOf(t) + stacked
+	n := t.MemorySize() + stacked
 	if err := x.grow(s, n); err != nil {
 		return err
 	}

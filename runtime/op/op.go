@@ -3,7 +3,10 @@ package op
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"sync/atomic"
+	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/num"
@@ -84,6 +87,8 @@ type Call struct {
 	Par Par
 	// Store keeps what is computed from constants; nil keeps nothing. Use Packed.
 	Store Store
+	// Memory counts what the node allocates; nil counts nothing. See Take.
+	Memory *Memory
 	// Alloc gives output i its type, shape and zeroed buffer during Run, where Infer had to leave the shape open.
 	// It fails when the memory limit is passed.
 	Alloc func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error)
@@ -127,6 +132,7 @@ func (c *Call) Scratch(i int, d tensor.DType, shape tensor.Shape) *tensor.Tensor
 	if t := c.Output(i); t != nil {
 		return t
 	}
+	c.Take(tensor.ByteSize(d, shape.Len()))
 	return tensor.New(d, shape)
 }
 
@@ -215,6 +221,66 @@ func (c *Call) Broadcast(shapes ...tensor.Shape) (tensor.Shape, error) {
 	return out, nil
 }
 
+// Memory counts bytes against a limit.
+type Memory struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewMemory makes a Memory with a limit in bytes; one below 1 allows nothing.
+func NewMemory(limit int) *Memory { return &Memory{limit: int64(max(limit, 0))} }
+
+// Used is the number of bytes that were taken. It is 0 for nil.
+func (m *Memory) Used() int {
+	if m == nil {
+		return 0
+	}
+	return int(m.used.Load())
+}
+
+// take counts n bytes, or gives them back where n is negative; false where that passes the limit.
+func (m *Memory) take(n int) bool {
+	if m == nil {
+		return true
+	}
+	if used := m.used.Add(int64(n)); n > 0 && (used > m.limit || used < 0) {
+		m.used.Add(-int64(n))
+		return false
+	}
+	return true
+}
+
+// overLimit is what Take panics with.
+type overLimit struct{ limit int64 }
+
+// Take counts n bytes that the node keeps beside its inputs and outputs, or that its strings take. Where they pass the limit it does not
+// return: Prepare or Run then ends with an error that wraps tensor.ErrTooLarge. Prepare takes what an operator keeps; Run, where shapes
+// depend on data, what it needs meanwhile.
+func (c *Call) Take(n int) {
+	if !c.Memory.take(n) {
+		panic(overLimit{c.Memory.limit})
+	}
+}
+
+// Make makes n elements, which it takes from the node's memory.
+func Make[T any](c *Call, n int) []T {
+	var zero T
+	size := int(unsafe.Sizeof(zero))
+	if c.Memory != nil && (n < 0 || size > 0 && n > math.MaxInt/size) {
+		panic(overLimit{c.Memory.limit})
+	}
+	c.Take(n * size)
+	return make([]T, n)
+}
+
+// Recovered is the error that a panic of an operator stands for.
+func Recovered(r any) error {
+	if o, ok := r.(overLimit); ok {
+		return fmt.Errorf("buffers need more than the %d bytes that are left: %w", o.limit, tensor.ErrTooLarge)
+	}
+	return fmt.Errorf("%w: %v", ErrInternal, r)
+}
+
 // ErrInternal is wrapped by errors that stand for a panic in an operator, a pass or the planner. Models come from outside: one
 // that finds a gap in their checks must end in an error that names the node.
 var ErrInternal = errors.New("internal error")
@@ -222,7 +288,7 @@ var ErrInternal = errors.New("internal error")
 // Guard turns a panic into an error of node c; defer it.
 func (c *Call) Guard(err *error) {
 	if r := recover(); r != nil {
-		*err = c.Errorf("%w: %v", ErrInternal, r)
+		*err = c.Errorf("%w", Recovered(r))
 	}
 }
 
@@ -305,7 +371,7 @@ func (Serial) Threads() int { return 1 }
 
 // Eval runs an operator once on known inputs and returns its outputs: the way of constant folding, of tests and of
 // nodes whose shapes depend on data. out holds the outputs' headers, nil where not wanted, with Quant and DType set
-// where these are declared; limit bounds the bytes of each output (0: no bound).
+// where these are declared; limit bounds the bytes of all outputs and buffers (0: no bound).
 func Eval(o Op, c *Call, limit int) error {
 	if c.Par == nil {
 		c.Par = Serial{}
@@ -313,6 +379,10 @@ func Eval(o Op, c *Call, limit int) error {
 	if err := InferOf(o, c); err != nil {
 		return err
 	}
+	if limit > 0 {
+		c.Memory = NewMemory(limit)
+	}
+	taken := make([]int, len(c.Out)+1)
 	alloc := func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {
 		n, err := shape.Size()
 		if err != nil {
@@ -320,11 +390,16 @@ func Eval(o Op, c *Call, limit int) error {
 		}
 		b := tensor.ByteSize(d, n)
 		if d == tensor.String {
-			b = n * stringHeader
+			if b = n * stringHeader; n > math.MaxInt/stringHeader {
+				b = math.MaxInt
+			}
 		}
-		if limit > 0 && b > limit {
+		at := min(i, len(c.Out))
+		c.Memory.take(-taken[at])
+		if taken[at] = 0; !c.Memory.take(b) {
 			return nil, c.Errorf("output %d %v: %d bytes: %w", i, shape, b, tensor.ErrTooLarge)
 		}
+		taken[at] = b
 		t := c.Output(i)
 		if t == nil {
 			return tensor.New(d, shape), nil

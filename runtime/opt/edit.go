@@ -198,6 +198,9 @@ func (c *Context) transposed(t *tensor.Tensor, perm []int) (*tensor.Tensor, erro
 		return nil, err
 	}
 	r := call.Out[0]
+	if !c.room.made(r) {
+		return nil, c.errRoom()
+	}
 	if q := t.Quant; q != nil {
 		r.Quant = permuteQuant(q, perm)
 	}

@@ -106,7 +106,7 @@ func (c *Context) foldNode(n *model.Node) ([]*model.Value, error) {
 		}
 		call.Out = append(call.Out, t)
 	}
-	if err := op.Eval(o, call, c.MaxConst); err != nil {
+	if err := op.Eval(o, call, max(1, min(c.MaxConst, c.room.left()))); err != nil {
 		if errors.Is(err, tensor.ErrTooLarge) {
 			return nil, nil // perhaps never needed; the planner decides
 		}
@@ -115,6 +115,9 @@ func (c *Context) foldNode(n *model.Node) ([]*model.Value, error) {
 	out := make([]*model.Value, len(n.Out))
 	for i, v := range n.Out {
 		if v != nil {
+			if !c.room.made(call.Out[i]) {
+				return nil, nil
+			}
 			out[i] = model.NewConst(v.Name, call.Out[i])
 		}
 	}

@@ -140,11 +140,15 @@ func (c *Context) scaleConv(n *model.Node, scale, shift []float32) bool {
 	}
 	shape := n.In[1].Shape
 	channels := max(len(scale), len(shift))
-	if bias != nil && len(bias) != channels {
+	if bias != nil && len(bias) != channels || 4*channels > c.room.left() {
 		return false
 	}
 	if scale != nil {
+		if 4*(len(w)+channels) > c.room.left() {
+			return false
+		}
 		t := tensor.New(tensor.F32, shape)
+		c.room.made(t)
 		dst := tensor.Of[float32](t)
 		channel := func(i int) int { return i / (len(w) / channels) }
 		if n.Op == "ConvTranspose" {
@@ -177,6 +181,7 @@ func (c *Context) scaleConv(n *model.Node, scale, shift []float32) bool {
 		b[i] = float32(v)
 	}
 	value := model.NewConst(c.name(n.Name, "bias"), tensor.From(b))
+	c.room.made(value.Const)
 	if len(n.In) > 2 {
 		n.In[2] = value
 	} else {

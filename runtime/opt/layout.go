@@ -1,6 +1,7 @@
 package opt
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/edgerun/edgerun/internal/attr"
@@ -19,7 +20,7 @@ var spatial = map[string]int{
 // layout makes spatial operators work on NHWC. Each value that a rewritten node makes is remembered in NHWC; the
 // NCHW form that the rest of the graph knows follows from it by a Transpose, which dies where nobody needs it.
 func layout(c *Context, g *model.Graph) error {
-	l := &layouter{c: c, x: newIndex(g), nhwc: map[*model.Value]*model.Value{}, rank: map[*model.Value]int{}}
+	l := &layouter{c: c, x: newIndex(g), nhwc: map[*model.Value]*model.Value{}, rank: map[*model.Value]int{}, turned: map[turnedKey]*tensor.Tensor{}}
 	for _, n := range c.visit(g.Nodes) {
 		if err := l.node(n); err != nil {
 			return err
@@ -35,6 +36,26 @@ type layouter struct {
 	nodes []*model.Node
 	nhwc  map[*model.Value]*model.Value // by value in NCHW
 	rank  map[*model.Value]int          // of the values in NHWC, whose shapes may be unknown
+	// turned holds constants in NHWC, which many nodes may share.
+	turned map[turnedKey]*tensor.Tensor
+}
+
+type turnedKey struct {
+	v    *model.Value
+	rank int
+}
+
+// constant returns a constant in NHWC, seen with the given shape.
+func (l *layouter) constant(v *model.Value, shape tensor.Shape) (*tensor.Tensor, error) {
+	key := turnedKey{v, len(shape)}
+	if t := l.turned[key]; t != nil {
+		return t, nil
+	}
+	t, err := l.c.transposed(header(v).View(shape), toLast(len(shape)))
+	if err == nil {
+		l.turned[key] = t
+	}
+	return t, err
 }
 
 // toLast and toFirst are the permutations between channels first and channels last.
@@ -145,7 +166,11 @@ func (l *layouter) weights(n *model.Node, i, rank int) error {
 		if len(t.Shape) != rank {
 			return nil // the operator will say what is wrong
 		}
-		r, err := l.c.transposed(header(v), toLast(rank))
+		r, err := l.constant(v, t.Shape)
+		if errors.Is(err, tensor.ErrTooLarge) {
+			n.In[i] = l.last(v, rank) // transposed in each run
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -206,7 +231,7 @@ func (l *layouter) agnostic(n *model.Node) bool {
 		}
 		for i, v := range n.In {
 			if l.nhwc[v] == nil {
-				t, err := l.c.transposed(header(v), toLast(rank))
+				t, err := l.constant(v, v.Shape)
 				if err != nil {
 					return false
 				}
@@ -399,7 +424,7 @@ func (l *layouter) broadcast(n *model.Node) bool {
 				shape[d] = 1
 			}
 			copy(shape[rank-len(v.Shape):], v.Shape)
-			t, err := l.c.transposed(header(v).View(shape), toLast(rank))
+			t, err := l.constant(v, shape)
 			if err != nil {
 				return false
 			}

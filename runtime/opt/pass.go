@@ -43,6 +43,9 @@ type Context struct {
 	Ops func(name string) (op.Op, bool)
 	// MaxConst bounds the bytes of a constant that folding makes.
 	MaxConst int
+	// MaxMemory bounds the bytes of all constants that passes make and the graph uses; 0 means no bound. A rewriting that
+	// would pass it does not happen.
+	MaxMemory int
 	// Skip names passes to leave out.
 	Skip map[string]bool
 	// After, if set, sees the graph after each pass.
@@ -51,6 +54,7 @@ type Context struct {
 	top   *model.Graph // the graph that is not a subgraph
 	names int
 	at    *model.Node // the node that is looked at, for errors
+	room  room
 }
 
 // Run applies all passes to g, which it changes.
@@ -58,7 +62,7 @@ func Run(c *Context, g *model.Graph) error {
 	if c.MaxConst == 0 {
 		c.MaxConst = 256 << 20
 	}
-	c.top = g
+	c.top, c.room = g, room{limit: c.MaxMemory}
 	removeDead(c, g)
 	for _, p := range Passes {
 		if c.Skip[p.Name] {
@@ -83,6 +87,7 @@ func (c *Context) pass(g *model.Graph, p Pass) (err error) {
 		return err
 	}
 	removeDead(c, g)
+	c.room.sweep(g)
 	return nil
 }
 

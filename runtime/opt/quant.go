@@ -81,7 +81,7 @@ func liftQuant(c *Context, g *model.Graph) error {
 			if !lifts(out.DType) || in == nil || in.DType != tensor.F32 {
 				continue
 			}
-			if q := quantParams(n, out); q != nil && l.label(out, q) {
+			if q := quantParams(n, out); q != nil && c.room.take(8*len(q.Scale)) && l.label(out, q) {
 				n.Op, n.In, n.Attrs = "Quantize", n.In[:1], attr.Attrs{}
 			}
 		case "DequantizeLinear":
@@ -90,7 +90,7 @@ func liftQuant(c *Context, g *model.Graph) error {
 				continue
 			}
 			q := quantParams(n, in)
-			if q == nil {
+			if q == nil || !c.room.take(8*len(q.Scale)) {
 				continue
 			}
 			switch {
@@ -368,10 +368,11 @@ func (c *Context) intBias(x *index, v *model.Value, qx, qw *model.QParams) *mode
 		}
 		f = tensor.Of[float32](t)
 	}
-	if len(v.Shape) != 1 || !qw.PerTensor() && len(f) != len(qw.Scale) {
+	if len(v.Shape) != 1 || !qw.PerTensor() && len(f) != len(qw.Scale) || 8*len(f) > c.room.left() {
 		return nil
 	}
 	t := tensor.New(tensor.I32, v.Shape)
+	c.room.made(t)
 	b := tensor.Of[int32](t)
 	q := &model.QParams{}
 	for i := range f {

@@ -302,7 +302,7 @@ func (b *builder) fold(n *model.Node, o op.Op, c *op.Call) (bool, error) {
 	}
 	for i, v := range n.Out {
 		if v != nil {
-			b.made += len(c.Out[i].Data)
+			b.made += c.Out[i].MemorySize()
 			b.add(v, constSlot(v.Name, c.Out[i], v.Quant))
 		}
 	}

@@ -44,7 +44,7 @@ func arg[T number](c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("axis %d is empty", axis)
 	}
 	last, largest := c.Attrs.Bool("select_last_index", false), c.Op == "ArgMax"
-	x := newView[T](c.In[0])
+	x := newView[T](c, c.In[0])
 	var in []T
 	var out []int64
 	// Lines that begin side by side are searched together.

@@ -313,6 +313,7 @@ func castToString(c *op.Call) (op.Run, error) {
 	return func() error {
 		for i := range n {
 			y.Str[i] = text(i)
+			c.Take(len(y.Str[i]))
 		}
 		return nil
 	}, nil

@@ -39,10 +39,10 @@ type view[T number] struct {
 	wide []float32 // buf
 }
 
-func newView[T number](t *tensor.Tensor) *view[T] {
+func newView[T number](c *op.Call, t *tensor.Tensor) *view[T] {
 	v := &view[T]{t: t}
 	if t != nil && (t.DType == tensor.F16 || t.DType == tensor.BF16) {
-		wide := make([]float32, t.Len())
+		wide := op.Make[float32](c, t.Len())
 		if buf, ok := any(wide).([]T); ok {
 			v.buf, v.wide = buf, wide
 		}

@@ -107,7 +107,7 @@ func (s *strided) next(c *cursor) {
 
 // mapRows applies f to runs of input 0.
 func mapRows[S, D number](c *op.Call, f func(y []D, x []S)) op.Run {
-	x, y := newView[S](c.In[0]), newView[D](c.Out[0])
+	x, y := newView[S](c, c.In[0]), newView[D](c, c.Out[0])
 	var in []S
 	var out []D
 	body := func(lo, hi int) { f(out[lo:hi], in[lo:hi]) }
@@ -231,7 +231,7 @@ func (p *binary[S, D]) run(par op.Par, y []D, a, b []S) {
 // runBinary is the work of an operator with two inputs.
 func runBinary[S, D number](c *op.Call, k kernel[S, D]) (op.Run, error) {
 	p := newBinary(k, c.Out[0].Shape, c.In[0].Shape, c.In[1].Shape)
-	a, b, y := newView[S](c.In[0]), newView[S](c.In[1]), newView[D](c.Out[0])
+	a, b, y := newView[S](c, c.In[0]), newView[S](c, c.In[1]), newView[D](c, c.Out[0])
 	return func() error {
 		p.run(c.Par, y.room(), a.get(), b.get())
 		y.put()
@@ -257,7 +257,7 @@ func (l lines) start(k int) int { return k/l.inner*l.n*l.inner + k%l.inner }
 
 // runLines calls f for each line; elements of a line are step apart, and both slices end with it.
 func runLines[T float](c *op.Call, l lines, f func(y, x []T, step int)) op.Run {
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Out[0])
 	var in, out []T
 	body := func(lo, hi int) {
 		for k := lo; k < hi; k++ {

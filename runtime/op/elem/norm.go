@@ -38,10 +38,10 @@ func newVector[T float](c *op.Call, i int) (*vector[T], error) {
 		return nil, c.Errorf("input %d has type %v, want a float", i, t.DType)
 	}
 	if double := tensor.DTypeOf[T]() == tensor.F64; double == (t.DType == tensor.F64) && t.DType.Bits() >= 16 {
-		return &vector[T]{view: newView[T](t)}, nil
+		return &vector[T]{view: newView[T](c, t)}, nil
 	}
 	read, err := reader(c, t)
-	return &vector[T]{read: read, buf: make([]T, t.Len())}, err
+	return &vector[T]{read: read, buf: op.Make[T](c, t.Len())}, err
 }
 
 func (v *vector[T]) get() []T {
@@ -96,7 +96,7 @@ func batchNorm[T float](c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 	}
-	y := newView[T](c.Scratch(0, c.In[0].DType, s))
+	y := newView[T](c, c.Scratch(0, c.In[0].DType, s))
 	eps := float64(c.Attrs.Float("epsilon", 1e-5))
 	training := c.Attrs.Bool("training_mode", false)
 	momentum := float64(c.Attrs.Float("momentum", .9))
@@ -108,7 +108,7 @@ func batchNorm[T float](c *op.Call) (op.Run, error) {
 			}
 		}
 	}
-	a, b := make([]T, l.n), make([]T, l.n)
+	a, b := op.Make[T](c, l.n), op.Make[T](c, l.n)
 	var in, out []T
 	body := func(lo, hi int) { // over channels of all samples
 		for k := lo; k < hi; k++ {
@@ -189,7 +189,7 @@ func standardise[T float](y, x []T, eps T) (mean, inv T) {
 
 // normalise is the work of an operator that standardises runs of size elements; after finishes run r.
 func normalise[T float](c *op.Call, size int, begin func(), after func(r int, y []T, mean, inv T)) op.Run {
-	x, y := newView[T](c.In[0]), newView[T](c.Scratch(0, c.In[0].DType, c.In[0].Shape))
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Scratch(0, c.In[0].DType, c.In[0].Shape))
 	eps := T(c.Attrs.Float("epsilon", 1e-5))
 	var in, out []T
 	body := func(lo, hi int) {
@@ -340,7 +340,7 @@ func newRepeated[T float](c *op.Call, i, size int) (*repeated[T], error) {
 		p.walk = nil
 	} else {
 		p.period = s.Len()
-		p.full = make([]T, p.period)
+		p.full = op.Make[T](c, p.period)
 	}
 	return p, nil
 }
@@ -458,7 +458,7 @@ func rmsNorm[T float](c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 	}
-	x, y := newView[T](c.In[0]), newView[T](c.Scratch(0, c.In[0].DType, c.In[0].Shape))
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Scratch(0, c.In[0].DType, c.In[0].Shape))
 	eps := T(c.Attrs.Float("epsilon", 1e-5))
 	var in, out []T
 	body := func(lo, hi int) {

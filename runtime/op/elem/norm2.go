@@ -118,7 +118,7 @@ func meanVarianceNorm[T float](c *op.Call) (op.Run, error) {
 		list[i] = axis
 	}
 	g := newGroups(c.In[0].Shape, list)
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Out[0])
 	var in, out []T
 	body := func(lo, hi int) {
 		for o := lo; o < hi; o++ {

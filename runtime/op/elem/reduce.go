@@ -25,7 +25,7 @@ var reduceOps = map[string]op.Op{
 func reducedAxes(c *op.Call, rank int) (axes []int, known bool, err error) {
 	t := c.Input(1)
 	if t != nil && !t.HasData() {
-		return nil, false, nil
+		return nil, rank == 0, nil // a scalar has no axes
 	}
 	if t != nil {
 		v, err := t.Ints()
@@ -362,7 +362,7 @@ func reduceFloats[T float](c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	g, f, finish := newGroups(c.In[0].Shape, axes), folds[c.Op], finisher[T](c.Op)
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Out[0])
 	var in, out []T
 	body := func(lo, hi int) {
 		for o := lo; o < hi; o++ {

@@ -34,7 +34,7 @@ func cumulate[T number](c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	s := c.In[0].Shape
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Out[0])
 	exclusive, reverse := c.Attrs.Bool("exclusive", false), c.Attrs.Bool("reverse", false)
 	product := c.Op == "CumProd"
 	var l lines

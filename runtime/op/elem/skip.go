@@ -48,6 +48,7 @@ func skipNorm[T float](c *op.Call) (op.Run, error) {
 		beta, bias = nil, 3
 	}
 	s := c.In[0].Shape
+	c.Take(tensor.ByteSize(tensor.DTypeOf[T](), s.Len()))
 	sum := tensor.New(tensor.DTypeOf[T](), s)
 	inner := *c
 	inner.Attrs = c.Attrs.Clone()
@@ -66,7 +67,7 @@ func skipNorm[T float](c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := newView[T](c.In[0])
+	x := newView[T](c, c.In[0])
 	size := s[len(s)-1]
 	var parts [2]*repeated[T]
 	for k, i := range []int{1, bias} {
@@ -74,7 +75,7 @@ func skipNorm[T float](c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 	}
-	total := newView[T](c.Output(3))
+	total := newView[T](c, c.Output(3))
 	var in, out []T
 	body := func(lo, hi int) {
 		for r := lo; r < hi; r++ {
@@ -122,7 +123,7 @@ func biasGelu[T float](c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, y := newView[T](c.In[0]), newView[T](c.Out[0])
+	x, y := newView[T](c, c.In[0]), newView[T](c, c.Out[0])
 	var in, out []T
 	body := func(lo, hi int) {
 		for r := lo; r < hi; r++ {

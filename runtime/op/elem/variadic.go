@@ -55,7 +55,7 @@ func variadic[T number](c *op.Call) (op.Run, error) {
 	out := c.Out[0].Shape
 	ins := make([]*view[T], len(c.In))
 	for i, t := range c.In {
-		ins[i] = newView[T](t)
+		ins[i] = newView[T](c, t)
 	}
 	steps := make([]*binary[T, T], len(c.In))
 	for i := 1; i < len(c.In); i++ {
@@ -65,7 +65,7 @@ func variadic[T number](c *op.Call) (op.Run, error) {
 		}
 		steps[i] = newBinary(k, out, acc, c.In[i].Shape)
 	}
-	y := newView[T](c.Out[0])
+	y := newView[T](c, c.Out[0])
 	n := T(len(c.In))
 	mean := c.Op == "Mean"
 	return func() error {
@@ -140,7 +140,7 @@ func prepareClip(c *op.Call) (op.Run, error) {
 }
 
 func clip[T number](c *op.Call, least, most T) (op.Run, error) {
-	bounds := [2]*view[T]{newView[T](c.Input(1)), newView[T](c.Input(2))}
+	bounds := [2]*view[T]{newView[T](c, c.Input(1)), newView[T](c, c.Input(2))}
 	for _, b := range bounds {
 		if b.t != nil && b.t.DType != c.In[0].DType {
 			return nil, c.Errorf("bound %v for %v", b.t, c.In[0])

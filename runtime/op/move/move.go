@@ -9,7 +9,7 @@ import (
 )
 
 // Ops is the table of this family.
-var Ops = join(shapeOps, fillOps, spaceOps, padOps, indexOps, scatterOps, resizeOps, selectOps, textOps, sequenceOps, visionOps, roiOps, imageOps, liteOps, segmentOps, suppressOps)
+var Ops = join(shapeOps, fillOps, spaceOps, padOps, indexOps, scatterOps, resizeOps, selectOps, textOps, sequenceOps, tokenOps, visionOps, roiOps, imageOps, liteOps, segmentOps, suppressOps, permuteOps)
 
 func join(tables ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}
@@ -112,7 +112,7 @@ func realsOf(c *op.Call, i int) (func() []float64, error) {
 	if _, err := getter(c, t.DType); err != nil {
 		return nil, err
 	}
-	buf := make([]float64, t.Len())
+	buf := op.Make[float64](c, t.Len())
 	return func() []float64 {
 		number.Read(buf, t)
 		return buf

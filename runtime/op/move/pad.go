@@ -84,7 +84,7 @@ func preparePad(c *op.Call) (op.Run, error) {
 	from := make([][]int, rank)
 	for d := range rank {
 		n := x.Shape[d]
-		from[d] = make([]int, y.Shape[d])
+		from[d] = op.Make[int](c, y.Shape[d])
 		for o := range from[d] {
 			i := o - begin[d]
 			if i < 0 || i >= n {

@@ -419,9 +419,9 @@ func prepareResize(c *op.Call) (op.Run, error) {
 	var bufs [2][]float32
 	float := x.DType == tensor.F32
 	if n := len(stages); !float || n > 1 {
-		bufs[0] = make([]float32, size)
+		bufs[0] = op.Make[float32](c, size)
 		if !float || n > 2 {
-			bufs[1] = make([]float32, size)
+			bufs[1] = op.Make[float32](c, size)
 		}
 	}
 	var src, dst []float32
@@ -481,7 +481,7 @@ func nearestRun(c *op.Call, r *resizing) (op.Run, error) {
 		if err != nil {
 			return nil, err
 		}
-		from[d] = make([]int, len(t))
+		from[d] = op.Make[int](c, len(t))
 		same := x.Shape[d] == r.out[d]
 		for o := range t {
 			from[d][o] = t[o][0].at

@@ -143,6 +143,7 @@ func splitToSequence(c *op.Call) ([]*tensor.Tensor, error) {
 			parts = append(parts, min(v[0], n-at))
 		}
 	}
+	c.Take(tensor.ByteSize(x.DType, x.Len()) + len(parts)*tensor.Header)
 	xs := x.Shape.Strides()
 	var list []*tensor.Tensor
 	at := 0

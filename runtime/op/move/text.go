@@ -46,6 +46,7 @@ func prepareStringConcat(c *op.Call) (op.Run, error) {
 				q += r % y[d] * b[d]
 				r /= y[d]
 			}
+			c.Take(len(c.In[0].Str[p]) + len(c.In[1].Str[q]))
 			c.Out[0].Str[i] = c.In[0].Str[p] + c.In[1].Str[q]
 		}
 		return nil
@@ -101,10 +102,11 @@ func prepareStringSplit(c *op.Call) (op.Run, error) {
 	limit := c.Attrs.Int("maxsplit", -1)
 	delimiter := c.Attrs.Str("delimiter", "")
 	return func() error {
-		parts := make([][]string, len(c.In[0].Str))
+		parts := op.Make[[]string](c, len(c.In[0].Str))
 		width := 0
 		for i, s := range c.In[0].Str {
 			parts[i] = splitString(s, delimiter, limit)
+			c.Take(16 * len(parts[i]))
 			width = max(width, len(parts[i]))
 		}
 		if n := c.Output(1); n != nil {

@@ -204,7 +204,7 @@ func prepareCol2Im(c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	block, count, plane := tensor.Shape(g.block).Len(), tensor.Shape(g.count).Len(), tensor.Shape(g.image).Len()
-	sum := make([]float64, plane)
+	sum := op.Make[float64](c, plane)
 	return func() error {
 		src := in()
 		for ch := range y.Len() / max(1, plane) {

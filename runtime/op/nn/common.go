@@ -39,13 +39,13 @@ type floats struct {
 	buf []float32
 }
 
-func newFloats(t *tensor.Tensor) *floats {
+func newFloats(c *op.Call, t *tensor.Tensor) *floats {
 	if t == nil {
 		return nil
 	}
 	f := &floats{t: t}
 	if t.DType != tensor.F32 {
-		f.buf = make([]float32, t.Len())
+		f.buf = op.Make[float32](c, t.Len())
 	}
 	return f
 }

@@ -56,7 +56,7 @@ func scaled(c *op.Call, run op.Run, alpha float32, act func(float32) float32) op
 	if alpha == 1 && act == nil {
 		return run
 	}
-	y := newFloats(c.Out[0])
+	y := newFloats(c, c.Out[0])
 	return func() error {
 		if err := run(); err != nil {
 			return err
@@ -101,7 +101,7 @@ func prepareFusedConv(c *op.Call) (op.Run, error) {
 	if err := c.Want(3, anyFloat...); err != nil {
 		return nil, err
 	}
-	z := newFloats(c.Input(3))
+	z := newFloats(c, c.Input(3))
 	return prepareFloatConv(c, v, func(y []float32) {
 		for i, r := range z.get() {
 			y[i] += r

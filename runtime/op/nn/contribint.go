@@ -47,6 +47,7 @@ func inferFloatMatMul(c *op.Call, bytes ...int) error {
 // prepareDynamicMatMul quantises A as DynamicQuantizeLinear does.
 func prepareDynamicMatMul(c *op.Call) (op.Run, error) {
 	a := c.In[0]
+	c.Take(a.Len())
 	q := tensor.New(tensor.U8, a.Shape)
 	scale, zero := tensor.New(tensor.F32, tensor.Shape{}), tensor.New(tensor.U8, tensor.Shape{})
 	quantise, err := prepareDynamicQuantizeLinear(&op.Call{Name: c.Name, Op: c.Op, In: []*tensor.Tensor{a}, Out: []*tensor.Tensor{q, scale, zero}})

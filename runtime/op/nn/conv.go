@@ -123,12 +123,12 @@ func newConv(c *op.Call, xi, wi int) (*conv, error) {
 }
 
 // indexed is the index of all output rows for tiles of mr rows; nil where output rows are the input's.
-func (v *conv) indexed(mr int) []int32 {
+func (v *conv) indexed(c *op.Call, mr int) []int32 {
 	taps := v.taps()
 	if taps == 1 && v.stride == [3]int{1, 1, 1} && v.begin == [3]int{} && v.end == [3]int{} {
 		return nil
 	}
-	return indexOf(v.m, taps, mr, func(r int, dst []int32) {
+	return indexOf(c, v.m, taps, mr, func(r int, dst []int32) {
 		v.offsets(r%v.pos, dst)
 		for t, o := range dst {
 			if o >= 0 {
@@ -148,14 +148,14 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 	var padding []A
 	if gather != nil {
 		taps, k = 1, taps*k
-	} else if index = v.indexed(row.MR); index != nil {
-		padding = make([]A, k)
+	} else if index = v.indexed(c, row.MR); index != nil {
+		padding = op.Make[A](c, k)
 		for i := range padding {
 			padding[i] = pad
 		}
 	}
 	for g := range v.group {
-		e := newEngine[A, B, C](c.Par, row, v.m, taps, k, v.og)
+		e := newEngine[A, B, C](c, row, v.m, taps, k, v.og)
 		pack := attach(c, e, w, itoa(g)+"of"+itoa(v.group), func(at, j int) int { return (g*v.og+j)*taps*k + at }, func(j int) int { return g*v.og + j })
 		if pack != nil {
 			packs = append(packs, pack)
@@ -204,7 +204,7 @@ func floatWeights(w *tensor.Tensor) []float32 {
 	if w.Quant != nil {
 		return dequantisedWeights(w)
 	}
-	return newFloats(w).get()
+	return newFloats(&op.Call{}, w).get() // not counted, as weights are not
 }
 
 // floatSource is w as f32. fixed tells whether w may be taken for a constant.
@@ -226,7 +226,7 @@ func floatSource(c *op.Call, w *tensor.Tensor, fixed bool) (*source[float32], er
 		return nil, c.Errorf("quantised weights %v must be constant", w)
 	}
 	var f []float32
-	from := newFloats(w)
+	from := newFloats(c, w)
 	at := func(i, _ int) float32 { return f[i] }
 	return &source[float32]{load: func() func(i, o int) float32 {
 		f = from.get()
@@ -253,7 +253,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	if err := wantFloats(c, c.Input(2)); err != nil {
 		return nil, err
 	}
-	x, y, bias := newFloats(v.x), newFloats(v.y), newFloats(c.Input(2))
+	x, y, bias := newFloats(c, v.x), newFloats(c, v.y), newFloats(c, c.Input(2))
 	lo, hi := activation(c)
 	w, err := floatSource(c, v.w, true)
 	if err != nil {
@@ -263,7 +263,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	run := func() {}
 	switch {
 	case c.Num == num.BF16:
-		narrow := make([]uint16, v.x.Len())
+		narrow := op.Make[uint16](c, v.x.Len())
 		row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
 		products := convProducts(c, v, row, rounded(w), func() []uint16 { return narrow }, 0, nil, floatEpilogue[uint16, uint16](v, &bs, &ys, lo, hi))
 		run = func() {

@@ -53,11 +53,11 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 			return dst
 		})
 	} else {
-		f.w = make([]W, taps*v.outC)
+		f.w = op.Make[W](c, taps*v.outC)
 		f.pack = func() { turn(f.w, w.load()) }
 	}
 	if v.og > 1 {
-		f.wide = make([]T, v.batch*v.inPos*v.outC)
+		f.wide = op.Make[T](c, v.batch*v.inPos*v.outC)
 	}
 	f.left = min(v.out[2], max(0, ceil(v.begin[2], v.stride[2])))
 	last := v.in[2] - 1 + v.begin[2] - (v.kernel[2]-1)*v.dilation[2] // of a first tap
@@ -84,8 +84,8 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 }
 
 // padded makes rows of the input that stand for the padding.
-func (f *filters[T, W]) padded(v T) {
-	f.pad = make([]T, ((f.out[2]-1)*f.stride[2]+1)*f.outC)
+func (f *filters[T, W]) padded(c *op.Call, v T) {
+	f.pad = op.Make[T](c, ((f.out[2]-1)*f.stride[2]+1)*f.outC)
 	for i := range f.pad {
 		f.pad[i] = v
 	}

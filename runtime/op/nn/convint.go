@@ -24,7 +24,7 @@ func (v *conv) intSums(c *op.Call, fill16 func([]int16), fill32 func([]int32), z
 }
 
 func convSums[T int16 | int32, C int32 | int64](c *op.Call, v *conv, row *spec.Row, w *source[T], fill func([]T), set func(g int, p *product[T, T, C])) func() {
-	buf := make([]T, v.x.Len())
+	buf := op.Make[T](c, v.x.Len())
 	run := convProducts(c, v, row, w, func() []T { return buf }, 0, nil, set)
 	return func() {
 		fill(buf)
@@ -123,7 +123,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 		row := rows.Select(spec.Depthwise, in, wt, acc, out, c.Num)
 		shift = row.Shift
 		f := newFilters[T](c, v, row, w)
-		f.padded(pad) // the bias takes all taps for granted
+		f.padded(c, pad) // the bias takes all taps for granted
 		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
@@ -162,7 +162,7 @@ func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 	}
 	lo, hi := activation(c)
 	q := newDynamic(v.batch, v.inPos*v.channels, c.Attrs.Bool("asymmetric_quantize_inputs", false))
-	bias := newFloats(c.Input(2))
+	bias := newFloats(c, c.Input(2))
 	var bs, ys []float32
 	sw := v.w.Quant.Scale
 	run := v.intSums(c, func(d []int16) { q.quantise(d, tensor.Of[float32](v.x)) }, nil, qzero(v.w.Quant), true, false, func(g int) tiles {

@@ -222,7 +222,7 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
 	for _, ph := range t.phases() {
 		live, size := len(ph.taps), ph.size()
-		index := indexOf(t.batch*size, live, row.MR, func(r int, dst []int32) {
+		index := indexOf(c, t.batch*size, live, row.MR, func(r int, dst []int32) {
 			q := ph.at(r % size)
 			for k := range dst {
 				dst[k] = -1
@@ -232,13 +232,13 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 			}
 		})
 		for g := range t.group {
-			e := newEngine[A, B, C](c.Par, row, t.batch*size, live, t.cg, t.og)
+			e := newEngine[A, B, C](c, row, t.batch*size, live, t.cg, t.og)
 			kind := "transposed/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(ph.first, t.stride, t.dilation, t.begin)
 			pack := attach(c, e, w, kind, func(k, j int) int { return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg])*t.og + j }, func(j int) int { return g*t.og + j })
 			if pack != nil {
 				packs = append(packs, pack)
 			}
-			p := &product[A, B, C]{engine: e, src: src, off: g * t.cg, step: t.ic, index: index, pad: make([]A, t.cg)}
+			p := &product[A, B, C]{engine: e, src: src, off: g * t.cg, step: t.ic, index: index, pad: op.Make[A](c, t.cg)}
 			p.epilogue = func(sums []C, stride, r0, rows, j0, cols int) {
 				for i := range rows {
 					r := (r0+i)/size*positions + t.target(ph, ph.at((r0+i)%size))
@@ -286,7 +286,7 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 	if err := wantFloats(c, c.Input(2)); err != nil {
 		return nil, err
 	}
-	fx, fy, bias := newFloats(x), newFloats(y), newFloats(c.Input(2))
+	fx, fy, bias := newFloats(c, x), newFloats(c, y), newFloats(c, c.Input(2))
 	lo, hi := activation(c)
 	from, err := floatSource(c, w, true)
 	if err != nil {
@@ -328,7 +328,7 @@ func (t *transposedConv) checkQuant(c *op.Call) error {
 func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]int32), wide bool, store func(sum int64, r, o int)) func() {
 	x, w := c.In[0], c.In[1]
 	if wide {
-		buf := make([]int32, x.Len())
+		buf := op.Make[int32](c, x.Len())
 		row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
 		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, nil, func(sums []int64, r, first int) {
 			for j, s := range sums {
@@ -391,7 +391,7 @@ func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
 	}
 	lo, hi := activation(c)
 	q := newDynamic(t.batch, t.positions()*t.ic, c.Attrs.Bool("asymmetric_quantize_inputs", false))
-	bias := newFloats(c.Input(2))
+	bias := newFloats(c, c.Input(2))
 	var bs, ys []float32
 	run := t.sums(c, func(d []int16) { q.quantise(d, tensor.Of[float32](x)) }, nil, false, func(sum int64, row, o int) {
 		f := float32(float32(sum) * float32(q.scale[row/t.inPositions()]*sw[min(o, len(sw)-1)]))

@@ -61,7 +61,7 @@ func prepareDeformConv(c *op.Call) (op.Run, error) {
 	if err := wantFloats(c, c.In[2], c.Input(3), c.Input(4)); err != nil {
 		return nil, err
 	}
-	x, offset, bias, mask, y := newFloats(v.x), newFloats(c.In[2]), newFloats(c.Input(3)), newFloats(c.Input(4)), newFloats(v.y)
+	x, offset, bias, mask, y := newFloats(c, v.x), newFloats(c, c.In[2]), newFloats(c, c.Input(3)), newFloats(c, c.Input(4)), newFloats(c, v.y)
 	var bs, ys []float32
 	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	lo, hi := activation(c)

@@ -188,9 +188,9 @@ func prepareEinsum(c *op.Call) (op.Run, error) {
 	ins := make([]*floats, len(c.In))
 	data := make([][]float32, len(c.In))
 	for i, t := range c.In {
-		ins[i] = newFloats(t)
+		ins[i] = newFloats(c, t)
 	}
-	y := newFloats(c.Out[0])
+	y := newFloats(c, c.Out[0])
 	var out []float32
 	body := func(lo, hi int) {
 		index := make([]int, len(data))
@@ -264,12 +264,12 @@ func (e *einsum) products(c *op.Call, order, dims []int, strides [][]int) op.Run
 	cols := groups(func(d int) bool { return d < len(e.out) && !has(0, d) })
 	batch := groups(func(d int) bool { return d < len(e.out) && has(0, d) && has(1, d) })
 
-	fa, fb, fy := newFloats(c.In[0]), newFloats(c.In[1]), newFloats(c.Out[0])
+	fa, fb, fy := newFloats(c, c.In[0]), newFloats(c, c.In[1]), newFloats(c, c.Out[0])
 	var as, bs, ys []float32
 	now := 0
 	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
-	eng := newEngine[float32, float32, float32](c.Par, row, len(rowsOf.a), 1, len(summed.a), len(cols.a))
-	eng.b = make([]float32, eng.panels())
+	eng := newEngine[float32, float32, float32](c, row, len(rowsOf.a), 1, len(summed.a), len(cols.a))
+	eng.b = op.Make[float32](c, eng.panels())
 	element := func(k, j int) float32 { return bs[batch.b[now]+summed.b[k]+cols.b[j]] }
 	p := &product[float32, float32, float32]{engine: eng, lo: float32(math.Inf(-1)), hi: float32(math.Inf(1))}
 	p.gather = func(dst []float32, r0, n int) {

@@ -34,6 +34,7 @@ type (
 // engine multiplies rows of A with a packed matrix B of taps·K×N. The work is split into shares, more than threads, by rows and, where
 // these are few, by columns too.
 type engine[A, B operand, C accum] struct {
+	call               *op.Call
 	row                *spec.Row
 	kernel             func(*spec.GemmArgs)
 	m, taps, k, n      int // k is that of one tap
@@ -49,12 +50,12 @@ type lane[A operand, C accum] struct {
 	args spec.GemmArgs
 }
 
-func newEngine[A, B operand, C accum](par op.Par, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
-	e := &engine[A, B, C]{row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, taps: taps, k: k, n: n}
-	shares := 4 * par.Threads()
+func newEngine[A, B operand, C accum](c *op.Call, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
+	e := &engine[A, B, C]{call: c, row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, taps: taps, k: k, n: n}
+	shares := 4 * c.Par.Threads()
 	e.rowShare = max(1, min(shares, ceil(m, row.MR)))
 	e.colShare = max(1, min(ceil(shares, e.rowShare), ceil(n, row.NR)))
-	if par.Threads() == 1 {
+	if c.Par.Threads() == 1 {
 		e.rowShare, e.colShare = 1, 1
 	}
 	e.lanes = make([]lane[A, C], e.rowShare*e.colShare)
@@ -123,9 +124,9 @@ const blockTiles = 6
 
 // indexOf makes the index of m rows and taps for tiles of mr rows: [tile][taps][mr]. at(r, t) is the row of src that row r reads at tap t, or
 // negative for the padding. Places behind the last row repeat it.
-func indexOf(m, taps, mr int, at func(r int, dst []int32)) []int32 {
-	index := make([]int32, ceil(m, mr)*taps*mr)
-	row := make([]int32, taps)
+func indexOf(c *op.Call, m, taps, mr int, at func(r int, dst []int32)) []int32 {
+	index := op.Make[int32](c, ceil(m, mr)*taps*mr)
+	row := op.Make[int32](c, taps)
 	for r := range ceil(m, mr) * mr {
 		if r < m {
 			at(r, row)
@@ -165,10 +166,10 @@ func (p *product[A, B, C]) ready() *product[A, B, C] {
 	for i := range p.lanes {
 		l := &p.lanes[i]
 		if p.gather != nil {
-			l.a = make([]A, min(p.m, blockTiles*p.row.MR)*p.k)
+			l.a = op.Make[A](p.call, min(p.m, blockTiles*p.row.MR)*p.k)
 		}
 		if p.epilogue != nil {
-			l.c = make([]C, p.row.MR*p.row.NR)
+			l.c = op.Make[C](p.call, p.row.MR*p.row.NR)
 		}
 	}
 	p.body = func(lo, hi int) {
@@ -286,7 +287,7 @@ func attach[A, B operand, C accum](c *op.Call, e *engine[A, B, C], s *source[B],
 	var element func(i, o int) B
 	at := func(k, j int) B { return element(index(k, j), channel(j)) }
 	if s.constant == nil {
-		e.b = make([]B, e.panels())
+		e.b = op.Make[B](c, e.panels())
 		return func() {
 			element = s.load()
 			e.packB(e.b, at)

@@ -114,7 +114,7 @@ func (x *matrices) general(c *op.Call, alpha, beta float32, b *tensor.Tensor) (o
 	default:
 		return generalInts(c, x, run, alpha, beta, b, bm, bn)
 	}
-	fy, fb := newFloats(y), newFloats(b)
+	fy, fb := newFloats(c, y), newFloats(c, b)
 	return func() error {
 		if err := run(); err != nil {
 			return err

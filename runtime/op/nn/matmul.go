@@ -150,7 +150,7 @@ func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, 
 	if !x.sameB() {
 		w.constant = nil
 	}
-	e := newEngine[A, B, C](c.Par, row, x.m, 1, x.k, x.n)
+	e := newEngine[A, B, C](c, row, x.m, 1, x.k, x.n)
 	pack := attach(c, e, w, x.kind(), func(k, j int) int { return x.bOff[batch] + x.bAt(k, j) }, func(j int) int { return j })
 	p := &product[A, B, C]{engine: e, src: func() []A { return rest(src(), x.aOff[batch]) }, step: x.k}
 	if x.aT {
@@ -190,7 +190,7 @@ func (x *matrices) sourceProducts(c *op.Call, from *source[float32], as, ys, bia
 		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 		return matProducts(c, x, row, from, func() []float32 { return *as }, matEpilogue[float32, float32](x, ys, bias, lo, hi))
 	}
-	narrow := make([]uint16, c.In[0].Len())
+	narrow := op.Make[uint16](c, c.In[0].Len())
 	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
 	run := matProducts(c, x, row, rounded(from), func() []uint16 { return narrow }, matEpilogue[uint16, uint16](x, ys, bias, lo, hi))
 	return func() {
@@ -280,7 +280,7 @@ func (x *matrices) prepare(c *op.Call, bias *tensor.Tensor) (op.Run, error) {
 	if err := wantFloats(c, bias); err != nil {
 		return nil, err
 	}
-	fa, fy, fb := newFloats(a), newFloats(y), newFloats(bias)
+	fa, fy, fb := newFloats(c, a), newFloats(c, y), newFloats(c, bias)
 	var as, ys, bs []float32
 	run, err := x.floatProducts(c, w, &as, &ys, &bs, lo, hi)
 	if err != nil {

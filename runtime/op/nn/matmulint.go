@@ -19,7 +19,7 @@ func (x *matrices) intSums(c *op.Call, a, w *tensor.Tensor, fill16 func([]int16)
 }
 
 func matSums[T int16 | int32, C int32 | int64](c *op.Call, x *matrices, a *tensor.Tensor, row *spec.Row, w *source[T], fill func([]T), set func(b func() int, p *product[T, T, C])) func() {
-	buf := make([]T, a.Len())
+	buf := op.Make[T](c, a.Len())
 	run := matProducts(c, x, row, w, func() []T { return buf }, set)
 	return func() {
 		fill(buf)
@@ -135,7 +135,7 @@ func (x *matrices) prepareHybrid(c *op.Call, bias *tensor.Tensor) (op.Run, error
 	}
 	lo, hi := activation(c)
 	d := newDynamic(x.m, x.k, c.Attrs.Bool("asymmetric_quantize_inputs", false))
-	fb := newFloats(bias)
+	fb := newFloats(c, bias)
 	var bs, ys []float32
 	run := x.intSums(c, a, w, func(dst []int16) { d.quantise(dst, tensor.Of[float32](a)) }, nil, qzero(q), true, false, func(func() int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {

@@ -86,9 +86,9 @@ func prepareNBits(c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 	}
-	scales, zeros := newFloats(q.scale), (*floats)(nil)
+	scales, zeros := newFloats(c, q.scale), (*floats)(nil)
 	if q.zero != nil && q.zero.DType != tensor.U8 {
-		zeros = newFloats(q.zero)
+		zeros = newFloats(c, q.zero)
 	}
 	// The dequantised weights are packed as B, [N][K], once if all of it is constant.
 	var s, z []float32
@@ -107,7 +107,7 @@ func prepareNBits(c *op.Call) (op.Run, error) {
 		w.kind = fmt.Sprintf("nbits/%d/%d/%x", q.bits, q.block, h.Sum(nil))
 	}
 	x := &matrices{m: c.In[0].Len() / q.k, k: q.k, n: n, batch: 1, aOff: []int{0}, bOff: []int{0}, bT: true}
-	a, y, b := newFloats(c.In[0]), newFloats(c.Out[0]), newFloats(bias)
+	a, y, b := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newFloats(c, bias)
 	var as, ys, bs []float32
 	lo, hi := activation(c)
 	run := x.sourceProducts(c, w, &as, &ys, &bs, lo, hi)

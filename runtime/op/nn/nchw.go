@@ -39,6 +39,7 @@ func anyLayout(prepare func(*op.Call) (op.Run, error), data ...int) func(*op.Cal
 				t.Quant = &moved
 			}
 			inner.In[i] = &t
+			c.Take(tensor.ByteSize(x.DType, x.Len()))
 			if x.HasData() {
 				t.Data = make([]byte, len(x.Data))
 				toChannelsLast(&t, x)
@@ -57,6 +58,7 @@ func anyLayout(prepare func(*op.Call) (op.Run, error), data ...int) func(*op.Cal
 			t := *y
 			t.Shape = channelsLast(y.Shape)
 			inner.Out[i] = &t
+			c.Take(tensor.ByteSize(y.DType, y.Len()))
 			t.Data = tensor.AlignedBytes(tensor.ByteSize(y.DType, y.Len()))
 			after = append(after, func() { toChannelsFirst(y, &t) })
 		}

@@ -158,7 +158,7 @@ func prepareMaxPool(c *op.Call) (op.Run, error) {
 	case tensor.U16:
 		return boundedPool(maxPool[uint16](c, w, x, y), y, bounded, uint16(lo), uint16(hi)), nil
 	case tensor.F16, tensor.BF16:
-		fx, fy := newFloats(x), newFloats(y)
+		fx, fy := newFloats(c, x), newFloats(c, y)
 		a := &tensor.Tensor{DType: tensor.F32, Shape: x.Shape, Data: tensor.Bytes(fx.buf)}
 		b := &tensor.Tensor{DType: tensor.F32, Shape: y.Shape, Data: tensor.Bytes(fy.buf)}
 		run := boundedPool(maxPool[float32](c, w, a, b), b, bounded, lo, hi)
@@ -321,7 +321,7 @@ func prepareAverage(c *op.Call, global bool) (op.Run, error) {
 	if err := c.Want(0, anyFloat...); err != nil {
 		return nil, err
 	}
-	fx, fy := newFloats(x), newFloats(y)
+	fx, fy := newFloats(c, x), newFloats(c, y)
 	lo, hi := activation(c)
 	var in, out []float32
 	run := average(c, w, div, func() ([]float32, []float32) { return in, out })
@@ -342,7 +342,7 @@ func average[T float32 | float64](c *op.Call, w *window, div func(p int) int, da
 	used := min(16, w.taps())
 	lanes := make([][]T, shareCount(c, w))
 	for i := range lanes {
-		lanes[i] = make([]T, used*ch)
+		lanes[i] = op.Make[T](c, used*ch)
 	}
 	return poolLoop(c, w, func(share, image, p int, offs []int32) {
 		in, out := data()
@@ -389,10 +389,10 @@ func quantAverage(c *op.Call, w *window, div func(p int) int) (op.Run, error) {
 	zx := int64(x.Quant.ZeroAt(0))
 	base := newRequant(c, x.Quant, nil, y.Quant, y.DType)
 	ratio := float64(x.Quant.Scale[0]) / float64(y.Quant.Scale[0])
-	ints := make([]int32, x.Len())
+	ints := op.Make[int32](c, x.Len())
 	sums := make([][]int64, shareCount(c, w))
 	for i := range sums {
-		sums[i] = make([]int64, ch)
+		sums[i] = op.Make[int64](c, ch)
 	}
 	run := poolLoop(c, w, func(share, image, p int, offs []int32) {
 		sum := sums[share]
@@ -429,13 +429,13 @@ func prepareLpPool(c *op.Call) (op.Run, error) {
 	if norm < 1 {
 		return nil, c.Errorf("p %g, want at least 1", norm)
 	}
-	in := make([]float64, c.In[0].Len())
+	in := op.Make[float64](c, c.In[0].Len())
 	read, err := numbersOf(c, c.In[0], in)
 	if err != nil {
 		return nil, err
 	}
 	y := c.Out[0]
-	fy := newFloats(y)
+	fy := newFloats(c, y)
 	pos, inPos, ch := w.positions(), w.inPositions(), w.channels
 	var out []float32
 	run := poolLoop(c, w, func(_, image, p int, offs []int32) {

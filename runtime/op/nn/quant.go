@@ -54,7 +54,7 @@ func prepareQuantize(c *op.Call) (op.Run, error) {
 	if err := c.Want(0, anyFloat...); err != nil {
 		return nil, err
 	}
-	f := newFloats(x)
+	f := newFloats(c, x)
 	var in []float32
 	body := func(from, to int) { roundAll(y, in, from, to, q.Scale[0], q.ZeroAt(0)) }
 	if !q.PerTensor() {
@@ -309,7 +309,7 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 	}
 	scale := scaleAt(s)
 	n := x.Len()
-	in := make([]float64, n)
+	in := op.Make[float64](c, n)
 	read, err := numbersOf(c, x, in)
 	if err != nil {
 		return nil, err
@@ -370,7 +370,7 @@ func division(d tensor.DType) (f func(a, b float64) float64, ok bool) {
 func numbersOf(c *op.Call, x *tensor.Tensor, dst []float64) (func(), error) {
 	switch x.DType {
 	case tensor.F32, tensor.F16, tensor.BF16:
-		f := newFloats(x)
+		f := newFloats(c, x)
 		return func() {
 			for i, v := range f.get() {
 				dst[i] = float64(v)
@@ -379,7 +379,7 @@ func numbersOf(c *op.Call, x *tensor.Tensor, dst []float64) (func(), error) {
 	case tensor.F64:
 		return func() { copy(dst, tensor.Of[float64](x)) }, nil
 	case tensor.I32, tensor.I16, tensor.U16, tensor.I8, tensor.U8, tensor.I4, tensor.U4, tensor.I2, tensor.U2:
-		ints := make([]int32, x.Len())
+		ints := op.Make[int32](c, x.Len())
 		return func() {
 			widenInts(ints, x)
 			for i, v := range ints {
@@ -442,7 +442,7 @@ func prepareDequantizeLinear(c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	scale := scaleAt(s)
-	in := make([]float64, x.Len())
+	in := op.Make[float64](c, x.Len())
 	read, err := numbersOf(c, x, in)
 	if err != nil {
 		return nil, err
@@ -455,7 +455,7 @@ func prepareDequantizeLinear(c *op.Call) (op.Run, error) {
 		f := zeroAt(z)
 		zero = func(k int) float64 { return float64(f(k)) }
 	}
-	out := newFloats(y)
+	out := newFloats(c, y)
 	return func() error {
 		read()
 		v := out.room()

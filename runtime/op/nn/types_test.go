@@ -47,7 +47,7 @@ func as(t *tensor.Tensor, d tensor.DType) *tensor.Tensor {
 // widened reads any float tensor as f32.
 func widened(t *tensor.Tensor) *tensor.Tensor {
 	r := tensor.New(tensor.F32, t.Shape)
-	copy(tensor.Of[float32](r), newFloats(t).get())
+	copy(tensor.Of[float32](r), newFloats(&op.Call{}, t).get())
 	return r
 }
 

@@ -171,7 +171,7 @@ func newSource[T float](c *op.Call, i, n int) (*source[T], error) {
 		s.buf, s.fixed = op.Packed(c, t, kind, func() []T { return widen(make([]T, t.Len()), t) }), true
 		return s, nil
 	}
-	s.buf = make([]T, t.Len())
+	s.buf = op.Make[T](c, t.Len())
 	return s, nil
 }
 
@@ -247,9 +247,9 @@ func newTarget[T float](c *op.Call, i, need int) *target[T] {
 	// The shape rules give outputs a float type, or leave them one with Quant.
 	y := &target[T]{t: c.Output(i)}
 	if y.t == nil {
-		y.buf = make([]T, need)
+		y.buf = op.Make[T](c, need)
 	} else if y.t.DType != tensor.DTypeOf[T]() {
-		y.buf = make([]T, y.t.Len())
+		y.buf = op.Make[T](c, y.t.Len())
 	}
 	return y
 }

@@ -34,7 +34,7 @@ func newDense[T float](c *op.Call, batch, heads, kvHeads, qLen, kvLen, dk, dv in
 	}
 	d.qAt, d.kAt, d.vAt = stacked(heads, qLen, dk), stacked(kvHeads, kvLen, dk), stacked(kvHeads, kvLen, dv)
 	d.yAt = split(qLen, dv, heads*dv)
-	d.q, d.k, d.v = make([]T, batch*heads*qLen*dk), make([]T, batch*kvHeads*kvLen*dk), make([]T, batch*kvHeads*kvLen*dv)
+	d.q, d.k, d.v = op.Make[T](c, batch*heads*qLen*dk), op.Make[T](c, batch*kvHeads*kvLen*dk), op.Make[T](c, batch*kvHeads*kvLen*dv)
 	return d, nil
 }
 
@@ -71,7 +71,7 @@ func (d *dense[T]) keyMask(c *op.Call, i, past int, filter T) (func(), error) {
 		return nil, c.Errorf("mask of shape %v for %d batches, %d queries and %d keys", s, d.batch, d.qLen, d.kvLen)
 	}
 	m := &d.bias
-	m.on, m.length, m.add = true, d.kvLen, make([]T, d.batch*rows*d.kvLen)
+	m.on, m.length, m.add = true, d.kvLen, op.Make[T](c, d.batch*rows*d.kvLen)
 	m.batch, m.key = rows*d.kvLen, 1
 	if rows > 1 {
 		m.query = d.kvLen
@@ -226,7 +226,7 @@ func prepareMSAttention[T float](c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	y, present := newTarget[T](c, 0, batch*steps*v), newTarget[T](c, 1, 0)
-	qkv := make([]T, batch*steps*width)
+	qkv := op.Make[T](c, batch*steps*width)
 	return func() error {
 		project(qkv)
 		mask()

@@ -202,7 +202,7 @@ func prepareCausalConv[T float](c *op.Call) (op.Run, error) {
 		}
 	}
 	y, last := newTarget[T](c, 0, xs.Len()), newTarget[T](c, 1, batch*channels*(k-1))
-	padded := make([]T, batch*channels*(length+k-1))
+	padded := op.Make[T](c, batch*channels*(length+k-1))
 	ar := arithOf[T]()
 	var x, w, bias, past, out, state []T
 	body := func(lo, hi int) {

@@ -134,7 +134,7 @@ type transforms struct {
 // prepare returns the work on n signals.
 func (t *transforms) prepare(n int) op.Run {
 	c := t.c
-	t.in, t.out = make([]float64, c.In[0].Len()), make([]float64, c.Out[0].Len())
+	t.in, t.out = op.Make[float64](c, c.In[0].Len()), op.Make[float64](c, c.Out[0].Len())
 	t.memory = make(chan pair, c.Par.Threads())
 	for range cap(t.memory) {
 		t.memory <- t.fft.work()
@@ -208,6 +208,7 @@ func prepareDFT(c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("BUG: axis or dft_length is unknown")
 	}
 	inverse, onesided := direction(c)
+	c.Take(fftBytes(length, c.Par.Threads()))
 	t := &transforms{c: c, fft: newFFT(length), inverse: inverse, inParts: x[rank-1], outParts: y[rank-1], from: min(length, x[axis]), to: y[axis]}
 	if inverse && onesided {
 		t.from = min(length/2+1, x[axis])
@@ -314,6 +315,7 @@ func prepareSTFT(c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("BUG: frames are unknown")
 	}
 	x, y := c.In[0].Shape, c.Out[0].Shape
+	c.Take(fftBytes(length, c.Par.Threads()))
 	t := &transforms{c: c, fft: newFFT(length), inParts: x[2:].Len(), outParts: 2, from: length, to: y[2], step: 1}
 	t.places = func(k int) (int, int) {
 		return k/y[1]*x[1] + k%y[1]*step, k * y[2]

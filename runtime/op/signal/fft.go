@@ -49,6 +49,19 @@ type pair struct{ re, im []float64 }
 
 func newPair(n int) pair { return pair{make([]float64, n), make([]float64, n)} }
 
+// fftBytes is about what newFFT(n) and the memory of each thread take.
+func fftBytes(n, threads int) int {
+	each := 64 + 32*threads
+	if n > math.MaxInt/4/each {
+		return math.MaxInt
+	}
+	m := 1
+	for m < n {
+		m *= 2
+	}
+	return 2 * m * each
+}
+
 func newFFT(n int) *fft {
 	f := &fft{n: n, m: 1}
 	for f.m < n {

@@ -376,7 +376,7 @@ func regress(c *op.Call, e *ensemble, how int) (op.Run, error) {
 	}
 	read := input(c, 0)
 	var x []float64
-	y, given := make([]float64, rows*targets), make([]bool, rows*targets)
+	y, given := op.Make[float64](c, rows*targets), op.Make[bool](c, rows*targets)
 	body := func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			row := y[r*targets : (r+1)*targets]
@@ -441,7 +441,7 @@ func prepareTreeClassifier(c *op.Call) (op.Run, error) {
 	probability := positive && name == "NONE" || name == "PROBIT"
 	read := input(c, 0)
 	var x []float64
-	y, given := make([]float64, rows*n), make([]bool, rows*n)
+	y, given := op.Make[float64](c, rows*n), op.Make[bool](c, rows*n)
 	labelsOut := c.Output(0)
 	body := func(lo, hi int) {
 		for r := lo; r < hi; r++ {

@@ -80,7 +80,7 @@ func prepareLinearRegressor(c *op.Call) (op.Run, error) {
 func perRow(c *op.Call, z *tensor.Tensor, rows, cols, n int, f func(r int, x, y []float64)) op.Run {
 	read := input(c, 0)
 	var x []float64
-	y := make([]float64, rows*n)
+	y := op.Make[float64](c, rows*n)
 	body := func(lo, hi int) {
 		for r := lo; r < hi; r++ {
 			f(r, x[r*cols:(r+1)*cols], y[r*n:(r+1)*n])

@@ -228,7 +228,7 @@ func prepareSVMClassifier(c *op.Call) (op.Run, error) {
 	}
 	read := input(c, 0)
 	var x []float64
-	z := make([]float64, rows*n)
+	z := op.Make[float64](c, rows*n)
 	plain := s.labels.len() != 2 && len(s.rho) == 1 // labels are 1 and 0
 	label := c.Output(0)
 	body := func(lo, hi int) {

@@ -72,7 +72,7 @@ func reals(c *op.Call, name string) []float64 {
 
 // input returns a function that reads the whole of input i into its own memory.
 func input(c *op.Call, i int) func() []float64 {
-	x := make([]float64, c.In[i].Len())
+	x := op.Make[float64](c, c.In[i].Len())
 	return func() []float64 {
 		number.Read(x, c.In[i])
 		return x

@@ -51,4 +51,12 @@ def suppression():
         emit("suppression_" + name, "tflite.NonMaxSuppression", args, outs)
 
 
+def permute():
+    x = RNG.standard_normal((2, 3, 4)).astype("f")
+    for name, p in (("turn", [2, 0, 1]), ("keep", [0, 1, 2])):
+        p = np.array(p, "i")
+        emit("permute_" + name, "tflite.Transpose", [x, p], run(tf.transpose, x, p))
+
+
 suppression()
+permute()
