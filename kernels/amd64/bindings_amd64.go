@@ -17,10 +17,22 @@ func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 func gemmF32Zmm8x48(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI16QVnni8x48(a *spec.GemmArgs)
+
+//go:noescape
+func gemmI16Vnni8x48(a *spec.GemmArgs)
+
+//go:noescape
 func gemmI8QVnni8x48(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI8Vnni8x48(a *spec.GemmArgs)
+
+//go:noescape
 func gemmU8I8QVnni8x48(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8Vnni8x48(a *spec.GemmArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
@@ -28,6 +40,10 @@ var functions = map[string]any{
 	"depthwiseI8QVnni4x64":   depthwiseI8QVnni4x64,
 	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
 	"gemmF32Zmm8x48":         gemmF32Zmm8x48,
+	"gemmI16QVnni8x48":       gemmI16QVnni8x48,
+	"gemmI16Vnni8x48":        gemmI16Vnni8x48,
 	"gemmI8QVnni8x48":        gemmI8QVnni8x48,
+	"gemmI8Vnni8x48":         gemmI8Vnni8x48,
 	"gemmU8I8QVnni8x48":      gemmU8I8QVnni8x48,
+	"gemmU8I8Vnni8x48":       gemmU8I8Vnni8x48,
 }

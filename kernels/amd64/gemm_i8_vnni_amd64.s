@@ -178,7 +178,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff4d820f; WORD $0xffff // jb 280
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x00d6840f; WORD $0x0000 // je 413
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -310,7 +310,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xd772 // jb 580
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x2674 // je 5d5
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -417,7 +417,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xc472 // jb 740
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x3f74 // je 7c1
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -533,7 +533,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x9e72 // jb 920
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x7174 // je 9f9
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -686,7 +686,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff16820f; WORD $0xffff // jb b80
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x010d840f; WORD $0x0000 // je d81
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -828,7 +828,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xca72 // jb ee0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x3374 // je f4f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -938,7 +938,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xb172 // jb 10a0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x5274 // je 1147
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -1061,7 +1061,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff7b820f; WORD $0xffff // jb 12a0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x0090840f; WORD $0x0000 // je 13bf
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -1227,7 +1227,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xfedf820f; WORD $0xffff // jb 1540
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x0144840f; WORD $0x0000 // je 17af
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -1379,7 +1379,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xbd72 // jb 1900
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x4074 // je 1989
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -1494,7 +1494,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x9e72 // jb 1ae0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x6574 // je 1bad
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -1625,7 +1625,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff5c820f; WORD $0xffff // jb 1d00
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x00af840f; WORD $0x0000 // je 1e5d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -2037,7 +2037,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x8172 // jb 25c0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x00a6840f; WORD $0x0000 // je 26ef
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -2158,7 +2158,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xdd72 // jb 2840
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x2074 // je 2889
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -2260,7 +2260,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xd072 // jb 29e0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x3374 // je 2a49
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -2369,7 +2369,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xb672 // jb 2ba0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x5974 // je 2c49
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -2508,7 +2508,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff46820f; WORD $0xffff // jb 2dc0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x00dd840f; WORD $0x0000 // je 2f61
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -2641,7 +2641,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xd072 // jb 30c0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x2d74 // je 3123
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -2749,7 +2749,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xbd72 // jb 3280
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x4674 // je 330f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -2866,7 +2866,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x9772 // jb 3460
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x7874 // je 3547
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -3019,7 +3019,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff0f820f; WORD $0xffff // jb 36c0
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x0114840f; WORD $0x0000 // je 38cf
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -3162,7 +3162,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xc372 // jb 3a20
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x3a74 // je 3a9d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -3275,7 +3275,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xaa72 // jb 3c00
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	WORD $0x5974 // je 3cb5
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -3402,7 +3402,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff74820f; WORD $0xffff // jb 3e20
-	LONG $0x484f3b48 // cmp rcx,QWORD PTR [rdi+0x48]
+	LONG $0xe499f8c5 // ktestw k4,k4
 	LONG $0x0097840f; WORD $0x0000 // je 3f4d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
@@ -3636,6 +3636,6760 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x4b7ee262; WORD $0x7e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
 	WORD $0x037e // jle 440d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+
+// func gemmI16QVnni8x48(a *spec.GemmArgs)
+TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xffc3c748; WORD $0xffff; BYTE $0xff // mov rbx,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc3 // bzhi rax,rbx,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd092f8c5 // kmovw k2,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd892f8c5 // kmovw k3,eax
+	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
+	WORD $0x0148; BYTE $0xc0 // add rax,rax
+	WORD $0xe083; BYTE $0x03 // and eax,0x3
+	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
+	LONG $0xe092f8c5 // kmovw k4,eax
+	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
+	LONG $0x4875f162; WORD $0xc9ef // vpxord zmm1,zmm1,zmm1
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je 44ae
+	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
+	LONG $0x487df162; WORD $0xe16f // vmovdqa32 zmm4,zmm1
+	LONG $0x487df162; WORD $0xea6f // vmovdqa32 zmm5,zmm2
+	LONG $0x487df162; WORD $0xf06f // vmovdqa32 zmm6,zmm0
+	LONG $0x487df162; WORD $0xf96f // vmovdqa32 zmm7,zmm1
+	LONG $0x487d7162; WORD $0xc26f // vmovdqa32 zmm8,zmm2
+	LONG $0x487d7162; WORD $0xc86f // vmovdqa32 zmm9,zmm0
+	LONG $0x487d7162; WORD $0xd16f // vmovdqa32 zmm10,zmm1
+	LONG $0x487d7162; WORD $0xda6f // vmovdqa32 zmm11,zmm2
+	LONG $0x487d7162; WORD $0xe06f // vmovdqa32 zmm12,zmm0
+	LONG $0x487d7162; WORD $0xe96f // vmovdqa32 zmm13,zmm1
+	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
+	LONG $0x487d7162; WORD $0xf86f // vmovdqa32 zmm15,zmm0
+	LONG $0x487de162; WORD $0xc16f // vmovdqa32 zmm16,zmm1
+	LONG $0x487de162; WORD $0xca6f // vmovdqa32 zmm17,zmm2
+	LONG $0x487de162; WORD $0xd06f // vmovdqa32 zmm18,zmm0
+	LONG $0x487de162; WORD $0xd96f // vmovdqa32 zmm19,zmm1
+	LONG $0x487de162; WORD $0xe26f // vmovdqa32 zmm20,zmm2
+	LONG $0x487de162; WORD $0xe86f // vmovdqa32 zmm21,zmm0
+	LONG $0x487de162; WORD $0xf16f // vmovdqa32 zmm22,zmm1
+	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x1b1f840f; WORD $0x0000 // je 6058
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x11128f0f; WORD $0x0000 // jg 5655
+	LONG $0x10f98348 // cmp rcx,0x10
+	LONG $0x080a8f0f; WORD $0x0000 // jg 4d57
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02a2840f; WORD $0x0000 // je 47fd
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0432840f; WORD $0x0000 // je 4997
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05e88e0f; WORD $0x0000 // jle 4b57
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4642
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 469e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x008e840f; WORD $0x0000 // je 473f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8172 // jb 46c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00a6840f; WORD $0x0000 // je 47ef
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd88850f; WORD $0xffff // jne 4580
+	LONG $0x00185be9; BYTE $0x00 // jmp 6058
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 48c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 491e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3674 // je 4963
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb 4940
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2074 // je 4989
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6e850f; WORD $0xffff // jne 4800
+	LONG $0x0016c1e9; BYTE $0x00 // jmp 6058
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4a62
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 4abe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4374 // je 4b10
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 4ae0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je 4b49
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne 49a0
+	LONG $0x001501e9; BYTE $0x00 // jmp 6058
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4c22
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 4c7e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5d74 // je 4cea
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 4ca0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 4d49
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe0e850f; WORD $0xffff // jne 4b60
+	LONG $0x001301e9; BYTE $0x00 // jmp 6058
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x030a840f; WORD $0x0000 // je 506f
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04c2840f; WORD $0x0000 // je 5231
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06a48e0f; WORD $0x0000 // jle 541d
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4e42
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 4e9e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00c9840f; WORD $0x0000 // je 4f7a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 4ec0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je 5061
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd16850f; WORD $0xffff // jne 4d80
+	LONG $0x000fe9e9; BYTE $0x00 // jmp 6058
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5142
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 519e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4374 // je 51f0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 51c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je 5223
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne 5080
+	LONG $0x000e27e9; BYTE $0x00 // jmp 6058
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5302
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 535e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5674 // je 53c3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 5380
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 540f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 5240
+	LONG $0x000c3be9; BYTE $0x00 // jmp 6058
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 54e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 553e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7c74 // je 55c9
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 5560
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 5647
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 5420
+	LONG $0x000a03e9; BYTE $0x00 // jmp 6058
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je 59dd
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je 5bab
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x074c8e0f; WORD $0x0000 // jle 5dc3
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5742
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 579e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0100840f; WORD $0x0000 // je 58b1
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 57c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je 59cf
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfca8850f; WORD $0xffff // jne 5680
+	LONG $0x00067be9; BYTE $0x00 // jmp 6058
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5aa2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 5afe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5074 // je 5b5d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 5b20
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 5b9d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 59e0
+	LONG $0x0004ade9; BYTE $0x00 // jmp 6058
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5c82
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 5cde
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6974 // je 5d56
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 5d00
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 5db5
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne 5bc0
+	LONG $0x000295e9; BYTE $0x00 // jmp 6058
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5ea2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 5efe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009b840f; WORD $0x0000 // je 5fac
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb 5f20
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je 604d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne 5de0
+	WORD $0x00eb // jmp 6058
+	LONG $0x30478b48 // mov rax,QWORD PTR [rdi+0x30]
+	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7c6162; WORD $0x5010; BYTE $0x02 // vmovups zmm26{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487d6262; WORD $0x7f58; BYTE $0x1c // vpbroadcastd zmm31,DWORD PTR [rdi+0x70]
+	LONG $0x487d6262; WORD $0x6f58; BYTE $0x1d // vpbroadcastd zmm29,DWORD PTR [rdi+0x74]
+	LONG $0x487d6262; WORD $0x7758; BYTE $0x1e // vpbroadcastd zmm30,DWORD PTR [rdi+0x78]
+	LONG $0x40150162; WORD $0xeffa // vpsubd zmm29,zmm29,zmm31
+	LONG $0x400d0162; WORD $0xf7fa // vpsubd zmm30,zmm30,zmm31
+	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps zmm29,zmm29
+	LONG $0x487c0162; WORD $0xf65b // vcvtdq2ps zmm30,zmm30
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
+	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
+	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
+	LONG $0x4a7ef262; WORD $0x4e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm1
+	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
+	LONG $0x486c9162; WORD $0xd259 // vmulps zmm2,zmm2,zmm26
+	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
+	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
+	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
+	LONG $0x4b7ef262; WORD $0x5631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm2
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x03da8e0f; WORD $0x0000 // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
+	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
+	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
+	LONG $0x4a7ef262; WORD $0x6631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm4
+	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps zmm5,zmm5
+	LONG $0x48549162; WORD $0xea59 // vmulps zmm5,zmm5,zmm26
+	LONG $0x48549162; WORD $0xed5f // vmaxps zmm5,zmm5,zmm29
+	LONG $0x48549162; WORD $0xee5d // vminps zmm5,zmm5,zmm30
+	LONG $0x487df162; WORD $0xed5b // vcvtps2dq zmm5,zmm5
+	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
+	LONG $0x4b7ef262; WORD $0x6e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm5
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x034d8e0f; WORD $0x0000 // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
+	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
+	LONG $0x4a7ef262; WORD $0x7e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm7
+	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps zmm8,zmm8
+	LONG $0x483c1162; WORD $0xc259 // vmulps zmm8,zmm8,zmm26
+	LONG $0x483c1162; WORD $0xc55f // vmaxps zmm8,zmm8,zmm29
+	LONG $0x483c1162; WORD $0xc65d // vminps zmm8,zmm8,zmm30
+	LONG $0x487d5162; WORD $0xc05b // vcvtps2dq zmm8,zmm8
+	LONG $0x483d1162; WORD $0xc7fe // vpaddd zmm8,zmm8,zmm31
+	LONG $0x4b7e7262; WORD $0x4631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm8
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x02c08e0f; WORD $0x0000 // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
+	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
+	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
+	LONG $0x4a7e7262; WORD $0x5631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm10
+	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps zmm11,zmm11
+	LONG $0x48241162; WORD $0xda59 // vmulps zmm11,zmm11,zmm26
+	LONG $0x48241162; WORD $0xdd5f // vmaxps zmm11,zmm11,zmm29
+	LONG $0x48241162; WORD $0xde5d // vminps zmm11,zmm11,zmm30
+	LONG $0x487d5162; WORD $0xdb5b // vcvtps2dq zmm11,zmm11
+	LONG $0x48251162; WORD $0xdffe // vpaddd zmm11,zmm11,zmm31
+	LONG $0x4b7e7262; WORD $0x5e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm11
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02338e0f; WORD $0x0000 // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
+	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
+	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
+	LONG $0x4a7e7262; WORD $0x6e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm13
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps zmm14,zmm14
+	LONG $0x480c1162; WORD $0xf259 // vmulps zmm14,zmm14,zmm26
+	LONG $0x480c1162; WORD $0xf55f // vmaxps zmm14,zmm14,zmm29
+	LONG $0x480c1162; WORD $0xf65d // vminps zmm14,zmm14,zmm30
+	LONG $0x487d5162; WORD $0xf65b // vcvtps2dq zmm14,zmm14
+	LONG $0x480d1162; WORD $0xf7fe // vpaddd zmm14,zmm14,zmm31
+	LONG $0x4b7e7262; WORD $0x7631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm14
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x01a68e0f; WORD $0x0000 // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc55f // vmaxps zmm16,zmm16,zmm29
+	LONG $0x407c8162; WORD $0xc65d // vminps zmm16,zmm16,zmm30
+	LONG $0x487da162; WORD $0xc05b // vcvtps2dq zmm16,zmm16
+	LONG $0x407d8162; WORD $0xc7fe // vpaddd zmm16,zmm16,zmm31
+	LONG $0x4a7ee262; WORD $0x4631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm16
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps zmm17,zmm17
+	LONG $0x40748162; WORD $0xca59 // vmulps zmm17,zmm17,zmm26
+	LONG $0x40748162; WORD $0xcd5f // vmaxps zmm17,zmm17,zmm29
+	LONG $0x40748162; WORD $0xce5d // vminps zmm17,zmm17,zmm30
+	LONG $0x487da162; WORD $0xc95b // vcvtps2dq zmm17,zmm17
+	LONG $0x40758162; WORD $0xcffe // vpaddd zmm17,zmm17,zmm31
+	LONG $0x4b7ee262; WORD $0x4e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm17
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x01198e0f; WORD $0x0000 // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdd5f // vmaxps zmm19,zmm19,zmm29
+	LONG $0x40648162; WORD $0xde5d // vminps zmm19,zmm19,zmm30
+	LONG $0x487da162; WORD $0xdb5b // vcvtps2dq zmm19,zmm19
+	LONG $0x40658162; WORD $0xdffe // vpaddd zmm19,zmm19,zmm31
+	LONG $0x4a7ee262; WORD $0x5e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm19
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps zmm20,zmm20
+	LONG $0x405c8162; WORD $0xe259 // vmulps zmm20,zmm20,zmm26
+	LONG $0x405c8162; WORD $0xe55f // vmaxps zmm20,zmm20,zmm29
+	LONG $0x405c8162; WORD $0xe65d // vminps zmm20,zmm20,zmm30
+	LONG $0x487da162; WORD $0xe45b // vcvtps2dq zmm20,zmm20
+	LONG $0x405d8162; WORD $0xe7fe // vpaddd zmm20,zmm20,zmm31
+	LONG $0x4b7ee262; WORD $0x6631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm20
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x008c8e0f; WORD $0x0000 // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf55f // vmaxps zmm22,zmm22,zmm29
+	LONG $0x404c8162; WORD $0xf65d // vminps zmm22,zmm22,zmm30
+	LONG $0x487da162; WORD $0xf65b // vcvtps2dq zmm22,zmm22
+	LONG $0x404d8162; WORD $0xf7fe // vpaddd zmm22,zmm22,zmm31
+	LONG $0x4a7ee262; WORD $0x7631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm22
+	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps zmm23,zmm23
+	LONG $0x40448162; WORD $0xfa59 // vmulps zmm23,zmm23,zmm26
+	LONG $0x40448162; WORD $0xfd5f // vmaxps zmm23,zmm23,zmm29
+	LONG $0x40448162; WORD $0xfe5d // vminps zmm23,zmm23,zmm30
+	LONG $0x487da162; WORD $0xff5b // vcvtps2dq zmm23,zmm23
+	LONG $0x40458162; WORD $0xfffe // vpaddd zmm23,zmm23,zmm31
+	LONG $0x4b7ee262; WORD $0x7e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle 650d
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+
+// func gemmI8Vnni8x48(a *spec.GemmArgs)
+TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xffc3c748; WORD $0xffff; BYTE $0xff // mov rbx,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc3 // bzhi rax,rbx,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd092f8c5 // kmovw k2,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd892f8c5 // kmovw k3,eax
+	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
+	WORD $0xe083; BYTE $0x03 // and eax,0x3
+	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
+	LONG $0xe092f8c5 // kmovw k4,eax
+	LONG $0x808080b8; BYTE $0x80 // mov eax,0x80808080
+	LONG $0x487d6262; WORD $0xe07c // vpbroadcastd zmm28,eax
+	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
+	LONG $0x4875f162; WORD $0xc9ef // vpxord zmm1,zmm1,zmm1
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je 65b6
+	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
+	LONG $0x487df162; WORD $0xe16f // vmovdqa32 zmm4,zmm1
+	LONG $0x487df162; WORD $0xea6f // vmovdqa32 zmm5,zmm2
+	LONG $0x487df162; WORD $0xf06f // vmovdqa32 zmm6,zmm0
+	LONG $0x487df162; WORD $0xf96f // vmovdqa32 zmm7,zmm1
+	LONG $0x487d7162; WORD $0xc26f // vmovdqa32 zmm8,zmm2
+	LONG $0x487d7162; WORD $0xc86f // vmovdqa32 zmm9,zmm0
+	LONG $0x487d7162; WORD $0xd16f // vmovdqa32 zmm10,zmm1
+	LONG $0x487d7162; WORD $0xda6f // vmovdqa32 zmm11,zmm2
+	LONG $0x487d7162; WORD $0xe06f // vmovdqa32 zmm12,zmm0
+	LONG $0x487d7162; WORD $0xe96f // vmovdqa32 zmm13,zmm1
+	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
+	LONG $0x487d7162; WORD $0xf86f // vmovdqa32 zmm15,zmm0
+	LONG $0x487de162; WORD $0xc16f // vmovdqa32 zmm16,zmm1
+	LONG $0x487de162; WORD $0xca6f // vmovdqa32 zmm17,zmm2
+	LONG $0x487de162; WORD $0xd06f // vmovdqa32 zmm18,zmm0
+	LONG $0x487de162; WORD $0xd96f // vmovdqa32 zmm19,zmm1
+	LONG $0x487de162; WORD $0xe26f // vmovdqa32 zmm20,zmm2
+	LONG $0x487de162; WORD $0xe86f // vmovdqa32 zmm21,zmm0
+	LONG $0x487de162; WORD $0xf16f // vmovdqa32 zmm22,zmm1
+	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x1d67840f; WORD $0x0000 // je 83a8
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x12c28f0f; WORD $0x0000 // jg 790d
+	LONG $0x10f98348 // cmp rcx,0x10
+	LONG $0x08f28f0f; WORD $0x0000 // jg 6f47
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02fe840f; WORD $0x0000 // je 6961
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04b6840f; WORD $0x0000 // je 6b23
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06988e0f; WORD $0x0000 // jle 6d0f
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 6742
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 679e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00c5840f; WORD $0x0000 // je 6873
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff4d820f; WORD $0xffff // jb 67c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00d6840f; WORD $0x0000 // je 6953
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd24850f; WORD $0xffff // jne 6680
+	LONG $0x001a47e9; BYTE $0x00 // jmp 83a8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 6a42
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 6a9e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3f74 // je 6ae9
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd772 // jb 6ac0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2674 // je 6b15
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe62850f; WORD $0xffff // jne 6980
+	LONG $0x001885e9; BYTE $0x00 // jmp 83a8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 6c02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 6c5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5274 // je 6cbc
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc472 // jb 6c80
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3f74 // je 6d01
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe36850f; WORD $0xffff // jne 6b40
+	LONG $0x001699e9; BYTE $0x00 // jmp 83a8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 6de2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 6e3e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7874 // je 6ec2
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9e72 // jb 6e60
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7174 // je 6f39
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdde850f; WORD $0xffff // jne 6d20
+	LONG $0x001461e9; BYTE $0x00 // jmp 83a8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je 72cf
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je 749d
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x072c8e0f; WORD $0x0000 // jle 7695
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7042
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 709e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00fc840f; WORD $0x0000 // je 71aa
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff16820f; WORD $0xffff // jb 70c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x010d840f; WORD $0x0000 // je 72c1
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfcb6850f; WORD $0xffff // jne 6f80
+	LONG $0x0010d9e9; BYTE $0x00 // jmp 83a8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 73a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 73fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4c74 // je 7456
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xca72 // jb 7420
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je 748f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe48850f; WORD $0xffff // jne 72e0
+	LONG $0x000f0be9; BYTE $0x00 // jmp 83a8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7562
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 75be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6574 // je 762f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb172 // jb 75e0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5274 // je 7687
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe10850f; WORD $0xffff // jne 74a0
+	LONG $0x000d13e9; BYTE $0x00 // jmp 83a8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7762
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 77be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0097840f; WORD $0x0000 // je 7865
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff7b820f; WORD $0xffff // jb 77e0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0090840f; WORD $0x0000 // je 78ff
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd98850f; WORD $0xffff // jne 76a0
+	LONG $0x000a9be9; BYTE $0x00 // jmp 83a8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x03e2840f; WORD $0x0000 // je 7cfd
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x05b2840f; WORD $0x0000 // je 7ed7
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x07cc8e0f; WORD $0x0000 // jle 80fb
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7a02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 7a5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0133840f; WORD $0x0000 // je 7ba1
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf250 // vpdpbusd zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca50 // vpdpbusd zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe250 // vpdpbusd zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfedf820f; WORD $0xffff // jb 7a80
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0144840f; WORD $0x0000 // je 7cef
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf250 // vpdpbusd zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca50 // vpdpbusd zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe250 // vpdpbusd zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfc48850f; WORD $0xffff // jne 7940
+	LONG $0x0006abe9; BYTE $0x00 // jmp 83a8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7dc2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 7e1e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5974 // je 7e83
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 7e40
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4074 // je 7ec9
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe2e850f; WORD $0xffff // jne 7d00
+	LONG $0x0004d1e9; BYTE $0x00 // jmp 83a8
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7fa2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 7ffe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7874 // je 8082
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9e72 // jb 8020
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x6574 // je 80ed
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdea850f; WORD $0xffff // jne 7ee0
+	LONG $0x0002ade9; BYTE $0x00 // jmp 83a8
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 81c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 821e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00b6840f; WORD $0x0000 // je 82e4
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff5c820f; WORD $0xffff // jb 8240
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00af840f; WORD $0x0000 // je 839d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd5a850f; WORD $0xffff // jne 8100
+	WORD $0x00eb // jmp 83a8
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x00d68e0f; WORD $0x0000 // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x00b58e0f; WORD $0x0000 // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x00948e0f; WORD $0x0000 // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
+	LONG $0x04f88348 // cmp rax,0x4
+	WORD $0x777e // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
+	LONG $0x05f88348 // cmp rax,0x5
+	WORD $0x5a7e // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
+	LONG $0x06f88348 // cmp rax,0x6
+	WORD $0x3d7e // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
+	LONG $0x07f88348 // cmp rax,0x7
+	WORD $0x207e // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle 84ac
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+
+// func gemmU8I8Vnni8x48(a *spec.GemmArgs)
+TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xffc3c748; WORD $0xffff; BYTE $0xff // mov rbx,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc3 // bzhi rax,rbx,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd092f8c5 // kmovw k2,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd892f8c5 // kmovw k3,eax
+	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
+	WORD $0xe083; BYTE $0x03 // and eax,0x3
+	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
+	LONG $0xe092f8c5 // kmovw k4,eax
+	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
+	LONG $0x4875f162; WORD $0xc9ef // vpxord zmm1,zmm1,zmm1
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je 852b
+	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
+	LONG $0x487df162; WORD $0xe16f // vmovdqa32 zmm4,zmm1
+	LONG $0x487df162; WORD $0xea6f // vmovdqa32 zmm5,zmm2
+	LONG $0x487df162; WORD $0xf06f // vmovdqa32 zmm6,zmm0
+	LONG $0x487df162; WORD $0xf96f // vmovdqa32 zmm7,zmm1
+	LONG $0x487d7162; WORD $0xc26f // vmovdqa32 zmm8,zmm2
+	LONG $0x487d7162; WORD $0xc86f // vmovdqa32 zmm9,zmm0
+	LONG $0x487d7162; WORD $0xd16f // vmovdqa32 zmm10,zmm1
+	LONG $0x487d7162; WORD $0xda6f // vmovdqa32 zmm11,zmm2
+	LONG $0x487d7162; WORD $0xe06f // vmovdqa32 zmm12,zmm0
+	LONG $0x487d7162; WORD $0xe96f // vmovdqa32 zmm13,zmm1
+	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
+	LONG $0x487d7162; WORD $0xf86f // vmovdqa32 zmm15,zmm0
+	LONG $0x487de162; WORD $0xc16f // vmovdqa32 zmm16,zmm1
+	LONG $0x487de162; WORD $0xca6f // vmovdqa32 zmm17,zmm2
+	LONG $0x487de162; WORD $0xd06f // vmovdqa32 zmm18,zmm0
+	LONG $0x487de162; WORD $0xd96f // vmovdqa32 zmm19,zmm1
+	LONG $0x487de162; WORD $0xe26f // vmovdqa32 zmm20,zmm2
+	LONG $0x487de162; WORD $0xe86f // vmovdqa32 zmm21,zmm0
+	LONG $0x487de162; WORD $0xf16f // vmovdqa32 zmm22,zmm1
+	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x1b22840f; WORD $0x0000 // je a0d8
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x11158f0f; WORD $0x0000 // jg 96d5
+	LONG $0x10f98348 // cmp rcx,0x10
+	LONG $0x080d8f0f; WORD $0x0000 // jg 8dd7
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02a5840f; WORD $0x0000 // je 887d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0435840f; WORD $0x0000 // je 8a17
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05eb8e0f; WORD $0x0000 // jle 8bd7
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 86c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 871e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0091840f; WORD $0x0000 // je 87bf
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8172 // jb 8740
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00a6840f; WORD $0x0000 // je 886f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd88850f; WORD $0xffff // jne 8600
+	LONG $0x00185be9; BYTE $0x00 // jmp a0d8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 8942
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 899e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3974 // je 89e3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb 89c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2074 // je 8a09
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6e850f; WORD $0xffff // jne 8880
+	LONG $0x0016c1e9; BYTE $0x00 // jmp a0d8
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 8ae2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 8b3e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4674 // je 8b90
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 8b60
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je 8bc9
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne 8a20
+	LONG $0x001501e9; BYTE $0x00 // jmp a0d8
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 8ca2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 8cfe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6074 // je 8d6a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 8d20
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 8dc9
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe0e850f; WORD $0xffff // jne 8be0
+	LONG $0x001301e9; BYTE $0x00 // jmp a0d8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x030a840f; WORD $0x0000 // je 90ef
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04c2840f; WORD $0x0000 // je 92b1
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06a48e0f; WORD $0x0000 // jle 949d
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 8ec2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 8f1e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00cc840f; WORD $0x0000 // je 8ffa
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 8f40
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je 90e1
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd16850f; WORD $0xffff // jne 8e00
+	LONG $0x000fe9e9; BYTE $0x00 // jmp a0d8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 91c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 921e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4674 // je 9270
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 9240
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je 92a3
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne 9100
+	LONG $0x000e27e9; BYTE $0x00 // jmp a0d8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 9382
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 93de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5974 // je 9443
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 9400
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 948f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 92c0
+	LONG $0x000c3be9; BYTE $0x00 // jmp a0d8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 9562
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 95be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7f74 // je 9649
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 95e0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 96c7
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 94a0
+	LONG $0x000a03e9; BYTE $0x00 // jmp a0d8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je 9a5d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je 9c2b
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x074c8e0f; WORD $0x0000 // jle 9e43
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 97c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 981e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0103840f; WORD $0x0000 // je 9931
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf250 // vpdpbusd zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca50 // vpdpbusd zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe250 // vpdpbusd zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 9840
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je 9a4f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf250 // vpdpbusd zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca50 // vpdpbusd zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe250 // vpdpbusd zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfca8850f; WORD $0xffff // jne 9700
+	LONG $0x00067be9; BYTE $0x00 // jmp a0d8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 9b22
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 9b7e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5374 // je 9bdd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 9ba0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 9c1d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 9a60
+	LONG $0x0004ade9; BYTE $0x00 // jmp a0d8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 9d02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 9d5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6c74 // je 9dd6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 9d80
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 9e35
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne 9c40
+	LONG $0x000295e9; BYTE $0x00 // jmp a0d8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 9f22
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 9f7e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009e840f; WORD $0x0000 // je a02c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb 9fa0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je a0cd
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne 9e60
+	WORD $0x00eb // jmp a0d8
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x00d68e0f; WORD $0x0000 // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x00b58e0f; WORD $0x0000 // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x00948e0f; WORD $0x0000 // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
+	LONG $0x04f88348 // cmp rax,0x4
+	WORD $0x777e // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
+	LONG $0x05f88348 // cmp rax,0x5
+	WORD $0x5a7e // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
+	LONG $0x06f88348 // cmp rax,0x6
+	WORD $0x3d7e // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
+	LONG $0x07f88348 // cmp rax,0x7
+	WORD $0x207e // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle a1dc
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+
+// func gemmI16Vnni8x48(a *spec.GemmArgs)
+TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xffc3c748; WORD $0xffff; BYTE $0xff // mov rbx,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc3 // bzhi rax,rbx,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd092f8c5 // kmovw k2,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd892f8c5 // kmovw k3,eax
+	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
+	WORD $0x0148; BYTE $0xc0 // add rax,rax
+	WORD $0xe083; BYTE $0x03 // and eax,0x3
+	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
+	LONG $0xe092f8c5 // kmovw k4,eax
+	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
+	LONG $0x4875f162; WORD $0xc9ef // vpxord zmm1,zmm1,zmm1
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je a26e
+	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
+	LONG $0x487df162; WORD $0xe16f // vmovdqa32 zmm4,zmm1
+	LONG $0x487df162; WORD $0xea6f // vmovdqa32 zmm5,zmm2
+	LONG $0x487df162; WORD $0xf06f // vmovdqa32 zmm6,zmm0
+	LONG $0x487df162; WORD $0xf96f // vmovdqa32 zmm7,zmm1
+	LONG $0x487d7162; WORD $0xc26f // vmovdqa32 zmm8,zmm2
+	LONG $0x487d7162; WORD $0xc86f // vmovdqa32 zmm9,zmm0
+	LONG $0x487d7162; WORD $0xd16f // vmovdqa32 zmm10,zmm1
+	LONG $0x487d7162; WORD $0xda6f // vmovdqa32 zmm11,zmm2
+	LONG $0x487d7162; WORD $0xe06f // vmovdqa32 zmm12,zmm0
+	LONG $0x487d7162; WORD $0xe96f // vmovdqa32 zmm13,zmm1
+	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
+	LONG $0x487d7162; WORD $0xf86f // vmovdqa32 zmm15,zmm0
+	LONG $0x487de162; WORD $0xc16f // vmovdqa32 zmm16,zmm1
+	LONG $0x487de162; WORD $0xca6f // vmovdqa32 zmm17,zmm2
+	LONG $0x487de162; WORD $0xd06f // vmovdqa32 zmm18,zmm0
+	LONG $0x487de162; WORD $0xd96f // vmovdqa32 zmm19,zmm1
+	LONG $0x487de162; WORD $0xe26f // vmovdqa32 zmm20,zmm2
+	LONG $0x487de162; WORD $0xe86f // vmovdqa32 zmm21,zmm0
+	LONG $0x487de162; WORD $0xf16f // vmovdqa32 zmm22,zmm1
+	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x1b1f840f; WORD $0x0000 // je be18
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x11128f0f; WORD $0x0000 // jg b415
+	LONG $0x10f98348 // cmp rcx,0x10
+	LONG $0x080a8f0f; WORD $0x0000 // jg ab17
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02a2840f; WORD $0x0000 // je a5bd
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0432840f; WORD $0x0000 // je a757
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05e88e0f; WORD $0x0000 // jle a917
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je a402
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp a45e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x008e840f; WORD $0x0000 // je a4ff
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8172 // jb a480
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00a6840f; WORD $0x0000 // je a5af
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd88850f; WORD $0xffff // jne a340
+	LONG $0x00185be9; BYTE $0x00 // jmp be18
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je a682
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp a6de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3674 // je a723
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb a700
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2074 // je a749
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6e850f; WORD $0xffff // jne a5c0
+	LONG $0x0016c1e9; BYTE $0x00 // jmp be18
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je a822
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp a87e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4374 // je a8d0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb a8a0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je a909
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne a760
+	LONG $0x001501e9; BYTE $0x00 // jmp be18
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je a9e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp aa3e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5d74 // je aaaa
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb aa60
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je ab09
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe0e850f; WORD $0xffff // jne a920
+	LONG $0x001301e9; BYTE $0x00 // jmp be18
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x030a840f; WORD $0x0000 // je ae2f
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04c2840f; WORD $0x0000 // je aff1
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06a48e0f; WORD $0x0000 // jle b1dd
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je ac02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp ac5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00c9840f; WORD $0x0000 // je ad3a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb ac80
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je ae21
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd16850f; WORD $0xffff // jne ab40
+	LONG $0x000fe9e9; BYTE $0x00 // jmp be18
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je af02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp af5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4374 // je afb0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb af80
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je afe3
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne ae40
+	LONG $0x000e27e9; BYTE $0x00 // jmp be18
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b0c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b11e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5674 // je b183
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb b140
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je b1cf
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne b000
+	LONG $0x000c3be9; BYTE $0x00 // jmp be18
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b2a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b2fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7c74 // je b389
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb b320
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je b407
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne b1e0
+	LONG $0x000a03e9; BYTE $0x00 // jmp be18
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je b79d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je b96b
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x074c8e0f; WORD $0x0000 // jle bb83
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b502
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b55e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0100840f; WORD $0x0000 // je b671
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb b580
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je b78f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfca8850f; WORD $0xffff // jne b440
+	LONG $0x00067be9; BYTE $0x00 // jmp be18
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b862
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b8be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5074 // je b91d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb b8e0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je b95d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne b7a0
+	LONG $0x0004ade9; BYTE $0x00 // jmp be18
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je ba42
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp ba9e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6974 // je bb16
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb bac0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je bb75
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne b980
+	LONG $0x000295e9; BYTE $0x00 // jmp be18
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je bc62
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp bcbe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009b840f; WORD $0x0000 // je bd6c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb bce0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je be0d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne bba0
+	WORD $0x00eb // jmp be18
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x00d68e0f; WORD $0x0000 // jle bf1c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x00b58e0f; WORD $0x0000 // jle bf1c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x00948e0f; WORD $0x0000 // jle bf1c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
+	LONG $0x04f88348 // cmp rax,0x4
+	WORD $0x777e // jle bf1c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
+	LONG $0x05f88348 // cmp rax,0x5
+	WORD $0x5a7e // jle bf1c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
+	LONG $0x06f88348 // cmp rax,0x6
+	WORD $0x3d7e // jle bf1c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
+	LONG $0x07f88348 // cmp rax,0x7
+	WORD $0x207e // jle bf1c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle bf1c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

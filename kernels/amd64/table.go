@@ -13,20 +13,31 @@ import (
 
 //go:generate go run ../asmgen -arch amd64 -dir .
 
+const vnni = cpu.AVX512 | cpu.AVX512VNNI
+
 // Table lists the rows, best first.
 var Table = bound([]spec.Row{
 	{Op: spec.Gemm, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 48, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "gemmF32Zmm8x48"},
-	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 4, Shift: 128, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "gemmI8QVnni8x48"},
-	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 48, KR: 4, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "gemmU8I8QVnni8x48"},
+	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 4, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "gemmI8QVnni8x48"},
+	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 48, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemmU8I8QVnni8x48"},
+	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 2, Needs: vnni, Num: spec.Exact, Name: "gemmI16QI8Vnni8x48", Code: "gemmI16QVnni8x48"},
+	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 48, KR: 2, Needs: vnni, Num: spec.Exact, Name: "gemmI16QU8Vnni8x48", Code: "gemmI16QVnni8x48"},
+	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 4, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "gemmI8Vnni8x48"},
+	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemmU8I8Vnni8x48"},
+	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 2, Needs: vnni, Num: spec.Exact, Name: "gemmI16Vnni8x48"},
 	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiseF32Zmm8x16"},
-	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 64, KR: 1, Shift: 128, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "depthwiseI8QVnni4x64"},
-	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 1, Needs: cpu.AVX512 | cpu.AVX512VNNI, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
+	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 64, KR: 1, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "depthwiseI8QVnni4x64"},
+	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
 })
 
-// bound gives the rows their functions, where these are built in.
+// bound gives the rows their functions, where these are built in. A routine that serves several rows bears the name of none.
 func bound(rows []spec.Row) []spec.Row {
 	for i := range rows {
-		rows[i].Func = functions[rows[i].Name]
+		r := &rows[i]
+		if r.Code == "" {
+			r.Code = r.Name
+		}
+		r.Func = functions[r.Code]
 	}
 	return rows
 }

@@ -57,6 +57,7 @@ type Row struct {
 	Num             Class
 	ULP, Abs        float64 // Approx only
 	Name            string
+	Code            string // the routine, where it bears another name than the row
 	// Func is a func(*GemmArgs) or func(*DepthwiseArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }

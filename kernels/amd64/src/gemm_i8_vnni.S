@@ -1,38 +1,44 @@
-// INT8 matrix product with AVX-512 VNNI: 8 rows by 48 columns, requantised to bytes. KR is 4: one dword holds four neighbouring k.
+// Integer matrix products with AVX-512 VNNI: 8 rows by 48 columns. One dword holds neighbouring k: four bytes or two words.
+//
+// mode is 0 for unsigned bytes, 1 for signed bytes, 2 for words of A; out is 8 for requantised bytes, 32 for sums.
 //
 // rdi  arguments        rax  offset into the rows of A    zmm0-23   sums: row i, vector v in zmm(3i+v)
-// rsi  B                rcx  K, then K rounded down       zmm24-26  four rows of B, then scales
-// rdx  Index, or 0      rbx  taps left                    zmm27     four elements of A
+// rsi  B                rcx  K in bytes, down to dwords   zmm24-26  dwords of B, then scales
+// rdx  Index, or 0      rbx  taps left                    zmm27     a dword of A
 // r8-15 rows of A       k1-3 columns that exist           zmm28     what makes elements of A unsigned
-//                       k4   elements of the last four k  zmm29-31  bounds less the zero point, the zero point
+//                       k4   bytes of the last dword      zmm29-31  bounds less the zero point, the zero point
 	.altmacro
 	.include "rows8.inc"
 
-.macro dot acc, b
+.macro dot mode, acc, b
+	.if \mode == 2
+	vpdpwssd zmm\acc, zmm27, zmm\b
+	.else
 	vpdpbusd zmm\acc, zmm27, zmm\b
+	.endif
 .endm
-.macro columns i, signed, vecs
-	.if \signed
+.macro columns i, mode, vecs
+	.if \mode == 1
 	vpxord	zmm27, zmm27, zmm28
 	.endif
-	dot	%(3*\i), 24
+	dot	\mode, %(3*\i), 24
 	.if \vecs > 1
-	dot	%(3*\i+1), 25
+	dot	\mode, %(3*\i+1), 25
 	.endif
 	.if \vecs > 2
-	dot	%(3*\i+2), 26
+	dot	\mode, %(3*\i+2), 26
 	.endif
 .endm
-.macro row i, reg, signed, vecs
+.macro row i, reg, mode, vecs
 	vpbroadcastd zmm27, dword ptr [\reg + rax]
-	columns	\i, \signed, \vecs
+	columns	\i, \mode, \vecs
 .endm
-.macro tailrow i, reg, signed, vecs
+.macro tailrow i, reg, mode, vecs
 	vmovdqu8 xmm27{k4}{z}, [\reg + rax]
 	vpbroadcastd zmm27, xmm27
-	columns	\i, \signed, \vecs
+	columns	\i, \mode, \vecs
 .endm
-.macro rows what, n, signed, vecs
+.macro rows what, n, mode, vecs
 	vmovdqu8 zmm24, [rsi]
 	.if \vecs > 1
 	vmovdqu8 zmm25, [rsi + 64]
@@ -41,36 +47,39 @@
 	vmovdqu8 zmm26, [rsi + 128]
 	.endif
 	add	rsi, 192
-	\what	0, r8, \signed, \vecs
+	\what	0, r8, \mode, \vecs
 	.if \n > 1
-	\what	1, r9, \signed, \vecs
+	\what	1, r9, \mode, \vecs
 	.endif
 	.if \n > 2
-	\what	2, r10, \signed, \vecs
-	\what	3, r11, \signed, \vecs
+	\what	2, r10, \mode, \vecs
+	\what	3, r11, \mode, \vecs
 	.endif
 	.if \n > 4
-	\what	4, r12, \signed, \vecs
-	\what	5, r13, \signed, \vecs
-	\what	6, r14, \signed, \vecs
-	\what	7, r15, \signed, \vecs
+	\what	4, r12, \mode, \vecs
+	\what	5, r13, \mode, \vecs
+	\what	6, r14, \mode, \vecs
+	\what	7, r15, \mode, \vecs
 	.endif
 .endm
 
 // products adds all taps to the sums of a tile.
-.macro products n, signed, vecs, end
+.macro products n, mode, vecs, end
 	.balign 32
 3:	rows_of_tap
+	.if \mode == 2
+	add	rcx, rcx
+	.endif
 	and	rcx, -4
 	jz	5f
 	.balign 32
-4:	rows	row, \n, \signed, \vecs
+4:	rows	row, \n, \mode, \vecs
 	add	rax, 4
 	cmp	rax, rcx
 	jb	4b
-5:	cmp	rcx, [rdi + GemmArgs_K]
-	je	6f
-	rows	tailrow, \n, \signed, \vecs
+5:	ktestw	k4, k4
+	jz	6f
+	rows	tailrow, \n, \mode, \vecs
 6:	dec	rbx
 	jnz	3b
 	jmp	\end
@@ -85,7 +94,10 @@
 	copy	%(3*\i+2), 2
 .endm
 
-.macro requantise acc, scale, mask, at
+.macro requantise out, acc, scale, mask, at
+	.if \out == 32
+	vmovdqu32 [rsi + 4*\at]{\mask}, zmm\acc
+	.else
 	vcvtdq2ps zmm\acc, zmm\acc
 	vmulps	zmm\acc, zmm\acc, zmm\scale
 	vmaxps	zmm\acc, zmm\acc, zmm29
@@ -93,17 +105,18 @@
 	vcvtps2dq zmm\acc, zmm\acc
 	vpaddd	zmm\acc, zmm\acc, zmm31
 	vpmovdb	[rsi + \at]{\mask}, zmm\acc
+	.endif
 .endm
-.macro store i, done
-	requantise %(3*\i), 24, k1, 0
-	requantise %(3*\i+1), 25, k2, 16
-	requantise %(3*\i+2), 26, k3, 32
+.macro store out, i, done
+	requantise \out, %(3*\i), 24, k1, 0
+	requantise \out, %(3*\i+1), 25, k2, 16
+	requantise \out, %(3*\i+2), 26, k3, 32
 	cmp	rax, \i+1
 	jle	\done
 	add	rsi, rcx
 .endm
 
-.macro tiles signed, vecs, end
+.macro tiles mode, vecs, end
 	mov	rax, [rdi + GemmArgs_Rows]
 	cmp	rax, 1
 	je	11f
@@ -111,13 +124,13 @@
 	je	12f
 	cmp	rax, 4
 	jle	14f
-	products 8, \signed, \vecs, \end
-11:	products 1, \signed, \vecs, \end
-12:	products 2, \signed, \vecs, \end
-14:	products 4, \signed, \vecs, \end
+	products 8, \mode, \vecs, \end
+11:	products 1, \mode, \vecs, \end
+12:	products 2, \mode, \vecs, \end
+14:	products 4, \mode, \vecs, \end
 .endm
 
-.macro routine signed, two, three, end, done
+.macro routine mode, out, two, three, end, done
 	mov	rsi, [rdi + GemmArgs_B]
 	mov	rdx, [rdi + GemmArgs_Index]
 	mov	rcx, [rdi + GemmArgs_Cols]
@@ -129,10 +142,13 @@
 	shr	rax, 16
 	kmovw	k3, eax
 	mov	rax, [rdi + GemmArgs_K]
+	.if \mode == 2
+	add	rax, rax
+	.endif
 	and	eax, 3
 	bzhi	rax, rbx, rax
 	kmovw	k4, eax
-	.if \signed
+	.if \mode == 1
 	mov	eax, 0x80808080
 	vpbroadcastd zmm28, eax
 	.endif
@@ -156,10 +172,11 @@
 	jg	\three
 	cmp	rcx, 16
 	jg	\two
-	tiles	\signed, 1, \end
-\two:	tiles	\signed, 2, \end
-\three:	tiles	\signed, 3, \end
-\end:	mov	rax, [rdi + GemmArgs_Scale]
+	tiles	\mode, 1, \end
+\two:	tiles	\mode, 2, \end
+\three:	tiles	\mode, 3, \end
+\end:	.if \out == 8
+	mov	rax, [rdi + GemmArgs_Scale]
 	vmovups	zmm24{k1}{z}, [rax]
 	vmovups	zmm25{k2}{z}, [rax + 64]
 	vmovups	zmm26{k3}{z}, [rax + 128]
@@ -170,11 +187,15 @@
 	vpsubd	zmm30, zmm30, zmm31
 	vcvtdq2ps zmm29, zmm29
 	vcvtdq2ps zmm30, zmm30
+	.endif
 	mov	rsi, [rdi + GemmArgs_C]
 	mov	rcx, [rdi + GemmArgs_CStride]
+	.if \out == 32
+	shl	rcx, 2
+	.endif
 	mov	rax, [rdi + GemmArgs_Rows]
 	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7
-	store	\i, \done
+	store	\out, \i, \done
 	.endr
 \done:	vzeroupper
 	ret
@@ -183,9 +204,29 @@
 // func gemmI8QVnni8x48(a *spec.GemmArgs)
 	.balign 64
 gemmI8QVnni8x48:
-	routine	1, .Ltwo1, .Lthree1, .Lend1, .Ldone1
+	routine	1, 8, .Ltwo1, .Lthree1, .Lend1, .Ldone1
 
 // func gemmU8I8QVnni8x48(a *spec.GemmArgs)
 	.balign 64
 gemmU8I8QVnni8x48:
-	routine	0, .Ltwo0, .Lthree0, .Lend0, .Ldone0
+	routine	0, 8, .Ltwo0, .Lthree0, .Lend0, .Ldone0
+
+// func gemmI16QVnni8x48(a *spec.GemmArgs)
+	.balign 64
+gemmI16QVnni8x48:
+	routine	2, 8, .Ltwo2, .Lthree2, .Lend2, .Ldone2
+
+// func gemmI8Vnni8x48(a *spec.GemmArgs)
+	.balign 64
+gemmI8Vnni8x48:
+	routine	1, 32, .Ltwo3, .Lthree3, .Lend3, .Ldone3
+
+// func gemmU8I8Vnni8x48(a *spec.GemmArgs)
+	.balign 64
+gemmU8I8Vnni8x48:
+	routine	0, 32, .Ltwo4, .Lthree4, .Lend4, .Ldone4
+
+// func gemmI16Vnni8x48(a *spec.GemmArgs)
+	.balign 64
+gemmI16Vnni8x48:
+	routine	2, 32, .Ltwo5, .Lthree5, .Lend5, .Ldone5
