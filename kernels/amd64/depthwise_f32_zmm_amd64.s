@@ -10,24 +10,27 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	LONG $0x404f8b4c // mov r9,QWORD PTR [rdi+0x40]
-	LONG $0x305f8b48 // mov rbx,QWORD PTR [rdi+0x30]
+	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	LONG $0x49148d4f // lea r10,[r9+r9*2]
 	LONG $0x891c8d4f // lea r11,[r9+r9*4]
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
 	LONG $0x487d7262; WORD $0x4f18; BYTE $0x14 // vbroadcastss zmm9,DWORD PTR [rdi+0x50]
 	LONG $0x487d7262; WORD $0x5718; BYTE $0x15 // vbroadcastss zmm10,DWORD PTR [rdi+0x54]
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
-	LONG $0x08fb8348 // cmp rbx,0x8
-	LONG $0x01ac8c0f; WORD $0x0000 // jl 1e6
+	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
+	LONG $0x08ff8349 // cmp r15,0x8
+	LONG $0x01c78c0f; WORD $0x0000 // jl 20f
 	WORD $0xc031 // xor eax,eax
 	LONG $0x00ffffb9; BYTE $0x00 // mov ecx,0xffff
 	LONG $0xc992f8c5 // kmovw k1,ecx
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x01788e0f; WORD $0x0000 // jle 1ce
+	LONG $0x01898e0f; WORD $0x0000 // jle 1ed
 	LONG $0x40f98348 // cmp rcx,0x40
-	WORD $0x157d // jge 71
+	WORD $0x157d // jge 7f
 	LONG $0x02e9c148 // shr rcx,0x2
 	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
 	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
@@ -35,7 +38,7 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0774 // je 87
+	WORD $0x0774 // je 95
 	LONG $0xc97cf162; WORD $0x0410; BYTE $0x01 // vmovups zmm0{k1}{z},ZMMWORD PTR [rcx+rax*1]
 	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
@@ -46,11 +49,13 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x5b7d // jge 115
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
+	WORD $0x6c7d // jge 134
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0xc97c7162; WORD $0x0410; BYTE $0x01 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	LONG $0xc97c7162; WORD $0x0110 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x990c8d48 // lea rcx,[rcx+rbx*4]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
@@ -63,7 +68,7 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x493d9262; WORD $0x34b8; BYTE $0x50 // vfmadd231ps zmm6{k1},zmm8,ZMMWORD PTR [r8+r10*2]
 	LONG $0x493d9262; WORD $0x3cb8; BYTE $0x20 // vfmadd231ps zmm7{k1},zmm8,ZMMWORD PTR [r8+r12*1]
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xab72 // jb c0
+	WORD $0xac72 // jb e0
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
 	LONG $0x4834f162; WORD $0xc05f // vmaxps zmm0,zmm9,zmm0
 	LONG $0x482cf162; WORD $0xc05d // vminps zmm0,zmm10,zmm0
@@ -97,24 +102,26 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffe77e9; BYTE $0xff // jmp 45
+	LONG $0xfffe66e9; BYTE $0xff // jmp 53
 	LONG $0x08f96b4d // imul r15,r9,0x8
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x08 // imul r15,QWORD PTR [rdi+0x48],0x8
 	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x08eb8348 // sub rbx,0x8
-	LONG $0xfffe4ae9; BYTE $0xff // jmp 30
-	LONG $0x04fb8348 // cmp rbx,0x4
-	LONG $0x011d8c0f; WORD $0x0000 // jl 30d
+	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
+	LONG $0x08ef8349 // sub r15,0x8
+	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
+	LONG $0xfffe2ae9; BYTE $0xff // jmp 39
+	LONG $0x04ff8349 // cmp r15,0x4
+	LONG $0x013d8c0f; WORD $0x0000 // jl 356
 	WORD $0xc031 // xor eax,eax
 	LONG $0x00ffffb9; BYTE $0x00 // mov ecx,0xffff
 	LONG $0xc992f8c5 // kmovw k1,ecx
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x00ee8e0f; WORD $0x0000 // jle 2fa
+	LONG $0x01048e0f; WORD $0x0000 // jle 339
 	LONG $0x40f98348 // cmp rcx,0x40
-	WORD $0x157d // jge 227
+	WORD $0x157d // jge 250
 	LONG $0x02e9c148 // shr rcx,0x2
 	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
 	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
@@ -122,18 +129,21 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0774 // je 23d
+	WORD $0x0774 // je 266
 	LONG $0xc97cf162; WORD $0x0410; BYTE $0x01 // vmovups zmm0{k1}{z},ZMMWORD PTR [rcx+rax*1]
 	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x417d // jge 299
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
+	WORD $0x577d // jge 2d8
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0xc97c7162; WORD $0x0410; BYTE $0x01 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	LONG $0xc97c7162; WORD $0x0110 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x990c8d48 // lea rcx,[rcx+rbx*4]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
@@ -142,7 +152,7 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x493d9262; WORD $0x14b8; BYTE $0x48 // vfmadd231ps zmm2{k1},zmm8,ZMMWORD PTR [r8+r9*2]
 	LONG $0x493d9262; WORD $0x1cb8; BYTE $0x10 // vfmadd231ps zmm3{k1},zmm8,ZMMWORD PTR [r8+r10*1]
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xc772 // jb 260
+	WORD $0xc872 // jb 2a0
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
 	LONG $0x4834f162; WORD $0xc05f // vmaxps zmm0,zmm9,zmm0
 	LONG $0x482cf162; WORD $0xc05d // vminps zmm0,zmm10,zmm0
@@ -160,23 +170,25 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xffff01e9; BYTE $0xff // jmp 1fb
+	LONG $0xfffeebe9; BYTE $0xff // jmp 224
 	LONG $0x04f96b4d // imul r15,r9,0x4
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x04 // imul r15,QWORD PTR [rdi+0x48],0x4
 	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x04eb8348 // sub rbx,0x4
-	LONG $0x02fb8348 // cmp rbx,0x2
-	LONG $0x00dc8c0f; WORD $0x0000 // jl 3f3
+	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
+	LONG $0x04ef8349 // sub r15,0x4
+	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
+	LONG $0x02ff8349 // cmp r15,0x2
+	LONG $0x00dc8c0f; WORD $0x0000 // jl 43c
 	WORD $0xc031 // xor eax,eax
 	LONG $0x00ffffb9; BYTE $0x00 // mov ecx,0xffff
 	LONG $0xc992f8c5 // kmovw k1,ecx
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x00ad8e0f; WORD $0x0000 // jle 3e0
+	LONG $0x00a38e0f; WORD $0x0000 // jle 41f
 	LONG $0x40f98348 // cmp rcx,0x40
-	WORD $0x157d // jge 34e
+	WORD $0x157d // jge 397
 	LONG $0x02e9c148 // shr rcx,0x2
 	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
 	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
@@ -184,24 +196,23 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0774 // je 364
+	WORD $0x0774 // je 3ad
 	LONG $0xc97cf162; WORD $0x0410; BYTE $0x01 // vmovups zmm0{k1}{z},ZMMWORD PTR [rcx+rax*1]
 	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x387d // jge 3ab
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
+	WORD $0x2e7d // jge 3ea
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0xc97c7162; WORD $0x0410; BYTE $0x01 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	LONG $0xc97c7162; WORD $0x0110 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x990c8d48 // lea rcx,[rcx+rbx*4]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
 	LONG $0x493dd262; WORD $0x00b8 // vfmadd231ps zmm0{k1},zmm8,ZMMWORD PTR [r8]
 	LONG $0x493d9262; WORD $0x0cb8; BYTE $0x08 // vfmadd231ps zmm1{k1},zmm8,ZMMWORD PTR [r8+r9*1]
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xd572 // jb 380
+	WORD $0xd672 // jb 3c0
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
 	LONG $0x4834f162; WORD $0xc05f // vmaxps zmm0,zmm9,zmm0
 	LONG $0x482cf162; WORD $0xc05d // vminps zmm0,zmm10,zmm0
@@ -211,23 +222,25 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xffff42e9; BYTE $0xff // jmp 322
+	LONG $0xffff4ce9; BYTE $0xff // jmp 36b
 	LONG $0x02f96b4d // imul r15,r9,0x2
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x02 // imul r15,QWORD PTR [rdi+0x48],0x2
 	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x02eb8348 // sub rbx,0x2
-	LONG $0x01fb8348 // cmp rbx,0x1
-	LONG $0x00b98c0f; WORD $0x0000 // jl 4b6
+	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x00b98c0f; WORD $0x0000 // jl 4ff
 	WORD $0xc031 // xor eax,eax
 	LONG $0x00ffffb9; BYTE $0x00 // mov ecx,0xffff
 	LONG $0xc992f8c5 // kmovw k1,ecx
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x008a8e0f; WORD $0x0000 // jle 4a3
+	LONG $0x00808e0f; WORD $0x0000 // jle 4e2
 	LONG $0x40f98348 // cmp rcx,0x40
-	WORD $0x157d // jge 434
+	WORD $0x157d // jge 47d
 	LONG $0x02e9c148 // shr rcx,0x2
 	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
 	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
@@ -235,32 +248,33 @@ TEXT ·depthwiseF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0774 // je 44a
+	WORD $0x0774 // je 493
 	LONG $0xc97cf162; WORD $0x0410; BYTE $0x01 // vmovups zmm0{k1}{z},ZMMWORD PTR [rcx+rax*1]
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x317d // jge 484
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
+	WORD $0x277d // jge 4c3
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0xc97c7162; WORD $0x0410; BYTE $0x01 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	LONG $0xc97c7162; WORD $0x0110 // vmovups zmm8{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x990c8d48 // lea rcx,[rcx+rbx*4]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
 	LONG $0x493dd262; WORD $0x00b8 // vfmadd231ps zmm0{k1},zmm8,ZMMWORD PTR [r8]
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xdc72 // jb 460
+	WORD $0xdd72 // jb 4a0
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
 	LONG $0x4834f162; WORD $0xc05f // vmaxps zmm0,zmm9,zmm0
 	LONG $0x482cf162; WORD $0xc05d // vminps zmm0,zmm10,zmm0
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xffff65e9; BYTE $0xff // jmp 408
+	LONG $0xffff6fe9; BYTE $0xff // jmp 451
 	LONG $0x01f96b4d // imul r15,r9,0x1
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x01 // imul r15,QWORD PTR [rdi+0x48],0x1
 	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x01eb8348 // sub rbx,0x1
+	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
+	LONG $0x01ef8349 // sub r15,0x1
+	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -25,11 +25,11 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ff8349 // cmp r15,0x4
-	LONG $0x07208c0f; WORD $0x0000 // jl 786
+	LONG $0x071c8c0f; WORD $0x0000 // jl 782
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x06ef8e0f; WORD $0x0000 // jle 764
+	LONG $0x06eb8e0f; WORD $0x0000 // jle 760
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -74,17 +74,18 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487d7162; WORD $0xfb6f // vmovdqa32 zmm15,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x02d58d0f; WORD $0x0000 // jge 44c
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x02d18d0f; WORD $0x0000 // jge 448
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
 	WORD $0x894d; BYTE $0xc0 // mov r8,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1ae
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x246f; BYTE $0x01 // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1ad
+	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
@@ -92,9 +93,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1d5
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x2c6f; BYTE $0x01 // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1d3
+	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe9 // add r9,r13
 	WORD $0x0149; BYTE $0xc1 // add r9,rax
@@ -102,9 +103,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1fc
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x346f; BYTE $0x01 // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1f9
+	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x0149; BYTE $0xc2 // add r10,rax
@@ -112,9 +113,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 223
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x3c6f; BYTE $0x01 // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 21f
+	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xeb // add r11,r13
 	WORD $0x0149; BYTE $0xc3 // add r11,rax
@@ -208,7 +209,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404d3262; WORD $0xf250 // vpdpbusd zmm14,zmm22,zmm18
 	LONG $0x40453262; WORD $0xfb50 // vpdpbusd zmm15,zmm23,zmm19
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfd34820f; WORD $0xffff // jb 180
+	LONG $0xfd38820f; WORD $0xffff // jb 180
 	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
@@ -341,7 +342,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x497f7162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm12
 	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfff904e9; BYTE $0xff // jmp 68
+	LONG $0xfff908e9; BYTE $0xff // jmp 68
 	LONG $0x04fb6b4c // imul r15,rbx,0x4
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x04 // imul r15,QWORD PTR [rdi+0x48],0x4
@@ -349,13 +350,13 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
-	LONG $0xfff8d1e9; BYTE $0xff // jmp 57
+	LONG $0xfff8d5e9; BYTE $0xff // jmp 57
 	LONG $0x02ff8349 // cmp r15,0x2
-	LONG $0x04a18c0f; WORD $0x0000 // jl c31
+	LONG $0x04a18c0f; WORD $0x0000 // jl c2d
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x04758e0f; WORD $0x0000 // jle c14
+	LONG $0x04758e0f; WORD $0x0000 // jle c10
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -372,7 +373,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 84c
+	WORD $0x5774 // je 848
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
 	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
@@ -392,7 +393,8 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487df162; WORD $0xfb6f // vmovdqa32 zmm7,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x01e38d0f; WORD $0x0000 // jge a54
+	LONG $0x01e38d0f; WORD $0x0000 // jge a50
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
@@ -401,9 +403,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
 	WORD $0x894d; BYTE $0xc0 // mov r8,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 8ae
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x246f; BYTE $0x01 // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 8ad
+	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
@@ -411,9 +413,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 8d5
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x2c6f; BYTE $0x01 // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 8d3
+	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe9 // add r9,r13
 	WORD $0x0149; BYTE $0xc1 // add r9,rax
@@ -421,9 +423,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 8fc
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x346f; BYTE $0x01 // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 8f9
+	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x0149; BYTE $0xc2 // add r10,rax
@@ -431,9 +433,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 923
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x3c6f; BYTE $0x01 // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 91f
+	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xeb // add r11,r13
 	WORD $0x0149; BYTE $0xc3 // add r11,rax
@@ -487,7 +489,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404db262; WORD $0xf250 // vpdpbusd zmm6,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xfb50 // vpdpbusd zmm7,zmm23,zmm19
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfe2c820f; WORD $0xffff // jb 880
+	LONG $0xfe30820f; WORD $0xffff // jb 880
 	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
@@ -562,7 +564,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x497ff162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffb7ee9; BYTE $0xff // jmp 792
+	LONG $0xfffb7ee9; BYTE $0xff // jmp 78e
 	LONG $0x02fb6b4c // imul r15,rbx,0x2
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x02 // imul r15,QWORD PTR [rdi+0x48],0x2
@@ -571,11 +573,11 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x02ef8349 // sub r15,0x2
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	LONG $0x01ff8349 // cmp r15,0x1
-	LONG $0x036e8c0f; WORD $0x0000 // jl fa9
+	LONG $0x036e8c0f; WORD $0x0000 // jl fa5
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x03428e0f; WORD $0x0000 // jle f8c
+	LONG $0x03428e0f; WORD $0x0000 // jle f88
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -592,7 +594,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je cf7
+	WORD $0x5774 // je cf3
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
 	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
@@ -608,7 +610,8 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x01748d0f; WORD $0x0000 // jge e78
+	LONG $0x01748d0f; WORD $0x0000 // jge e74
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
@@ -618,9 +621,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
 	WORD $0x894d; BYTE $0xc0 // mov r8,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge d4e
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x246f; BYTE $0x01 // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge d4d
+	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
@@ -628,9 +631,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge d75
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x2c6f; BYTE $0x01 // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge d73
+	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe9 // add r9,r13
 	WORD $0x0149; BYTE $0xc1 // add r9,rax
@@ -638,9 +641,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge d9c
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x346f; BYTE $0x01 // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge d99
+	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x0149; BYTE $0xc2 // add r10,rax
@@ -648,9 +651,9 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge dc3
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x3c6f; BYTE $0x01 // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge dbf
+	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xeb // add r11,r13
 	WORD $0x0149; BYTE $0xc3 // add r11,rax
@@ -684,7 +687,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404db262; WORD $0xd250 // vpdpbusd zmm2,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xdb50 // vpdpbusd zmm3,zmm23,zmm19
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfea8820f; WORD $0xffff // jb d20
+	LONG $0xfeac820f; WORD $0xffff // jb d20
 	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
@@ -730,7 +733,7 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffcb1e9; BYTE $0xff // jmp c3d
+	LONG $0xfffcb1e9; BYTE $0xff // jmp c39
 	LONG $0x01fb6b4c // imul r15,rbx,0x1
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x01 // imul r15,QWORD PTR [rdi+0x48],0x1
@@ -741,7 +744,8 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 
 // func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
@@ -764,11 +768,11 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ff8349 // cmp r15,0x4
-	LONG $0x06cb8c0f; WORD $0x0000 // jl 16e6
+	LONG $0x06c78c0f; WORD $0x0000 // jl 16e2
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x069a8e0f; WORD $0x0000 // jle 16c4
+	LONG $0x06968e0f; WORD $0x0000 // jle 16c0
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -813,18 +817,19 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487d7162; WORD $0xfb6f // vmovdqa32 zmm15,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x02808d0f; WORD $0x0000 // jge 13ac
+	LONG $0x027c8d0f; WORD $0x0000 // jge 13a8
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
 	WORD $0x894d; BYTE $0xc0 // mov r8,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 116e
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x246f; BYTE $0x01 // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 116d
+	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
@@ -832,9 +837,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1195
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x2c6f; BYTE $0x01 // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1193
+	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe9 // add r9,r13
 	WORD $0x0149; BYTE $0xc1 // add r9,rax
@@ -842,9 +847,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 11bc
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x346f; BYTE $0x01 // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 11b9
+	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x0149; BYTE $0xc2 // add r10,rax
@@ -852,9 +857,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 11e3
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x3c6f; BYTE $0x01 // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 11df
+	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xeb // add r11,r13
 	WORD $0x0149; BYTE $0xc3 // add r11,rax
@@ -932,7 +937,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404d3262; WORD $0xf250 // vpdpbusd zmm14,zmm22,zmm18
 	LONG $0x40453262; WORD $0xfb50 // vpdpbusd zmm15,zmm23,zmm19
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfd94820f; WORD $0xffff // jb 1140
+	LONG $0xfd98820f; WORD $0xffff // jb 1140
 	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
@@ -1065,7 +1070,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x497f7162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm12
 	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfff959e9; BYTE $0xff // jmp 101d
+	LONG $0xfff95de9; BYTE $0xff // jmp 101d
 	LONG $0x04fb6b4c // imul r15,rbx,0x4
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x04 // imul r15,QWORD PTR [rdi+0x48],0x4
@@ -1073,13 +1078,13 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
-	LONG $0xfff926e9; BYTE $0xff // jmp 100c
+	LONG $0xfff92ae9; BYTE $0xff // jmp 100c
 	LONG $0x02ff8349 // cmp r15,0x2
-	LONG $0x04718c0f; WORD $0x0000 // jl 1b61
+	LONG $0x04718c0f; WORD $0x0000 // jl 1b5d
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x04458e0f; WORD $0x0000 // jle 1b44
+	LONG $0x04458e0f; WORD $0x0000 // jle 1b40
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1096,7 +1101,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 17ac
+	WORD $0x5774 // je 17a8
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
 	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
@@ -1116,7 +1121,8 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487df162; WORD $0xfb6f // vmovdqa32 zmm7,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x01b38d0f; WORD $0x0000 // jge 1984
+	LONG $0x01b38d0f; WORD $0x0000 // jge 1980
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
@@ -1125,9 +1131,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
 	WORD $0x894d; BYTE $0xc0 // mov r8,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 180e
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x246f; BYTE $0x01 // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 180d
+	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
@@ -1135,9 +1141,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1835
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x2c6f; BYTE $0x01 // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1833
+	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe9 // add r9,r13
 	WORD $0x0149; BYTE $0xc1 // add r9,rax
@@ -1145,9 +1151,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 185c
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x346f; BYTE $0x01 // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1859
+	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x0149; BYTE $0xc2 // add r10,rax
@@ -1155,9 +1161,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1883
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x3c6f; BYTE $0x01 // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 187f
+	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xeb // add r11,r13
 	WORD $0x0149; BYTE $0xc3 // add r11,rax
@@ -1203,7 +1209,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404db262; WORD $0xf250 // vpdpbusd zmm6,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xfb50 // vpdpbusd zmm7,zmm23,zmm19
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfe5c820f; WORD $0xffff // jb 17e0
+	LONG $0xfe60820f; WORD $0xffff // jb 17e0
 	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
@@ -1278,7 +1284,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x497ff162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffbaee9; BYTE $0xff // jmp 16f2
+	LONG $0xfffbaee9; BYTE $0xff // jmp 16ee
 	LONG $0x02fb6b4c // imul r15,rbx,0x2
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x02 // imul r15,QWORD PTR [rdi+0x48],0x2
@@ -1287,11 +1293,11 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x02ef8349 // sub r15,0x2
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	LONG $0x01ff8349 // cmp r15,0x1
-	LONG $0x03468c0f; WORD $0x0000 // jl 1eb1
+	LONG $0x03468c0f; WORD $0x0000 // jl 1ead
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x031a8e0f; WORD $0x0000 // jle 1e94
+	LONG $0x031a8e0f; WORD $0x0000 // jle 1e90
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1308,7 +1314,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 1c27
+	WORD $0x5774 // je 1c23
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
 	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
@@ -1324,7 +1330,8 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x014c8d0f; WORD $0x0000 // jge 1d80
+	LONG $0x014c8d0f; WORD $0x0000 // jge 1d7c
+	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
@@ -1333,9 +1340,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
 	WORD $0x894d; BYTE $0xc0 // mov r8,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1c6e
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x246f; BYTE $0x01 // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1c6d
+	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe8 // add r8,r13
 	WORD $0x0149; BYTE $0xc0 // add r8,rax
@@ -1343,9 +1350,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1c95
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x2c6f; BYTE $0x01 // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1c93
+	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xe9 // add r9,r13
 	WORD $0x0149; BYTE $0xc1 // add r9,rax
@@ -1353,9 +1360,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1cbc
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x346f; BYTE $0x01 // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1cb9
+	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x0149; BYTE $0xc2 // add r10,rax
@@ -1363,9 +1370,9 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x157d // jge 1ce3
-	LONG $0xfe0c8b4a // mov rcx,QWORD PTR [rsi+r15*8]
-	LONG $0xc97fe162; WORD $0x3c6f; BYTE $0x01 // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx+rax*1]
+	WORD $0x147d // jge 1cdf
+	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
+	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
 	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
 	WORD $0x014d; BYTE $0xeb // add r11,r13
 	WORD $0x0149; BYTE $0xc3 // add r11,rax
@@ -1395,7 +1402,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x404db262; WORD $0xd250 // vpdpbusd zmm2,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xdb50 // vpdpbusd zmm3,zmm23,zmm19
 	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfec0820f; WORD $0xffff // jb 1c40
+	LONG $0xfec4820f; WORD $0xffff // jb 1c40
 	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
@@ -1441,7 +1448,7 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffcd9e9; BYTE $0xff // jmp 1b6d
+	LONG $0xfffcd9e9; BYTE $0xff // jmp 1b69
 	LONG $0x01fb6b4c // imul r15,rbx,0x1
 	WORD $0x014d; BYTE $0xfd // add r13,r15
 	LONG $0x487f6b4c; BYTE $0x01 // imul r15,QWORD PTR [rdi+0x48],0x1

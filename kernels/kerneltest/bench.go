@@ -19,16 +19,16 @@ func Bench(b *testing.B, row *spec.Row) {
 	if row.Op == spec.Depthwise {
 		const taps, width, channels = 9, 16, 128
 		macs = taps * width * channels
-		in, wt := row.In.Bits()/8, row.W.Bits()/8
+		in := row.In.Bits() / 8
 		x := draw(rng, row.In, (width+taps)*channels, plain, nil)
 		w := draw(rng, row.W, taps*channels, plain, nil)
 		out := tensor.New(row.Out, tensor.Shape{width, channels})
 		scale := make([]float32, channels)
-		var ins, ws [taps]unsafe.Pointer
+		var ins [taps]unsafe.Pointer
 		for i := range ins {
-			ins[i], ws[i] = unsafe.Pointer(&x.bytes[i*channels*in]), unsafe.Pointer(&w.bytes[i*channels*wt])
+			ins[i] = unsafe.Pointer(&x.bytes[i*channels*in])
 		}
-		args := &spec.DepthwiseArgs{In: unsafe.Pointer(&ins[0]), W: unsafe.Pointer(&ws[0]), Out: unsafe.Pointer(&out.Data[0]), Scale: unsafe.Pointer(&scale[0]),
+		args := &spec.DepthwiseArgs{In: unsafe.Pointer(&ins[0]), W: unsafe.Pointer(&w.bytes[0]), Out: unsafe.Pointer(&out.Data[0]), Scale: unsafe.Pointer(&scale[0]),
 			Taps: taps, Width: width, Channels: channels, InStep: channels * in, OutStep: channels * row.Out.Bits() / 8, Lo: -1e30, Hi: 1e30, QLo: -100, QHi: 100}
 		f := row.Func.(func(*spec.DepthwiseArgs))
 		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(w) }

@@ -177,7 +177,7 @@ func depthwiseF32(a *spec.DepthwiseArgs) {
 
 // depthwiseAt computes the position whose inputs lie at the given distance from those of the first one.
 func depthwiseAt(a *spec.DepthwiseArgs, at int, out []float32) {
-	in, w := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps), unsafe.Slice((*unsafe.Pointer)(a.W), a.Taps)
+	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
 	var bias []float32
 	if a.Bias != nil {
 		bias = unsafe.Slice((*float32)(a.Bias), a.Channels)
@@ -190,7 +190,7 @@ func depthwiseAt(a *spec.DepthwiseArgs, at int, out []float32) {
 			c0, c1, c2, c3 = float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
 		}
 		for t, p := range in {
-			x, y := (*[4]float32)(unsafe.Add(p, at+4*c)), (*[4]float32)(unsafe.Add(w[t], 4*c))
+			x, y := (*[4]float32)(unsafe.Add(p, at+4*c)), (*[4]float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
 			p0, p1 := float64(x[0])*float64(y[0]), float64(x[1])*float64(y[1])
 			p2, p3 := float64(x[2])*float64(y[2]), float64(x[3])*float64(y[3])
 			s0, s1, s2, s3 := c0+p0, c1+p1, c2+p2, c3+p3
@@ -210,7 +210,7 @@ func depthwiseAt(a *spec.DepthwiseArgs, at int, out []float32) {
 			sum = float64(bias[c])
 		}
 		for t, p := range in {
-			x, y := *(*float32)(unsafe.Add(p, at+4*c)), *(*float32)(unsafe.Add(w[t], 4*c))
+			x, y := *(*float32)(unsafe.Add(p, at+4*c)), *(*float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
 			sum = chain(sum, float64(x)*float64(y))
 		}
 		out[c] = Clamp(float32(sum), a.Lo, a.Hi)

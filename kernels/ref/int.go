@@ -102,7 +102,7 @@ func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
 }
 
 func depthwiseQuantAt[A, B operand, O output](a *spec.DepthwiseArgs, at int, out []O) {
-	in, w := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps), unsafe.Slice((*unsafe.Pointer)(a.W), a.Taps)
+	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
 	scale := unsafe.Slice((*float32)(a.Scale), a.Channels)
 	bias := biases[int32](a.Bias, a.Channels)
 	var za A
@@ -116,7 +116,7 @@ func depthwiseQuantAt[A, B operand, O output](a *spec.DepthwiseArgs, at int, out
 			c0, c1, c2, c3 = b[0], b[1], b[2], b[3]
 		}
 		for t, p := range in {
-			x, y := (*[4]A)(unsafe.Add(p, at+c*sizeA)), (*[4]B)(unsafe.Add(w[t], c*sizeB))
+			x, y := (*[4]A)(unsafe.Add(p, at+c*sizeA)), (*[4]B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB))
 			c0 += int32(x[0]) * int32(y[0])
 			c1 += int32(x[1]) * int32(y[1])
 			c2 += int32(x[2]) * int32(y[2])
@@ -134,7 +134,7 @@ func depthwiseQuantAt[A, B operand, O output](a *spec.DepthwiseArgs, at int, out
 			sum = bias[c]
 		}
 		for t, p := range in {
-			sum += int32(*(*A)(unsafe.Add(p, at+c*sizeA))) * int32(*(*B)(unsafe.Add(w[t], c*sizeB)))
+			sum += int32(*(*A)(unsafe.Add(p, at+c*sizeA))) * int32(*(*B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB)))
 		}
 		out[c] = O(Requantise(sum, scale[c], a.OutZero, a.QLo, a.QHi))
 	}

@@ -97,8 +97,8 @@ type GemmArgs struct {
 // DepthwiseArgs describes Width neighbouring output positions of a depthwise convolution; see Epilogue above, with the channel for the
 // column.
 //
-// In and W hold Taps pointers each: to Channels elements of the input of the first position, whose neighbours follow InStep bytes apart,
-// and to Channels weights. Outputs lie OutStep bytes apart.
+// In holds Taps pointers, to Channels elements of the input of the first position, whose neighbours follow InStep bytes apart. W is
+// [Taps][Channels]. Outputs lie OutStep bytes apart.
 type DepthwiseArgs struct {
 	In, W    unsafe.Pointer
 	Out      unsafe.Pointer

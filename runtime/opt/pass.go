@@ -28,6 +28,7 @@ var Passes = []Pass{
 	{"fold-affine", "BatchNormalization, and Mul and Add by a constant per channel, move into the weights and bias before them", foldAffine},
 	{"fuse-patterns", "spelled-out GELU, SiLU, HardSwish and LayerNormalization become one node", fusePatterns},
 	{"fuse-clamp", "Relu and Clip become bounds of the operator before them", fuseClamp},
+	{"fold-pad", "Pad with zeros moves into the pads of the convolution behind it", foldPad},
 	{"sink-quant", "Dequantize moves down through operators that move elements, to those with an integer form", sinkQuant},
 	{"fuse-quant", "Dequantize, operator, Quantize becomes the operator on quantised values", fuseQuant},
 	{"layout", "spatial operators work on NHWC; transposes move down until they cancel", layout},

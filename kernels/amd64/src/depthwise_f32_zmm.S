@@ -4,7 +4,8 @@
 // rdx  In                  r13  offset of the positions      zmm8     weights of a tap
 // rsi  W                   r14  output of the first one      zmm9-10  bounds
 // r8   input of a tap      r9-12  1, 3, 5 and 7 times InStep  k1      channels that exist
-// r15  tap                 rbx  positions left               rcx      scratch
+// r15  tap                 rbx  Channels                     rcx      scratch
+// k3   positions left
 	.altmacro
 
 .macro fma acc, at
@@ -55,10 +56,11 @@
 	xor	r15d, r15d
 	cmp	r15, [rdi + DepthwiseArgs_Taps]
 	jge	5f
+	lea	rcx, [rsi + rax]
 	.balign 32
-4:	mov	rcx, [rsi + 8*r15]
-	mov	r8, [rdx + 8*r15]
-	vmovups	zmm8{k1}{z}, [rcx + rax]
+4:	mov	r8, [rdx + 8*r15]
+	vmovups	zmm8{k1}{z}, [rcx]
+	lea	rcx, [rcx + 4*rbx]
 	add	r8, r13
 	add	r8, rax
 	inc	r15
@@ -91,7 +93,9 @@
 	add	r13, r15
 	imul	r15, [rdi + DepthwiseArgs_OutStep], \n
 	add	r14, r15
-	sub	rbx, \n
+	kmovq	r15, k3
+	sub	r15, \n
+	kmovq	k3, r15
 .endm
 
 // func depthwiseF32Zmm8x16(a *spec.DepthwiseArgs)
@@ -101,7 +105,9 @@ depthwiseF32Zmm8x16:
 	mov	rsi, [rdi + DepthwiseArgs_W]
 	mov	r14, [rdi + DepthwiseArgs_Out]
 	mov	r9, [rdi + DepthwiseArgs_InStep]
-	mov	rbx, [rdi + DepthwiseArgs_Width]
+	mov	rbx, [rdi + DepthwiseArgs_Channels]
+	mov	r15, [rdi + DepthwiseArgs_Width]
+	kmovq	k3, r15
 	lea	r10, [r9 + 2*r9]
 	lea	r11, [r9 + 4*r9]
 	lea	r12, [r10 + 4*r9]
@@ -109,17 +115,18 @@ depthwiseF32Zmm8x16:
 	vbroadcastss zmm10, dword ptr [rdi + DepthwiseArgs_Hi]
 	xor	r13d, r13d
 .Leight:
-	cmp	rbx, 8
+	kmovq	r15, k3
+	cmp	r15, 8
 	jl	.Lfour
 	positions 8
 	jmp	.Leight
-.Lfour:	cmp	rbx, 4
+.Lfour:	cmp	r15, 4
 	jl	.Ltwo
 	positions 4
-.Ltwo:	cmp	rbx, 2
+.Ltwo:	cmp	r15, 2
 	jl	.Lone
 	positions 2
-.Lone:	cmp	rbx, 1
+.Lone:	cmp	r15, 1
 	jl	.Ldone
 	positions 1
 .Ldone:	vzeroupper

@@ -73,8 +73,8 @@
 	mov	\reg, r8
 	cmp	r15, [rdi + DepthwiseArgs_Taps]
 	jge	9f
-	mov	rcx, [rsi + 8*r15]
-	vmovdqu8 zmm\w{k1}{z}, [rcx + rax]
+	vmovdqu8 zmm\w{k1}{z}, [rcx]
+	add	rcx, [rdi + DepthwiseArgs_Channels]
 	input	\reg
 9:	inc	r15
 .endm
@@ -165,6 +165,7 @@
 	xor	r15d, r15d
 	cmp	r15, [rdi + DepthwiseArgs_Taps]
 	jge	5f
+	lea	rcx, [rsi + rax]
 	.balign 32
 4:	input	r8
 	tap	20, r8

@@ -22,7 +22,7 @@ type filters[T, W operand] struct {
 	wide []T // the input with each channel repeated, where that is needed
 	dst  []byte
 	size int // of an element of y, in bytes
-	pad  []T // what stands for a row of the input in the padding; nil: taps there are left out
+	pad  []T // a row of the input in the padding
 	// Positions left to right-1 of a row have all taps of the last dimension within the input.
 	left, right int
 	parts       int // that a row is cut into, for the threads
@@ -32,11 +32,12 @@ type filters[T, W operand] struct {
 
 // filterShare holds each share's own pointers.
 type filterShare struct {
-	in, w []unsafe.Pointer
-	args  spec.DepthwiseArgs
+	in   []unsafe.Pointer
+	args spec.DepthwiseArgs
 }
 
-func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) *filters[T, W] {
+// newFilters prepares the convolution; pad is what lies in the padding.
+func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], pad T) *filters[T, W] {
 	taps := v.taps()
 	f := &filters[T, W]{conv: v, compute: row.Func.(func(*spec.DepthwiseArgs)), size: row.Out.Bits() / 8}
 	turn := func(dst []W, at func(i, o int) W) { // [outC][taps] to [taps][outC]
@@ -65,6 +66,10 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 	if last >= 0 {
 		f.right = min(v.out[2], max(f.left, last/v.stride[2]+1))
 	}
+	f.pad = op.Make[T](c, ((v.out[2]-1)*v.stride[2]+1)*v.outC)
+	for i := range f.pad {
+		f.pad[i] = pad
+	}
 	rows := v.m / max(1, v.out[2])
 	want := max(1, min(4*c.Par.Threads(), v.m))
 	if c.Par.Threads() == 1 {
@@ -73,7 +78,7 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 	f.parts = max(1, min(ceil(want, max(1, rows)), v.out[2]))
 	f.shares = make([]filterShare, max(1, min(want, rows*f.parts)))
 	for i := range f.shares {
-		f.shares[i].in, f.shares[i].w = make([]unsafe.Pointer, taps), make([]unsafe.Pointer, taps)
+		f.shares[i].in = make([]unsafe.Pointer, taps)
 	}
 	f.body = func(from, to int) {
 		for l := from; l < to; l++ {
@@ -81,14 +86,6 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W]) 
 		}
 	}
 	return f
-}
-
-// padded makes rows of the input that stand for the padding.
-func (f *filters[T, W]) padded(c *op.Call, v T) {
-	f.pad = op.Make[T](c, ((f.out[2]-1)*f.stride[2]+1)*f.outC)
-	for i := range f.pad {
-		f.pad[i] = v
-	}
 }
 
 // run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
@@ -116,7 +113,7 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	s.args = f.args
 	a := &s.args
 	var element T
-	a.In, a.W, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&s.w[0]), f.outC
+	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.outC
 	a.InStep, a.OutStep = f.stride[2]*f.outC*int(unsafe.Sizeof(element)), f.outC*f.size
 	for u := from; u < to; u++ {
 		row, part := u/f.parts, u%f.parts
@@ -138,7 +135,7 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
 	image, o0, o1 := row/(f.out[0]*f.out[1]), row/f.out[1]%f.out[0], row%f.out[1]
 	a := &s.args
-	taps, at := 0, 0
+	tap := 0
 	for k0 := range f.kernel[0] {
 		i0 := o0*f.stride[0] - f.begin[0] + k0*f.dilation[0]
 		for k1 := range f.kernel[1] {
@@ -147,21 +144,15 @@ func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
 			base := image*f.inPos + (i0*f.in[1]+i1)*f.in[2]
 			for k2 := range f.kernel[2] {
 				i2 := x*f.stride[2] - f.begin[2] + k2*f.dilation[2]
-				var in unsafe.Pointer
+				s.in[tap] = unsafe.Pointer(&f.pad[0])
 				if inside && i2 >= 0 && i2 < f.in[2] {
-					in = unsafe.Pointer(&f.x[(base+i2)*f.outC])
-				} else if f.pad != nil {
-					in = unsafe.Pointer(&f.pad[0])
+					s.in[tap] = unsafe.Pointer(&f.x[(base+i2)*f.outC])
 				}
-				if in != nil {
-					s.in[taps], s.w[taps] = in, unsafe.Pointer(&f.w[at*f.outC])
-					taps++
-				}
-				at++
+				tap++
 			}
 		}
 	}
-	a.Taps, a.Width = taps, n
+	a.Width = n
 	a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+x)*f.outC*f.size])
 	f.compute(a)
 }
@@ -169,7 +160,7 @@ func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
 // depthwise runs one filter per channel on floats.
 func (v *conv) depthwise(c *op.Call, w *source[float32], xs, ys, bs *[]float32, lo, hi float32) func() {
 	row := rows.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-	f := newFilters[float32](c, v, row, w)
+	f := newFilters[float32](c, v, row, w, 0)
 	f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
 	return func() {
 		if len(*bs) > 0 && len(*bs) < v.outC {

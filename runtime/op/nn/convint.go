@@ -122,8 +122,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	if v.cg == 1 && v.group > 1 && acc == tensor.I32 {
 		row := rows.Select(spec.Depthwise, in, wt, acc, out, c.Num)
 		shift = row.Shift
-		f := newFilters[T](c, v, row, w)
-		f.padded(c, pad) // the bias takes all taps for granted
+		f := newFilters[T](c, v, row, w, pad)
 		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
