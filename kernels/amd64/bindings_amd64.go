@@ -5,6 +5,9 @@ package amd64
 import "github.com/edgerun/edgerun/kernels/spec"
 
 //go:noescape
+func depthwiseF32Ymm8x8(a *spec.DepthwiseArgs)
+
+//go:noescape
 func depthwiseF32Zmm8x16(a *spec.DepthwiseArgs)
 
 //go:noescape
@@ -12,6 +15,9 @@ func depthwiseI8QVnni4x64(a *spec.DepthwiseArgs)
 
 //go:noescape
 func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
+
+//go:noescape
+func gemmF32Ymm6x16(a *spec.GemmArgs)
 
 //go:noescape
 func gemmF32Zmm8x48(a *spec.GemmArgs)
@@ -36,9 +42,11 @@ func gemmU8I8Vnni8x48(a *spec.GemmArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
+	"depthwiseF32Ymm8x8":     depthwiseF32Ymm8x8,
 	"depthwiseF32Zmm8x16":    depthwiseF32Zmm8x16,
 	"depthwiseI8QVnni4x64":   depthwiseI8QVnni4x64,
 	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
+	"gemmF32Ymm6x16":         gemmF32Ymm6x16,
 	"gemmF32Zmm8x48":         gemmF32Zmm8x48,
 	"gemmI16QVnni8x48":       gemmI16QVnni8x48,
 	"gemmI16Vnni8x48":        gemmI16Vnni8x48,

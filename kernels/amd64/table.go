@@ -13,11 +13,15 @@ import (
 
 //go:generate go run ../asmgen -arch amd64 -dir .
 
-const vnni = cpu.AVX512 | cpu.AVX512VNNI
+const (
+	fma  = cpu.AVX2 | cpu.FMA
+	vnni = cpu.AVX512 | cpu.AVX512VNNI
+)
 
 // Table lists the rows, best first.
 var Table = bound([]spec.Row{
 	{Op: spec.Gemm, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 48, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "gemmF32Zmm8x48"},
+	{Op: spec.Gemm, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 6, NR: 16, KR: 1, Needs: fma, Num: spec.Consistent, Name: "gemmF32Ymm6x16"},
 	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 4, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "gemmI8QVnni8x48"},
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 48, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemmU8I8QVnni8x48"},
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 2, Needs: vnni, Num: spec.Exact, Name: "gemmI16QI8Vnni8x48", Code: "gemmI16QVnni8x48"},
@@ -26,6 +30,7 @@ var Table = bound([]spec.Row{
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemmU8I8Vnni8x48"},
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 2, Needs: vnni, Num: spec.Exact, Name: "gemmI16Vnni8x48"},
 	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiseF32Zmm8x16"},
+	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 8, KR: 1, Needs: fma, Num: spec.Consistent, Name: "depthwiseF32Ymm8x8"},
 	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 64, KR: 1, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "depthwiseI8QVnni4x64"},
 	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
 })

@@ -6,7 +6,7 @@
 // r8-15 rows of A       k1-3 columns that exist           zmm29-30  bounds
 	.altmacro
 
-	.include "rows8.inc"
+	.include "rows.inc"
 
 .macro fma acc, b
 	vfmadd231ps zmm\acc, zmm27, zmm\b
@@ -25,7 +25,7 @@
 // products adds all taps to the sums of a tile.
 .macro products rows, vecs
 	.balign 32
-3:	rows_of_tap
+3:	rows_of_tap 8
 	shl	rcx, 2
 	test	rcx, rcx
 	jz	5f

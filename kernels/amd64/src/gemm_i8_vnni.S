@@ -8,7 +8,7 @@
 // r8-15 rows of A       k1-3 columns that exist           zmm28     what makes elements of A unsigned
 //                       k4   bytes of the last dword      zmm29-31  bounds less the zero point, the zero point
 	.altmacro
-	.include "rows8.inc"
+	.include "rows.inc"
 
 .macro dot mode, acc, b
 	.if \mode == 2
@@ -66,7 +66,7 @@
 // products adds all taps to the sums of a tile.
 .macro products n, mode, vecs, end
 	.balign 32
-3:	rows_of_tap
+3:	rows_of_tap 8
 	.if \mode == 2
 	add	rcx, rcx
 	.endif
