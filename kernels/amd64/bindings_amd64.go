@@ -23,22 +23,43 @@ func gemmF32Ymm6x16(a *spec.GemmArgs)
 func gemmF32Zmm8x48(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI16QI8Ymm6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmI16QU8Ymm6x16(a *spec.GemmArgs)
+
+//go:noescape
 func gemmI16QVnni8x48(a *spec.GemmArgs)
 
 //go:noescape
 func gemmI16Vnni8x48(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI16Ymm6x16(a *spec.GemmArgs)
+
+//go:noescape
 func gemmI8QVnni8x48(a *spec.GemmArgs)
+
+//go:noescape
+func gemmI8QYmm6x16(a *spec.GemmArgs)
 
 //go:noescape
 func gemmI8Vnni8x48(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI8Ymm6x16(a *spec.GemmArgs)
+
+//go:noescape
 func gemmU8I8QVnni8x48(a *spec.GemmArgs)
 
 //go:noescape
+func gemmU8I8QYmm6x16(a *spec.GemmArgs)
+
+//go:noescape
 func gemmU8I8Vnni8x48(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
@@ -48,10 +69,17 @@ var functions = map[string]any{
 	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
 	"gemmF32Ymm6x16":         gemmF32Ymm6x16,
 	"gemmF32Zmm8x48":         gemmF32Zmm8x48,
+	"gemmI16QI8Ymm6x16":      gemmI16QI8Ymm6x16,
+	"gemmI16QU8Ymm6x16":      gemmI16QU8Ymm6x16,
 	"gemmI16QVnni8x48":       gemmI16QVnni8x48,
 	"gemmI16Vnni8x48":        gemmI16Vnni8x48,
+	"gemmI16Ymm6x16":         gemmI16Ymm6x16,
 	"gemmI8QVnni8x48":        gemmI8QVnni8x48,
+	"gemmI8QYmm6x16":         gemmI8QYmm6x16,
 	"gemmI8Vnni8x48":         gemmI8Vnni8x48,
+	"gemmI8Ymm6x16":          gemmI8Ymm6x16,
 	"gemmU8I8QVnni8x48":      gemmU8I8QVnni8x48,
+	"gemmU8I8QYmm6x16":       gemmU8I8QYmm6x16,
 	"gemmU8I8Vnni8x48":       gemmU8I8Vnni8x48,
+	"gemmU8I8Ymm6x16":        gemmU8I8Ymm6x16,
 }
