@@ -100,6 +100,7 @@ func refusedCustom(name string) string {
 type Operator struct {
 	Name    string
 	Code    int    // -1 of a custom operator
+	Complex bool   // takes or makes complex64
 	Refused string // why it is not translated; "" where it is
 }
 
@@ -111,7 +112,7 @@ func Operators() []Operator {
 		if code == builtinCustom {
 			continue
 		}
-		o := Operator{Name: name, Code: code}
+		o := Operator{Name: name, Code: code, Complex: complexes[name] != nil}
 		if known[name] == nil && complexes[name] == nil {
 			o.Refused = refusedBuiltin(name)
 		}
