@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +77,14 @@ func use(b []byte, p Policy) error {
 	}
 	defer f.Close()
 	_, err = f.Load()
+	// The parts alone say no more than the whole, so an error of one is an error of that, and reading them again is harmless.
+	_, outline := f.Outline()
+	_, graph := f.Graph()
+	_, golden := f.Golden()
+	_, documents := f.Documents()
+	if part := errors.Join(outline, graph, golden, documents); err == nil && part != nil {
+		panic("BUG: the whole is read and a part is not: " + part.Error())
+	}
 	return errors.Join(err, f.Check())
 }
 
@@ -102,10 +111,14 @@ func TestForgedManifests(t *testing.T) {
 		is     error
 	}{
 		{"chunks overlap", edit("chunks", func(c *chunks) { (*c)[1].Stored += 5; (*c)[1].Size += 5 }), "chunks, which end at", ErrFormat},
-		{"chunk beyond the end", edit("chunks", func(c *chunks) { (*c)[0].Stored = 1 << 19; (*c)[0].Size = 1 << 20 }), "chunk 0: bytes 0 to 524288 of the chunks", ErrFormat},
+		{"chunk beyond the end", edit("chunks", func(c *chunks) { (*c)[0].Stored = 1 << 19; (*c)[0].Size = 1 << 19 }), "chunk 0: bytes 0 to 524288 of the chunks", ErrFormat},
 		{"hidden bytes", func(f fields, area *[]byte) { *area = append(*area, 0) }, "chunks: they end at", ErrFormat},
 		{"oversized chunk", edit("chunks", func(c *chunks) { (*c)[0].Size = MaxChunk + 1 }), "chunk 0: 1048577 bytes decoded", ErrFormat},
 		{"huge chunk", edit("chunks", func(c *chunks) { (*c)[0].Size = 1 << 63 }), "bytes decoded", ErrFormat},
+		{"raw chunk that is short", edit("chunks", func(c *chunks) {
+			i := slices.IndexFunc(*c, func(c wireChunk) bool { return c.Encoding == uint64(Raw) })
+			(*c)[i].Size++
+		}), "bytes stored raw for", ErrFormat},
 		{"empty chunk", edit("chunks", func(c *chunks) { (*c)[0].Size = 0 }), "0 bytes decoded", ErrFormat},
 		{"encoding", edit("chunks", func(c *chunks) { (*c)[0].Encoding = 99 }), "chunk 0: encoding 99", ErrUnsupported},
 		{"short identity", edit("chunks", func(c *chunks) { (*c)[0].ID = []byte{1} }), "chunk 0: hash of 1", ErrFormat},
