@@ -470,6 +470,8 @@ func (m *importer) labels(root table, g *model.Graph) {
 				v = v[:k]
 			}
 			g.Meta["tflite.min_runtime_version"] = string(v)
+		} else if name == "TFLITE_METADATA" && i < len(m.buffers) {
+			m.metadata(m.buffers[i].data(0), g)
 		}
 	}
 	if s := zippedLabels(m.r.b); s != "" {
