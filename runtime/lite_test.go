@@ -84,6 +84,27 @@ func TestLiteModels(t *testing.T) {
 	}
 }
 
+// TestDamagedLiteModels: a model in which a byte was changed is read or refused, soon, and what is read can be verified.
+func TestDamagedLiteModels(t *testing.T) {
+	step := 11
+	if testing.Short() {
+		step = 97
+	}
+	for _, m := range liteModels(t) {
+		b := bytes.Clone(m.Model)
+		for i := 0; i < len(b); i += step {
+			old := b[i]
+			for _, v := range []byte{0, 1, old + 1, old ^ 0x80, 0xff} {
+				b[i] = v
+				if g, err := tflite.Import(b, tflite.Options{MaxTensorBytes: 1 << 20}); err == nil {
+					model.Verify(g) //nolint:errcheck
+				}
+			}
+			b[i] = old
+		}
+	}
+}
+
 func checkLite(t *testing.T, m *runtime.Model, s *runtime.Session, given, want map[string]*optest.Value) {
 	t.Helper()
 	var in, out []*tensor.Tensor

@@ -295,12 +295,14 @@ func (b *builder) value(i int) (*model.Value, error) {
 		}
 		return v, b.r.err
 	}
+	if s := t.sub(6); s.r != nil {
+		if data, err = b.dense(s, d, fixed, data); err != nil {
+			return nil, fmt.Errorf("tensor %s: sparse data: %w", v.Name, err)
+		}
+	}
 	c, err := b.r.constant(d, fixed, data)
 	if err != nil {
 		return nil, fmt.Errorf("tensor %s: %w", v.Name, err)
-	}
-	if s := t.sub(6); s.r != nil {
-		return nil, fmt.Errorf("tensor %s: sparse data: %w", v.Name, ErrUnsupported)
 	}
 	c.Quant = v.Quant
 	v.Shape, v.Const = c.Shape, c
