@@ -187,7 +187,7 @@ func operatorsPage(t *testing.T, types map[string]string) string {
 	for _, o := range tflite.Operators() {
 		switch {
 		case o.Refused != "":
-			fmt.Fprintf(&refused, "| `%s` | %d | %s |\n", o.Name, o.Code, o.Refused)
+			fmt.Fprintf(&refused, "| `%s` | %s | %s |\n", o.Name, strings.Replace(strconv.Itoa(o.Code), "-1", "custom", 1), o.Refused)
 		case o.Code < 0:
 			fmt.Fprintf(&customs, "- `%s`\n", o.Name)
 		default:
