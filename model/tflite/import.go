@@ -619,5 +619,8 @@ func (b *builder) translationOf(code opcode) (name string, f func(*builder), why
 			return name, nil, "it is not defined on complex64 here"
 		}
 	}
+	if f == nil {
+		return name, nil, "no tensor of it is complex64"
+	}
 	return name, f, ""
 }
