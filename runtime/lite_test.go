@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -116,6 +117,22 @@ func TestLiteSteps(t *testing.T) {
 				t.Errorf("%s: step %d %s", m.Name, k, why)
 			}
 			state = next
+		}
+	}
+}
+
+func TestReadStates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.tflite")
+	if err := os.WriteFile(path, liteModels(t, "lite_steps.jsonl")[0].Model, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, expose := range []bool{false, true} {
+		src, err := runtime.Read(path, runtime.ReadOptions{ExposeStates: expose})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(src.Graph.Inputs); n == 2 != expose {
+			t.Errorf("%d inputs, states exposed: %v", n, expose)
 		}
 	}
 }

@@ -52,7 +52,7 @@ const liteHead = `## TFLite
 Float, FP16 and dynamic-range models, and quantised ones with activations of int8, uint8 and int16. Tensors of complex64 are
 float32 with a last extent of two (real and imaginary part), at inputs and outputs too; **complex** marks the operators that take
 them. Sparse weights are made dense. Tensors of type variant, complex128 and resources at the model's border are refused. Variables (VAR_HANDLE and the
-states of recurrent layers) begin each run with their first value.
+states of recurrent layers) begin each run with their first value; ` + "`--states`" + ` makes them inputs and outputs.
 
 `
 
