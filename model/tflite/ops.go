@@ -473,10 +473,12 @@ func split(data, axis int) func(*builder) {
 		a := attr.Attrs{}
 		a.Set("axis", at[0])
 		x := b.i(data)
-		n := b.node("Split", b.o(0), a, x)
+		in := []*model.Value{x}
 		if axis == 2 && b.i(1).Const == nil {
-			n.In = append(n.In, b.list(1))
-		} else if axis == 2 {
+			in = append(in, b.list(1))
+		}
+		n := b.node("Split", b.o(0), a, in...)
+		if axis == 2 && len(in) == 1 {
 			sizes := b.known(1)
 			open, rest := -1, 0
 			for i, s := range sizes {
