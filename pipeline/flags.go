@@ -24,10 +24,16 @@ const maxFlags = 1 << 16
 // preset and spec come first; what follows changes them. open reads the files that labels, vocab, tokenizer and spec
 // name. FlagHelp lists the keys. The result is valid; errors name the key.
 func ParseFlags(s string, open func(name string) ([]byte, error)) (*Spec, error) {
+	return ParseFlagsFrom(nil, s, open)
+}
+
+// ParseFlagsFrom is ParseFlags with one key more that can come first: "model" begins with what model returns, the
+// pipeline that is recorded with a model or guessed from it, say.
+func ParseFlagsFrom(model func() (*Spec, error), s string, open func(name string) ([]byte, error)) (*Spec, error) {
 	if len(s) > maxFlags {
 		return nil, fmt.Errorf("%w: %d bytes of flags, limit %d", ErrSpec, len(s), maxFlags)
 	}
-	b := &builder{spec: &Spec{Schema: SpecSchema}, open: open}
+	b := &builder{spec: &Spec{Schema: SpecSchema}, open: open, model: model}
 	for i, item := range strings.Split(s, ",") {
 		item = strings.TrimSpace(item)
 		if item == "" {
@@ -38,7 +44,7 @@ func ParseFlags(s string, open func(name string) ([]byte, error)) (*Spec, error)
 		if k < 0 {
 			return nil, fmt.Errorf("%w: unknown key %q", ErrSpec, key)
 		}
-		if (key == "preset" || key == "spec") && i > 0 {
+		if (key == "preset" || key == "spec" || key == "model") && i > 0 {
 			return nil, fmt.Errorf("%w: %s must come first", ErrSpec, key)
 		}
 		f := flags[k]
@@ -51,6 +57,10 @@ func ParseFlags(s string, open func(name string) ([]byte, error)) (*Spec, error)
 		if err := f.set(b, value); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", ErrSpec, item, err)
 		}
+	}
+	in, out := b.spec.parts()
+	if model != nil && in+out < 2 {
+		return nil, fmt.Errorf("%w: what goes in or what comes out is missing: begin with model, preset=NAME or spec=FILE to change single settings", ErrSpec)
 	}
 	if err := b.spec.Validate(); err != nil {
 		return nil, err
@@ -72,8 +82,9 @@ func FlagHelp() string {
 }
 
 type builder struct {
-	spec *Spec
-	open func(string) ([]byte, error)
+	spec  *Spec
+	open  func(string) ([]byte, error)
+	model func() (*Spec, error)
 }
 
 type flag struct {
@@ -92,6 +103,13 @@ var flags = []flag{
 		if err == nil {
 			b.spec, err = Parse(data)
 		}
+		return err
+	}},
+	{"model", "", "begin with the pipeline that the model's file holds, or that is guessed", func(b *builder, v string) (err error) {
+		if b.model == nil {
+			return fmt.Errorf("no model is given here")
+		}
+		b.spec, err = b.model()
 		return err
 	}},
 	{"input", "NAME", "the tensor to feed", func(b *builder, v string) error { b.spec.Input = v; return nil }},
@@ -207,6 +225,7 @@ var flags = []flag{
 
 	{"classify", "", "read classes", func(b *builder, v string) error { b.classify(); return nil }},
 	{"softmax", "", "read classes, by softmax", func(b *builder, v string) error { b.classify().Activation = "softmax"; return nil }},
+	{"auto", "", "read classes, by softmax unless they are probabilities", func(b *builder, v string) error { b.classify().Activation = "auto"; return nil }},
 	{"sigmoid", "", "read classes, each by itself", func(b *builder, v string) error { b.classify().Activation = "sigmoid"; return nil }},
 	{"top", "N", "how many classes", func(b *builder, v string) (err error) {
 		b.classify().Top, err = strconv.Atoi(v)
@@ -226,6 +245,11 @@ var flags = []flag{
 		d.Head.Format, d.Head.Relative = strings.CutSuffix(v, "+relative")
 		return nil
 	}},
+	{"classes", "N", "how many classes a row of a detector has; what follows is not looked at", func(b *builder, v string) (err error) {
+		b.detect().Head.Classes, err = strconv.Atoi(v)
+		return err
+	}},
+	{"best", "", "only the best class of a box", func(b *builder, v string) error { b.detect().Head.Best = true; return nil }},
 	{"iou", "F", "boxes that overlap more are one", func(b *builder, v string) (err error) {
 		b.detect().IoU, err = float(v)
 		return err

@@ -231,6 +231,9 @@ func guessLayout(in Info, channels int) (string, error) {
 	case 2:
 		list = append(list, "flat")
 	}
+	if len(list) == 0 {
+		return "", fmt.Errorf("%w: image: input %s with shape %v takes no picture of %d channels", ErrSpec, in.Name, s, channels)
+	}
 	if len(list) != 1 {
 		return "", fmt.Errorf("%w: image.layout: missing, and shape %v of input %s fits %d layouts", ErrSpec, s, in.Name, len(list))
 	}

@@ -491,3 +491,16 @@ func TestOCRComposition(t *testing.T) {
 		t.Errorf("swapped models: %v", err)
 	}
 }
+
+// Scores are percentages only where all of them are shares.
+func TestClassesText(t *testing.T) {
+	for want, list := range map[string][]Class{
+		" 90.0 %  a\n 10.0 %  class 1\n":   {{0, "a", 0.9}, {1, "", 0.1}},
+		"       2  a\n     0.5  class 1\n": {{0, "a", 2}, {1, "", 0.5}},
+	} {
+		var b strings.Builder
+		if err := (&Result{Kind: "classes", Classes: list}).WriteText(&b); err != nil || b.String() != want {
+			t.Errorf("%q, want %q, %v", b.String(), want, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -153,8 +154,9 @@ func writeClasses(b *bufio.Writer, list []Class, indent string) {
 	if len(list) == 0 {
 		fmt.Fprintf(b, "%sno class\n", indent)
 	}
+	shares := !slices.ContainsFunc(list, func(c Class) bool { return !(c.Score >= 0 && c.Score <= 1) })
 	for _, c := range list {
-		if c.Score >= 0 && c.Score <= 1 {
+		if shares {
 			fmt.Fprintf(b, "%s%5.1f %%  %s\n", indent, 100*c.Score, name(c.Index, c.Label))
 		} else {
 			fmt.Fprintf(b, "%s%8.4g  %s\n", indent, c.Score, name(c.Index, c.Label))

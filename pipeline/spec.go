@@ -295,11 +295,10 @@ func (s *Spec) Validate() error {
 	if s.Schema != SpecSchema {
 		c.fail("schema", "%q, this version reads %q", s.Schema, SpecSchema)
 	}
-	in := count(s.Image != nil, s.Audio != nil, s.Bytes != nil, s.Text != nil)
+	in, out := s.parts()
 	if in != 1 {
 		c.fail("image, audio, bytes, text", "%d of them given, want one", in)
 	}
-	out := count(s.Classify != nil, s.Detect != nil, s.Segment != nil, s.TextMap != nil, s.CTC != nil, s.Embed != nil, s.Values != nil)
 	if out != 1 {
 		c.fail("classify, detect, segment, text_map, ctc, embed, values", "%d of them given, want one", out)
 	}
@@ -454,6 +453,12 @@ func (s *Spec) validateOut(c *checker) {
 	if v := s.Values; v != nil {
 		c.finite("values", v.Threshold, float32(v.MinGap), float32(v.MinSpan))
 	}
+}
+
+// parts counts what is said of inputs and of outputs.
+func (s *Spec) parts() (in, out int) {
+	return count(s.Image != nil, s.Audio != nil, s.Bytes != nil, s.Text != nil),
+		count(s.Classify != nil, s.Detect != nil, s.Segment != nil, s.TextMap != nil, s.CTC != nil, s.Embed != nil, s.Values != nil)
 }
 
 func count(given ...bool) int {

@@ -45,7 +45,24 @@ func infoNames(list []runtime.Info) []string {
 	return n
 }
 
-// TestGolden compares every shared model with its recorded outputs; one case per model with -short.
+// large reports whether a shared model takes the race detector too long.
+func large(t *testing.T, name string) bool {
+	if !runtime.Racing {
+		return false
+	}
+	files, err := filepath.Glob(filepath.Join(testdata.Dir(t), "models", name+".*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: %v, %d files", name, err, len(files))
+	}
+	f, err := os.Stat(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Size() > 1_300_000
+}
+
+// TestGolden compares every shared model with its recorded outputs; one case per model with -short, and no large models
+// under the race detector.
 func TestGolden(t *testing.T) {
 	dir := filepath.Join(testdata.Dir(t), "golden")
 	entries, err := os.ReadDir(dir)
@@ -53,6 +70,9 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
+		if large(t, e.Name()) {
+			continue
+		}
 		t.Run(e.Name(), func(t *testing.T) {
 			dir := filepath.Join(dir, e.Name())
 			tol, err := golden.ReadTolerance(dir)
@@ -63,7 +83,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if testing.Short() {
+			if testing.Short() || runtime.Racing {
 				cases = cases[:1]
 			}
 			m := sharedModel(t, e.Name())

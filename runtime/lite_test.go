@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,8 +25,8 @@ type liteModel struct {
 	Runs  []struct{ In, Out map[string]*optest.Value }
 }
 
-func liteModels(t testing.TB) []liteModel {
-	f, err := os.Open("testdata/lite.jsonl")
+func liteModels(t testing.TB, name string) []liteModel {
+	f, err := os.Open("testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func flat(name string) string { return strings.NewReplacer("/", "_", ":", "_").R
 
 // TestLiteModels runs each model twice, so that nothing is left of a run.
 func TestLiteModels(t *testing.T) {
-	for _, m := range liteModels(t) {
+	for _, m := range liteModels(t, "lite.jsonl") {
 		t.Run(m.Name, func(t *testing.T) {
 			net, s := liteSession(t, m.Model, tflite.Options{})
 			for range 2 {
@@ -81,6 +82,79 @@ func TestLiteModels(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLiteSteps carries a variable from run to run, as LiteRT does within itself; without that each run begins anew.
+func TestLiteSteps(t *testing.T) {
+	for _, m := range liteModels(t, "lite_steps.jsonl") {
+		net, s := liteSession(t, m.Model, tflite.Options{})
+		for range 2 {
+			checkLite(t, net, s, m.Runs[0].In, m.Runs[0].Out)
+		}
+		net, s = liteSession(t, m.Model, tflite.Options{ExposeStates: true})
+		if len(net.Inputs()) != 2 || len(net.Outputs()) != 2 || net.Outputs()[1].Name != net.Inputs()[1].Name+".next" {
+			t.Fatalf("%s: inputs %v, outputs %v", m.Name, net.Inputs(), net.Outputs())
+		}
+		state := tensor.New(tensor.F32, net.Inputs()[1].Shape)
+		for i := range tensor.Of[float32](state) {
+			tensor.Of[float32](state)[i] = .5 // as the model sets it
+		}
+		for k, r := range m.Runs {
+			x, err := r.In[net.Inputs()[0].Name].Tensor()
+			if err != nil {
+				t.Fatal(err)
+			}
+			y, next := &tensor.Tensor{}, &tensor.Tensor{}
+			if err := s.Run(context.Background(), []*tensor.Tensor{x, state}, []*tensor.Tensor{y, next}); err != nil {
+				t.Fatal(err)
+			}
+			want, err := r.Out[flat(net.Outputs()[0].Name)].Tensor()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if why := apart(y, want, 0); why != "" {
+				t.Errorf("%s: step %d %s", m.Name, k, why)
+			}
+			state = next
+		}
+	}
+}
+
+func TestReadStates(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.tflite")
+	if err := os.WriteFile(path, liteModels(t, "lite_steps.jsonl")[0].Model, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, expose := range []bool{false, true} {
+		src, err := runtime.Read(path, runtime.ReadOptions{ExposeStates: expose})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(src.Graph.Inputs); n == 2 != expose {
+			t.Errorf("%d inputs, states exposed: %v", n, expose)
+		}
+	}
+}
+
+// TestDamagedLiteModels: a model in which a byte was changed is read or refused, soon, and what is read can be verified.
+func TestDamagedLiteModels(t *testing.T) {
+	step := 11
+	if testing.Short() {
+		step = 97
+	}
+	for _, m := range liteModels(t, "lite.jsonl") {
+		b := bytes.Clone(m.Model)
+		for i := 0; i < len(b); i += step {
+			old := b[i]
+			for _, v := range []byte{0, 1, old + 1, old ^ 0x80, 0xff} {
+				b[i] = v
+				if g, err := tflite.Import(b, tflite.Options{MaxTensorBytes: 1 << 20}); err == nil {
+					model.Verify(g) //nolint:errcheck
+				}
+			}
+			b[i] = old
+		}
 	}
 }
 

@@ -31,6 +31,8 @@ type ReadOptions struct {
 	KeyDir string
 	// AllowUnsigned accepts .edge files without a trusted signature.
 	AllowUnsigned bool
+	// ExposeStates turns the variables of a TFLite model into inputs NAME and outputs NAME.next; else they begin each run anew.
+	ExposeStates bool
 	// MaxMemory bounds the bytes of the model's tensors. 0 means DefaultMaxMemory.
 	MaxMemory int
 }
@@ -71,7 +73,7 @@ func Read(path string, o ReadOptions) (*Source, error) {
 	case "edge":
 		err = s.readEdge(o)
 	case "tflite":
-		s.Graph, err = tflite.Open(path, tflite.Options{MaxTensorBytes: int64(o.MaxMemory)})
+		s.Graph, err = tflite.Open(path, tflite.Options{MaxTensorBytes: int64(o.MaxMemory), ExposeStates: o.ExposeStates})
 	default:
 		s.Graph, err = onnx.Open(path, onnx.Options{MaxTensorBytes: int64(o.MaxMemory)})
 	}

@@ -17,9 +17,9 @@ import (
 type checkRow struct {
 	Case   string  `json:"case"`
 	Output string  `json:"output"`
-	MaxAbs float64 `json:"max_abs"`
-	MaxRel float64 `json:"max_rel"`
-	Cosine float64 `json:"cosine"`
+	MaxAbs finite  `json:"max_abs"`
+	MaxRel finite  `json:"max_rel"`
+	Cosine finite  `json:"cosine"`
 	Equal  float64 `json:"equal"`
 	Top1   bool    `json:"top1"`
 	Fail   string  `json:"fail,omitempty"`
@@ -34,18 +34,29 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check MODEL --golden DIR",
 		Short: "compare a model's outputs with recorded ones",
-		Long: `Runs a model on recorded inputs and compares its outputs with the recorded ones. Each subfolder of DIR is one case
-with in.NAME.npy and out.NAME.npy ('/' and ':' in names as '_'). DIR/tolerance.json says how close the outputs must be
-(rtol, atol, cosine, top1, equal); flags replace it. Without either all elements must be equal.
+		Long: `Runs a model on recorded inputs and compares its outputs with the recorded ones. Each subfolder
+of DIR is one case with in.NAME.npy and out.NAME.npy ('/' and ':' in names as '_').
+DIR/tolerance.json says how close the outputs must be (rtol, atol, cosine, top1, equal); flags
+replace it. Without either all elements must be equal.
 
---locate runs layer by layer and names the first one whose output differs from the FP32 reference arithmetic, given
-the same inputs.`,
+--locate runs layer by layer once more and names the first one whose output differs from the
+FP32 reference arithmetic, given the same inputs.`,
 		Example: `  edgerun check model.onnx --golden goldens/model
   edgerun check model.edge --golden goldens/model --cosine 0.9999 --top1`,
 		Args: exactArgs(1, "one MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if dir == "" {
 				return usagef("check needs --golden DIR")
+			}
+			for name, v := range map[string]float64{"rtol": rtol, "atol": atol} {
+				if !(v >= 0) {
+					return usagef("--%s %v: want 0 or more", name, v)
+				}
+			}
+			for name, v := range map[string]float64{"cosine": cosine, "equal": equal} {
+				if !(v >= 0 && v <= 1) {
+					return usagef("--%s %v: want 0 to 1", name, v)
+				}
 			}
 			tol, err := golden.ReadTolerance(dir)
 			if err != nil {
@@ -63,7 +74,6 @@ the same inputs.`,
 			if !flags.Strict() {
 				tol = flags
 			}
-			m.keepInputs = locate
 			l, err := m.open(args[0])
 			if err != nil {
 				return err
@@ -82,8 +92,12 @@ the same inputs.`,
 			planID := ""
 			failed := 0
 			var loc *locator
-			if locate {
-				loc = newLocator(s)
+			if locate { // a model of its own, as its layers must not write over their inputs
+				m.keepInputs = true
+				if loc, err = newLocator(&m, l.Source); err != nil {
+					return err
+				}
+				defer loc.session.Close()
 			}
 			for _, c := range cases {
 				in, err := golden.Load(c, "in", names(l.Model.Inputs()))
@@ -98,6 +112,11 @@ the same inputs.`,
 				if err := s.Run(cmd.Context(), in, out); err != nil {
 					return fmt.Errorf("case %s: %w", filepath.Base(c), err)
 				}
+				if loc != nil {
+					if err := loc.session.Run(cmd.Context(), in, newOutputs(l.Model)); err != nil {
+						return fmt.Errorf("case %s: %w", filepath.Base(c), err)
+					}
+				}
 				p, err := s.Plan(shapesOf(in))
 				if err != nil {
 					return err
@@ -106,7 +125,7 @@ the same inputs.`,
 				plans[p.ID] = true
 				for i, o := range l.Model.Outputs() {
 					d, err := golden.Compare(out[i], want[i], o.Quant, tol)
-					r := checkRow{Case: filepath.Base(c), Output: o.Name, MaxAbs: d.MaxAbs, MaxRel: d.MaxRel, Cosine: d.Cosine, Equal: d.Equal, Top1: d.Top1}
+					r := checkRow{Case: filepath.Base(c), Output: o.Name, MaxAbs: finite(d.MaxAbs), MaxRel: finite(d.MaxRel), Cosine: finite(d.Cosine), Equal: d.Equal, Top1: d.Top1}
 					if err != nil {
 						r.Fail = err.Error()
 					} else {
@@ -164,12 +183,12 @@ the same inputs.`,
 	}
 	m.register(cmd)
 	f := cmd.Flags()
-	f.StringVar(&dir, "golden", "", "folder of recorded inputs and outputs")
+	f.StringVar(&dir, "golden", "", "folder `DIR` of recorded inputs and outputs")
 	f.BoolVar(&locate, "locate", false, "name the first layer that differs from the FP32 reference arithmetic")
-	f.Float64Var(&rtol, "rtol", 0, "relative tolerance per element")
-	f.Float64Var(&atol, "atol", 0, "absolute tolerance per element")
-	f.Float64Var(&cosine, "cosine", 0, "smallest cosine between an output and its golden")
-	f.Float64Var(&equal, "equal", 0, "smallest share of equal elements")
+	f.Float64Var(&rtol, "rtol", 0, "`R` times the golden element is allowed, plus --atol")
+	f.Float64Var(&atol, "atol", 0, "`A` per element is allowed, plus --rtol")
+	f.Float64Var(&cosine, "cosine", 0, "smallest cosine `C` between an output and its golden")
+	f.Float64Var(&equal, "equal", 0, "smallest share `E` of equal elements, 0 to 1")
 	f.BoolVar(&top1, "top1", false, "the largest element must be the same")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"image/png"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -75,6 +77,9 @@ func runDemo(cmd *cobra.Command, dir string) error {
 	}
 	hash := sha256.Sum256(demo.Model)
 	images := demo.Images()
+	if err := keepSources(dir, pub, &images[0]); err != nil {
+		return err
+	}
 	rows := []demoRow{{name: "digits.onnx", size: int64(len(demo.Model))}}
 	m, err := runtime.New(g, runtime.Options{})
 	if err != nil {
@@ -160,6 +165,24 @@ Next:
   edgerun bench MODEL                   how fast it is here
 `)
 	return err
+}
+
+// keepSources writes what the demo begins with: the network, the key to trust and a picture.
+func keepSources(dir string, key container.PublicKey, first *demo.Image) error {
+	pub, err := key.PEM()
+	if err != nil {
+		return err
+	}
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, first.Gray()); err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{"digits.onnx": demo.Model, "demo.pub.pem": pub, "digit.png": picture.Bytes()} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // run classifies all images.

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+	"crypto"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edgerun/edgerun/internal/golden"
+	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model/container"
 	"github.com/edgerun/edgerun/pipeline"
 	"github.com/edgerun/edgerun/runtime"
@@ -24,8 +29,9 @@ func importCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import MODEL",
 		Short: "turn an ONNX or TFLite model into one .edge file",
-		Long: `Reads an ONNX or TFLite model and writes an .edge file: compressed, with its pipeline, labels, golden vectors and
-provenance, signed if --sign is given. --precision fp16 or bf16 stores the weights of an FP32 model in half the bytes.`,
+		Long: `Reads an ONNX or TFLite model and writes an .edge file: compressed, with its pipeline, labels,
+golden vectors and provenance, signed if --sign is given. --precision fp16 or bf16 stores the
+weights of an FP32 model in half the bytes.`,
 		Example: `  edgerun import model.onnx -o model.edge --preset efficientnet-lite --labels labels.txt
   edgerun import model.onnx -o model.edge --precision fp16 --golden goldens/model --sign key.pem`,
 		Args: exactArgs(1, "one MODEL"),
@@ -45,7 +51,18 @@ provenance, signed if --sign is given. --precision fp16 or bf16 stores the weigh
 			if err != nil {
 				return err
 			}
+			var sign crypto.Signer
+			if key != "" {
+				if sign, err = container.LoadPrivate(key); err != nil {
+					return err
+				}
+			}
 			c := &container.Model{Name: name, Version: release, Graph: src.Graph, Labels: labelsOf(l)}
+			if p.labels != "" {
+				if c.Labels, err = p.readLabels(); err != nil {
+					return err
+				}
+			}
 			if c.Name == "" {
 				c.Name = strings.TrimSuffix(filepath.Base(args[0]), filepath.Ext(args[0]))
 			}
@@ -62,6 +79,8 @@ provenance, signed if --sign is given. --precision fp16 or bf16 stores the weigh
 					return err
 				}
 				c.Pipeline = &container.Document{Schema: spec.Schema, Data: b}
+			} else if l.Contents != nil {
+				c.Pipeline = l.Contents.Pipeline
 			}
 			hash, err := hex.DecodeString(src.SourceSHA256)
 			if err != nil {
@@ -73,16 +92,19 @@ provenance, signed if --sign is given. --precision fp16 or bf16 stores the weigh
 				if c.Golden, err = readGoldens(l, goldens); err != nil {
 					return err
 				}
+				if err := fitGoldens(cmd.Context(), l, m.threads, c.Golden); err != nil {
+					return fmt.Errorf("%s: %w", goldens, err)
+				}
 			}
 			if err := container.WriteFile(out, c); err != nil {
-				return err
-			}
-			if key != "" {
-				k, err := container.LoadPrivate(key)
-				if err != nil {
-					return err
+				var path *fs.PathError
+				if errors.As(err, &path) { // the file that is renamed at last has another name
+					err = path.Err
 				}
-				if err := container.Sign(out, k); err != nil {
+				return fmt.Errorf("cannot write %s: %w", out, err)
+			}
+			if sign != nil {
+				if err := container.Sign(out, sign); err != nil {
 					return err
 				}
 			}
@@ -106,14 +128,39 @@ provenance, signed if --sign is given. --precision fp16 or bf16 stores the weigh
 	m.register(cmd)
 	p.register(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&out, "output", "o", "", "file to write (default: the model's name with .edge)")
-	f.StringVar(&key, "sign", "", "PEM file of the private key to sign with")
-	f.StringVar(&name, "name", "", "the model's name (default: the file's)")
-	f.StringVar(&release, "release", "", "the model's version")
-	f.StringVar(&goldens, "golden", "", "folder of recorded inputs and outputs to put into the file")
-	f.BoolVar(&force, "force", false, "replace an existing file")
+	f.StringVarP(&out, "output", "o", "", "write `FILE` (default: the model's name with .edge)")
+	f.StringVar(&key, "sign", "", "sign with the private key in `FILE.pem`")
+	f.StringVar(&name, "name", "", "`NAME` of the model (default: the file's)")
+	f.StringVar(&release, "release", "", "`VERSION` of the model")
+	f.StringVar(&goldens, "golden", "", "put the recorded inputs and outputs in folder `DIR` into the file")
+	f.BoolVar(&force, "force", false, "replace a file that exists")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// fitGoldens runs the model on golden inputs: the goldens must have the types and shapes of its inputs and outputs.
+func fitGoldens(ctx context.Context, l *loaded, threads int, list []container.Golden) error {
+	s, err := l.Model.NewSession(runtime.SessionOptions{Threads: threads})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for _, g := range list {
+		in := make([]*tensor.Tensor, len(g.Inputs))
+		for i, n := range g.Inputs {
+			in[i] = n.Tensor
+		}
+		out := newOutputs(l.Model)
+		if err := s.Run(ctx, in, out); err != nil {
+			return fmt.Errorf("case %s: %w", g.Name, err)
+		}
+		for i, n := range g.Outputs {
+			if n.Tensor.DType != out[i].DType || !n.Tensor.Shape.Equal(out[i].Shape) {
+				return fmt.Errorf("case %s: output %s is %v, the golden is %v", g.Name, n.Name, out[i], n.Tensor)
+			}
+		}
+	}
+	return nil
 }
 
 // readGoldens reads a folder as `check --golden` does.

@@ -114,9 +114,10 @@ func keysShowCommand() *cobra.Command {
 
 func keysTrustCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "trust FILE.pub.pem …",
-		Short:   "copy public keys into the folder of trusted keys",
-		Long:    `Copies public keys into the folder of trusted keys, $EDGERUN_KEYS. 'edgerun knobs' tells where that is.`,
+		Use:   "trust FILE.pub.pem …",
+		Short: "copy public keys into the folder of trusted keys",
+		Long: `Copies public keys into the folder of trusted keys, $EDGERUN_KEYS. 'edgerun knobs' tells where
+that is.`,
 		Example: "  edgerun keys trust release.pub.pem",
 		Args:    minArgs(1, "one or more files"),
 		RunE: func(cmd *cobra.Command, args []string) error {

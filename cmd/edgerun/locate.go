@@ -13,18 +13,44 @@ const locateRelMax = 1e-3
 
 type locator struct {
 	golden.Locator
-	err error
+	session *runtime.Session
+	err     error
 }
 
-func newLocator(s *runtime.Session) *locator {
-	l := &locator{Locator: golden.Locator{RelMax: locateRelMax}}
-	s.Observe(l.Observe)
-	return l
+func newLocator(m *modelFlags, src *runtime.Source) (*locator, error) {
+	l, err := m.prepare(src)
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
+	if err != nil {
+		return nil, err
+	}
+	loc := &locator{Locator: golden.Locator{RelMax: locateRelMax}, session: s}
+	s.Observe(loc.Observe)
+	return loc, nil
+}
+
+// layerReport is a layer in JSON.
+type layerReport struct {
+	Name   string `json:"name"`
+	Op     string `json:"op"`
+	Output int    `json:"output"`
+	MaxAbs finite `json:"max_abs"`
+	Steps  finite `json:"steps"`
+	RelMax finite `json:"rel_max"`
+}
+
+func newLayerReport(r *golden.Layer) *layerReport {
+	if r == nil {
+		return nil
+	}
+	return &layerReport{r.Name, r.Op, r.Output, finite(r.MaxAbs), finite(r.Steps), finite(r.RelMax)}
 }
 
 func (l *locator) report() map[string]any {
 	l.err = l.Err
-	return map[string]any{"layers": l.Layers, "first": l.First, "worst": l.Worst}
+	return map[string]any{"layers": l.Layers, "first": newLayerReport(l.First), "worst": newLayerReport(l.Worst)}
 }
 
 func (l *locator) print(w io.Writer) {

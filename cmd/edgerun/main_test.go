@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"image"
+	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 
 	"github.com/edgerun/edgerun/internal/demo"
 	"github.com/edgerun/edgerun/internal/npy"
@@ -52,140 +57,133 @@ func digits(t *testing.T) (dir, model, image string, label int) {
 	return dir, model, image, m.Label
 }
 
-func TestUsageErrors(t *testing.T) {
-	_, model, _, _ := digits(t)
-	for _, args := range [][]string{
-		{"nonsense"}, {"run"}, {"run", model}, {"bench", model, "--nonsense"}, {"bench", model, "--shape", "image"}, {"bench", model, "--shape", "x=1"},
-		{"check", model}, {"inspect"}, {"run", model, "--in", "nothing=x.npy", "--out", "x"}, {"sign", model}, {"kernels", "--cpu", "z80"},
-		{"inspect", model, "--max-memory", "much"},
-	} {
-		_, stderr := call(t, 2, args...)
-		contains(t, stderr, "edgerun: ", "--help")
-	}
+// failing is a command line that must not succeed.
+type failing struct {
+	code int
+	args []string
+	want string // on standard error
 }
 
-func TestFailures(t *testing.T) {
-	dir, model, image, _ := digits(t)
-	_, stderr := call(t, 1, "inspect", filepath.Join(dir, "missing.onnx"))
-	contains(t, stderr, "missing.onnx")
-	_, stderr = call(t, 1, "bench", model, "--precision", "int8")
-	contains(t, stderr, "stored in fp32, not in int8")
-	_, stderr = call(t, 1, "inspect", image)
-	contains(t, stderr, "image.npy")
-}
-
-func TestHelp(t *testing.T) {
-	stdout, _ := call(t, 0, "--help")
-	for _, c := range newRoot().Commands() {
-		if c.Hidden {
-			continue
+// fail runs command lines that must print what is wanted on standard error and nothing on standard output.
+func fail(t *testing.T, list ...failing) {
+	t.Helper()
+	for _, f := range list {
+		stdout, stderr := call(t, f.code, f.args...)
+		contains(t, stderr, "edgerun: ", f.want)
+		if stdout != "" {
+			t.Errorf("edgerun %s: on standard output: %s", strings.Join(f.args, " "), stdout)
 		}
-		if c.Name() != "help" && c.Name() != "completion" {
-			contains(t, stdout, c.Name())
-			if c.Short == "" {
-				t.Errorf("%s has no description", c.Name())
-			}
+		if help := strings.Contains(stderr, "--help"); help != (f.code == 2) {
+			t.Errorf("edgerun %s: exit status %d with %q", strings.Join(f.args, " "), f.code, stderr)
 		}
 	}
 }
 
-func TestVersionAndKnobs(t *testing.T) {
-	stdout, _ := call(t, 0, "version")
-	contains(t, stdout, "edgerun ")
-	stdout, _ = call(t, 0, "knobs")
-	contains(t, stdout, "EDGERUN_CPU", "EDGERUN_KEYS")
-	stdout, _ = call(t, 0, "kernels", "--target", "arm64", "--cpu", "cortex-a76")
-	contains(t, stdout, "arm64 with neon,fp16,dotprod", "gemm", "depthwise")
+// parse reads the one JSON object that a command line prints.
+func parse(t *testing.T, schema string, args ...string) map[string]any {
+	t.Helper()
+	stdout, _ := call(t, 0, args...)
+	var v map[string]any
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || v["schema"] != schema || strings.Count(stdout, "\n") != 1 {
+		t.Fatalf("edgerun %s: %v: %s", strings.Join(args, " "), err, stdout)
+	}
+	return v
 }
 
-func TestDemo(t *testing.T) {
-	stdout, _ := call(t, 0, "demo")
-	contains(t, stdout, "digits.fp16.edge", "signed and verified", "98.1 %", "read as")
-}
-
-func TestRunOnTensors(t *testing.T) {
-	dir, model, image, label := digits(t)
-	out := filepath.Join(dir, "out")
-	call(t, 0, "run", model, "--in", "image="+image, "--out", out, "--threads", "2")
-	y, err := npy.ReadFile(filepath.Join(out, "out.logits.npy"))
+// picture writes the demo's first image as a PNG file.
+func picture(t *testing.T, dir string) string {
+	t.Helper()
+	x := tensor.New(tensor.F32, tensor.Shape{1, 1, 8, 8})
+	demo.Images()[0].Fill(x)
+	m := image.NewGray(image.Rect(0, 0, 8, 8))
+	for i, v := range tensor.Of[float32](x) {
+		m.Pix[i] = uint8(255 * v)
+	}
+	path := filepath.Join(dir, "four.png")
+	f, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	best := 0
-	for i, v := range tensor.Of[float32](y) {
-		if v > tensor.Of[float32](y)[best] {
-			best = i
-		}
+	defer f.Close()
+	if err := png.Encode(f, m); err != nil {
+		t.Fatal(err)
 	}
-	if best != label {
-		t.Errorf("read as %d, is %d", best, label)
-	}
+	return path
 }
 
-func TestInspectBenchProfile(t *testing.T) {
-	_, model, _, _ := digits(t)
-	stdout, _ := call(t, 0, "inspect", model)
-	contains(t, stdout, "image  f32[1,1,8,8]", "logits", "Conv×3", "million MAC")
-	stdout, _ = call(t, 0, "inspect", model, "--graph")
-	contains(t, stdout, "BatchNormalization", "Gemm")
-	stdout, _ = call(t, 0, "inspect", model, "--graph", "--optimised")
-	if strings.Contains(stdout, "BatchNormalization") {
-		t.Error("BatchNormalization is not folded")
-	}
-	stdout, _ = call(t, 0, "inspect", model, "--dot")
-	contains(t, stdout, "digraph")
-	stdout, _ = call(t, 0, "bench", model, "--runs", "3", "--warmup", "1", "--threads", "1", "--json", "--precision", "fp32")
-	var r benchResult
-	if err := json.Unmarshal([]byte(stdout), &r); err != nil || r.Runs != 3 || !(r.MedianMS > 0) || r.PlanID == "" || !(r.LoadMS > 0) {
-		t.Errorf("bench: %v %+v", err, r)
-	}
-	stdout, _ = call(t, 0, "profile", model, "--runs", "2", "--trace", filepath.Join(t.TempDir(), "trace.json"))
-	contains(t, stdout, "Conv", "GMAC/s")
-}
-
-func TestImportSignVerifyCheck(t *testing.T) {
-	dir, model, image, _ := digits(t)
-	key, edge := filepath.Join(dir, "key.pem"), filepath.Join(dir, "digits.edge")
-	call(t, 0, "keys", "new", key)
-	call(t, 1, "keys", "new", key) // nothing is overwritten
-	// Goldens from the ONNX file, then checked on the .edge file.
-	goldens := filepath.Join(dir, "golden")
-	call(t, 0, "run", model, "--in", "image="+image, "--out", filepath.Join(goldens, "0"))
+// goldens records what the model makes of the image, as one case.
+func goldens(t *testing.T, dir, model, image string) string {
+	t.Helper()
+	golden := filepath.Join(dir, "golden")
+	call(t, 0, "run", model, "--in", "image="+image, "--out", filepath.Join(golden, "0"))
 	b, err := os.ReadFile(image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(goldens, "0", "in.image.npy"), b, 0o666); err != nil {
+	write(t, filepath.Join(golden, "0", "in.image.npy"), b)
+	return golden
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	call(t, 0, "import", model, "-o", edge, "--golden", goldens, "--precision", "fp16")
-	call(t, 1, "import", model, "-o", edge) // exists
-	_, stderr := call(t, 1, "inspect", edge)
-	contains(t, stderr, "--allow-unsigned")
-	call(t, 0, "sign", edge, "--key", key)
-	_, stderr = call(t, 1, "verify", edge)
-	contains(t, stderr, "digits.edge")
-	pub := filepath.Join(dir, "key.pub.pem")
-	call(t, 0, "verify", edge, "--key", pub)
-	call(t, 0, "keys", "trust", pub)
-	stdout, _ := call(t, 0, "inspect", edge)
-	contains(t, stdout, "edge, fp16", "signed by")
-	_, stderr = call(t, 1, "bench", edge, "--precision", "fp32")
-	contains(t, stderr, "stored in fp16")
-	stdout, _ = call(t, 0, "check", edge, "--golden", goldens, "--cosine", "0.9999", "--top1", "--locate")
-	contains(t, stdout, "plan_id", "none differs")
-	_, stderr = call(t, 1, "check", edge, "--golden", goldens) // FP16 is not equal byte by byte
-	contains(t, stderr, "beyond the tolerance")
-	stdout, _ = call(t, 0, "check", model, "--golden", goldens)
-	contains(t, stdout, "100.00 %", "ok")
-	// A changed byte is refused.
-	b, err = os.ReadFile(edge)
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestCommandLine(t *testing.T) {
+	fail(t, failing{2, []string{"nonsense"}, `unknown command "nonsense"`}, failing{2, []string{"help", "nonsense"}, "no command"},
+		failing{2, []string{"version", "--nonsense"}, "unknown flag: --nonsense"})
+	stdout, _ := call(t, 0)
+	contains(t, stdout, "Usage:", "Run and look:")
+	stdout, _ = call(t, 0, "completion", "bash")
+	contains(t, stdout, "complete")
+	stdout, _ = call(t, 0, "__complete", "bench", "--precision", "")
+	contains(t, stdout, "fp16")
+}
+
+// Help texts keep to one width, say what a command is for and show how it is called.
+func TestHelp(t *testing.T) {
+	var walk func(c *cobra.Command, path []string)
+	walk = func(c *cobra.Command, path []string) {
+		if c.Name() == "completion" {
+			return
+		}
+		stdout, _ := call(t, 0, append(path, "--help")...)
+		for _, line := range strings.Split(stdout, "\n") {
+			if len([]rune(line)) > 100 {
+				t.Errorf("%v --help: %q", path, line)
+			}
+		}
+		contains(t, stdout, "Usage:\n  edgerun")
+		for _, word := range []string{"stringArray", "strings ", "float ", "string ", "int "} {
+			if strings.Contains(stdout, " "+word) && strings.Contains(stdout, "-"+word) {
+				t.Errorf("%v --help has %q", path, word)
+			}
+		}
+		for _, s := range c.Commands() {
+			if s.Short == "" {
+				t.Errorf("%s has no description", s.Name())
+			}
+			walk(s, append(path[:len(path):len(path)], s.Name()))
+		}
 	}
-	b[len(b)/2] ^= 1
-	if err := os.WriteFile(edge, b, 0o666); err != nil {
-		t.Fatal(err)
+	walk(newRoot(), nil)
+}
+
+func TestInterrupted(t *testing.T) {
+	_, model, _, _ := digits(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"bench", model, "--seconds", "1000"}, &stdout, &stderr); code != 1 || stderr.String() != "edgerun: interrupted\n" || stdout.Len() > 0 {
+		t.Errorf("exit status %d, %q, %q", code, stdout.String(), stderr.String())
 	}
-	call(t, 1, "verify", edge)
+}
+
+func TestFinite(t *testing.T) {
+	b, err := json.Marshal([]finite{1.5, finite(math.Inf(1)), finite(math.NaN())})
+	if err != nil || string(b) != "[1.5,null,null]" {
+		t.Errorf("%s, %v", b, err)
+	}
 }

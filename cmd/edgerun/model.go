@@ -24,6 +24,7 @@ type modelFlags struct {
 	allowUnsigned bool
 	keys          []string
 	skip          []string
+	states        bool
 	keepInputs    bool // for observers that evaluate layers once more
 }
 
@@ -34,6 +35,7 @@ func (m *modelFlags) register(cmd *cobra.Command) {
 	f.StringVar(&m.maxMemory, "max-memory", "4GiB", "limit on the memory of tensors, a `SIZE` as 512MiB")
 	f.BoolVar(&m.allowUnsigned, "allow-unsigned", false, "load .edge files without checking signatures")
 	f.StringArrayVar(&m.keys, "key", nil, "`FILE.pub.pem` of a key to trust (repeatable; default: those in $EDGERUN_KEYS)")
+	f.BoolVar(&m.states, "states", false, "make variables of a .tflite file inputs NAME and outputs NAME.next")
 	f.StringSliceVar(&m.skip, "skip-pass", nil, "leave out a graph `PASS`, for debugging")
 	completeFlag(cmd, "precision", precisions...)
 	completeFlag(cmd, "skip-pass", passNames()...)
@@ -89,7 +91,7 @@ func (m *modelFlags) read(path string) (*runtime.Source, error) {
 		return nil, fmt.Errorf("%s is a directory, not a model", path)
 	}
 	return runtime.Read(path, runtime.ReadOptions{Precision: m.precision, AllowUnsigned: m.allowUnsigned, Keys: m.keys,
-		KeyDir: knob.Keys.Value(), MaxMemory: limit})
+		KeyDir: knob.Keys.Value(), MaxMemory: limit, ExposeStates: m.states})
 }
 
 // prepare makes what was read ready to run.

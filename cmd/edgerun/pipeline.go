@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,16 +23,17 @@ type pipelineFlags struct {
 
 func (p *pipelineFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&p.preset, "preset", "", "pipeline by name: "+strings.Join(pipeline.PresetNames(), ", "))
-	f.StringVar(&p.spec, "pipeline", "", "pipeline as KEY=VALUE,…; see docs/pipeline.md")
-	f.StringVar(&p.labels, "labels", "", "file of labels, one per line")
+	f.StringVar(&p.preset, "preset", "", "pipeline by `NAME`: "+strings.Join(pipeline.PresetNames(), ", "))
+	f.StringVar(&p.spec, "pipeline", "", "pipeline as `KEY=VALUE,…`; 'edgerun run --pipeline help' lists the keys")
+	completeFlag(cmd, "preset", pipeline.PresetNames()...)
+	f.StringVar(&p.labels, "labels", "", "`FILE` of labels, one per line")
 }
 
 // registerReaders adds the flags of reading text with more than one model.
 func (p *pipelineFlags) registerReaders(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&p.recognise, "recognise", "", "MODEL that reads the text in the boxes which the first model finds")
-	f.StringVar(&p.classify, "orient", "", "MODEL that tells which boxes stand upside down, with --recognise")
+	f.StringVar(&p.recognise, "recognise", "", "`MODEL` that reads the text in the boxes which the first model finds")
+	f.StringVar(&p.classify, "orient", "", "`MODEL` that tells which boxes stand upside down, with --recognise")
 }
 
 func infos(list []runtime.Info) []pipeline.Info {
@@ -42,36 +46,61 @@ func infos(list []runtime.Info) []pipeline.Info {
 
 // choose finds the pipeline of a model: by flags, from the file, or by a guess that is told on standard error.
 func (p *pipelineFlags) choose(cmd *cobra.Command, l *loaded) (*pipeline.Spec, error) {
-	text := p.spec
-	if p.labels != "" {
-		if text != "" {
-			text += ","
+	recorded := func() (*pipeline.Spec, error) {
+		if l.Contents != nil && l.Contents.Pipeline != nil {
+			return pipeline.Parse(l.Contents.Pipeline.Data)
 		}
-		text += "labels=" + p.labels
-	}
-	if p.preset != "" {
-		if text != "" {
-			text = "preset=" + p.preset + "," + text
-		} else {
-			return pipeline.Preset(p.preset)
-		}
-	}
-	if p.spec != "" || p.preset != "" {
-		spec, err := pipeline.ParseFlags(text, os.ReadFile)
+		spec, guess, err := pipeline.Guess(infos(l.Model.Inputs()), infos(l.Model.Outputs()), l.Model.Meta())
 		if err != nil {
-			return nil, usageError{err}
+			return nil, fmt.Errorf("%s has no pipeline, and %s: give --preset or --pipeline, or tensors by --in and --out",
+				l.Path, strings.TrimPrefix(err.Error(), pipeline.ErrSpec.Error()+": "))
 		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "edgerun: %s has no pipeline; guessed: %s\n  --pipeline %s\nIf results are wrong change it by --pipeline or --preset; --pipeline model,KEY=VALUE changes single settings.\n",
+			l.Path, guess.Kind, guess.Settings)
 		return spec, nil
 	}
-	if l.Contents != nil && l.Contents.Pipeline != nil {
-		return pipeline.Parse(l.Contents.Pipeline.Data)
+	settings := p.spec
+	if p.preset != "" {
+		if !slices.Contains(pipeline.PresetNames(), p.preset) {
+			return nil, usagef("--preset %q: known are %s", p.preset, strings.Join(pipeline.PresetNames(), ", "))
+		}
+		settings = joinSettings("preset="+p.preset, settings)
 	}
-	spec, why, err := pipeline.Guess(infos(l.Model.Inputs()), infos(l.Model.Outputs()), l.Model.Meta())
+	if p.labels != "" {
+		if settings == "" {
+			settings = "model"
+		}
+		settings = joinSettings(settings, "labels="+p.labels)
+	}
+	if settings == "" {
+		return recorded()
+	}
+	spec, err := pipeline.ParseFlagsFrom(recorded, settings, os.ReadFile)
+	var file *fs.PathError
+	if err != nil && errors.Is(err, pipeline.ErrSpec) && !errors.As(err, &file) {
+		return nil, usageError{err}
+	}
+	return spec, err
+}
+
+func joinSettings(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "," + b
+}
+
+// readLabels reads the file of --labels.
+func (p *pipelineFlags) readLabels() ([]string, error) {
+	b, err := os.ReadFile(p.labels)
 	if err != nil {
-		return nil, fmt.Errorf("%s has no pipeline, and none can be guessed (%w): give --preset or --pipeline", l.Path, err)
+		return nil, err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "edgerun: %s has no pipeline; %s. Give --preset or --pipeline to be sure.\n", l.Path, why)
-	return spec, nil
+	list, err := pipeline.ParseLabels(string(b))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.labels, err)
+	}
+	return list, nil
 }
 
 // labelsOf returns the labels that come with a model, beside those of its pipeline.

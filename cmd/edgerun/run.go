@@ -12,6 +12,7 @@ import (
 
 	"github.com/edgerun/edgerun/internal/npy"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/pipeline"
 	"github.com/edgerun/edgerun/runtime"
 )
 
@@ -24,21 +25,43 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run MODEL [FILE …]",
 		Short: "run a model on tensors, or on images, sounds and other files",
-		Long: `With --in NAME=FILE.npy for every input, runs the model once and writes DIR/out.NAME.npy for every output ('/' and ':' in
-names as '_').
+		Long: `With --in NAME=FILE.npy for every input, runs the model once and writes DIR/out.NAME.npy for
+every output ('/' and ':' in names as '_').
 
-With files, runs the model's pipeline on each: decodes, resizes and normalises it, runs the model and prints what it found
-(top classes, boxes, text, …). The pipeline is the one recorded in an .edge file, or given by --pipeline or --preset.`,
+With files, runs the model's pipeline on each: decodes, resizes and normalises it, runs the
+model and prints what it found (top classes, boxes, text, …). The pipeline is the one that
+--preset or --pipeline give, or the one recorded in an .edge file. Where there is none it is
+guessed, and the guess is told on standard error as settings for --pipeline.
+
+--pipeline with settings for what goes in and for what comes out stands for itself; with fewer
+it changes the recorded or guessed pipeline.`,
 		Example: `  edgerun run model.onnx --in input=x.npy --out results
   edgerun run model.onnx photo.jpg --preset efficientnet-lite --labels labels.txt
+  edgerun run model.onnx photo.jpg --pipeline mean=127,std=128,top=3
   edgerun run model.edge photo.jpg`,
-		Args: minArgs(1, "a MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if p.spec == "help" {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), pipeline.FlagHelp())
+				return err
+			}
+			if len(args) == 0 {
+				return usagef("run needs a MODEL")
+			}
 			if len(args) > 1 && (len(in) > 0 || out != "") {
 				return usagef("give either files or --in and --out")
 			}
 			if len(args) == 1 && len(in) == 0 && out == "" {
 				return usagef("nothing to run on: give files, or --in NAME=FILE.npy and --out DIR")
+			}
+			if len(in) > 0 && out == "" {
+				return usagef("--in needs --out DIR")
+			}
+			for _, path := range args[1:] {
+				if info, err := os.Stat(path); err != nil {
+					return err
+				} else if info.IsDir() {
+					return fmt.Errorf("%s is a directory, not a file", path)
+				}
 			}
 			l, err := m.open(args[0])
 			if err != nil {
@@ -51,9 +74,6 @@ With files, runs the model's pipeline on each: decodes, resizes and normalises i
 			defer s.Close()
 			if len(args) > 1 {
 				return runPipeline(cmd, &m, &p, l, s, args[1:], asJSON)
-			}
-			if out == "" {
-				return usagef("--in needs --out DIR")
 			}
 			inputs, err := readInputs(l.Model, in)
 			if err != nil {
@@ -95,8 +115,8 @@ With files, runs the model's pipeline on each: decodes, resizes and normalises i
 	p.register(cmd)
 	p.registerReaders(cmd)
 	f := cmd.Flags()
-	f.StringArrayVar(&in, "in", nil, "NAME=FILE.npy: the value of an input (repeatable)")
-	f.StringVar(&out, "out", "", "folder for the outputs")
+	f.StringArrayVar(&in, "in", nil, "`NAME=FILE.npy`: the value of an input (repeatable)")
+	f.StringVar(&out, "out", "", "folder `DIR` for the outputs, made where it is missing")
 	f.BoolVar(&asJSON, "json", false, "print JSON, one object per file")
 	return cmd
 }
@@ -120,6 +140,9 @@ func readInputs(m *runtime.Model, flags []string) ([]*tensor.Tensor, error) {
 		}
 		if list[at] != nil {
 			return nil, usagef("--in %q: the input is given twice", f)
+		}
+		if f[best+1:] == "" {
+			return nil, usagef("--in %q: no file is named", f)
 		}
 		t, err := npy.ReadFile(f[best+1:])
 		if err != nil {

@@ -4,6 +4,7 @@ package demo
 import (
 	_ "embed"
 	"fmt"
+	"image"
 	"io"
 	"strings"
 
@@ -43,6 +44,15 @@ func (m Image) Fill(t *tensor.Tensor) {
 	for i, p := range m.Pixels {
 		v[i] = float32(p) / 16
 	}
+}
+
+// Gray is the image as a picture, ink white.
+func (m Image) Gray() *image.Gray {
+	g := image.NewGray(image.Rect(0, 0, side, side))
+	for i, p := range m.Pixels {
+		g.Pix[i] = uint8((int(p)*255 + 8) / 16)
+	}
+	return g
 }
 
 // shades go from paper to ink; each stands for a pixel, twice, as characters are higher than wide.

@@ -32,3 +32,13 @@ func TestPrint(t *testing.T) {
 		t.Errorf("picture:\n%s", b.String())
 	}
 }
+
+func TestGray(t *testing.T) {
+	m := Images()[0]
+	g := m.Gray()
+	for i, p := range m.Pixels {
+		if want := float64(p) / 16 * 255; float64(g.Pix[i]) < want-0.51 || float64(g.Pix[i]) > want+0.51 {
+			t.Fatalf("pixel %d: %d of 16 is %d of 255", i, p, g.Pix[i])
+		}
+	}
+}

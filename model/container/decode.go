@@ -187,6 +187,8 @@ func (c *contents) parseChunks(list []wireChunk, area int64) error {
 			return bad("chunk %d: %d bytes decoded, 1 to %d are possible", i, w.Size, MaxChunk)
 		case w.Stored == 0 || w.Stored > w.Size:
 			return bad("chunk %d: %d bytes stored for %d decoded", i, w.Stored, w.Size)
+		case Encoding(w.Encoding) == Raw && w.Stored != w.Size:
+			return bad("chunk %d: %d bytes stored raw for %d", i, w.Stored, w.Size)
 		case (Encoding(w.Encoding) == Raw) != (len(w.Hash) == 0):
 			return bad("chunk %d: a hash of the stored bytes belongs to encoded chunks only", i)
 		case int64(w.Stored) > area-at:

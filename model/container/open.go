@@ -118,7 +118,7 @@ func readEnvelope(r io.ReaderAt, size int64) (*envelope, error) {
 		return nil, err
 	}
 	if string(b[:8]) != magic {
-		return nil, bad("it begins with %q", b[:8])
+		return nil, bad("no .edge file: it begins with %q", b[:8])
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != version {
 		return nil, fmt.Errorf("version %d: %w", v, ErrUnsupported)

@@ -18,6 +18,24 @@ func (b *builder) made(op, what string, d tensor.DType, a attr.Attrs, in ...*mod
 	return v
 }
 
+// shapeLater is a transposed convolution whose output shape is known at run time only and reports whether it is one. It must be
+// what strides and kernel make of the input; a Reshape to it fails where it is not.
+func (b *builder) shapeLater(a attr.Attrs, w, x *model.Value) bool {
+	s, strides := b.o(0).Shape, a.Ints("strides")
+	if len(s) != 4 || s[1] >= 0 && s[2] >= 0 || len(w.Shape) != 4 {
+		return false
+	}
+	for i, st := range strides {
+		if a.Str("auto_pad", "") == "VALID" && w.Shape[1+i] < st {
+			return false
+		}
+	}
+	y := b.like(b.o(0), "grown")
+	b.finish("ConvTranspose", b.opts.i8(3, 0), y, a, inputs(x, b.moved(w, []int{3, 1, 2, 0}), b.maybe(3))...)
+	b.node("Reshape", b.o(0), nil, y, b.list(0))
+	return true
+}
+
 // sliceLater: sizes of -1 take the rest, however the begins and sizes come about.
 func (b *builder) sliceLater() {
 	begin, size := b.list(1), b.list(2)

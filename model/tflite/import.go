@@ -295,12 +295,14 @@ func (b *builder) value(i int) (*model.Value, error) {
 		}
 		return v, b.r.err
 	}
+	if s := t.sub(6); s.r != nil {
+		if data, err = b.dense(s, d, fixed, data); err != nil {
+			return nil, fmt.Errorf("tensor %s: sparse data: %w", v.Name, err)
+		}
+	}
 	c, err := b.r.constant(d, fixed, data)
 	if err != nil {
 		return nil, fmt.Errorf("tensor %s: %w", v.Name, err)
-	}
-	if s := t.sub(6); s.r != nil {
-		return nil, fmt.Errorf("tensor %s: sparse data: %w", v.Name, ErrUnsupported)
 	}
 	c.Quant = v.Quant
 	v.Shape, v.Const = c.Shape, c
@@ -470,6 +472,8 @@ func (m *importer) labels(root table, g *model.Graph) {
 				v = v[:k]
 			}
 			g.Meta["tflite.min_runtime_version"] = string(v)
+		} else if name == "TFLITE_METADATA" && i < len(m.buffers) {
+			m.metadata(m.buffers[i].data(0), g)
 		}
 	}
 	if s := zippedLabels(m.r.b); s != "" {
@@ -614,6 +618,9 @@ func (b *builder) translationOf(code opcode) (name string, f func(*builder), why
 		if f = b.complexes[name]; f == nil || code.code == builtinCustom {
 			return name, nil, "it is not defined on complex64 here"
 		}
+	}
+	if f == nil {
+		return name, nil, "no tensor of it is complex64"
 	}
 	return name, f, ""
 }

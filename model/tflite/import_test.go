@@ -31,7 +31,10 @@ type (
 	testOp struct {
 		code    int
 		in, out []int32
-		options []any // by field: int8, int32, float32, bool
+		options []any // by field: int8, int32, float32, bool, []int64
+		custom  string
+		data    []byte // custom options
+		late    bool   // the options stand in the second table
 	}
 	testModel struct {
 		tensors []testTensor
@@ -99,13 +102,28 @@ func (m testModel) build() []byte {
 		tensors = append(tensors, b.EndObject())
 	}
 	for i, o := range m.ops {
+		custom := b.CreateString(o.custom)
+		data := b.CreateByteVector(o.data)
 		b.StartObject(4)
 		b.PrependInt8Slot(0, int8(min(o.code, 127)), 0)
+		b.PrependUOffsetTSlot(1, custom, 0)
 		b.PrependInt32Slot(3, int32(o.code), 0)
 		codes = append(codes, b.EndObject())
+		lists := make([]flatbuffers.UOffsetT, len(o.options))
+		for k, v := range o.options {
+			if v, ok := v.([]int64); ok {
+				b.StartVector(8, len(v), 8)
+				for i := len(v) - 1; i >= 0; i-- {
+					b.PrependInt64(v[i])
+				}
+				lists[k] = b.EndVector(len(v))
+			}
+		}
 		b.StartObject(len(o.options))
 		for k, v := range o.options {
 			switch v := v.(type) {
+			case []int64:
+				b.PrependUOffsetTSlot(k, lists[k], 0)
 			case int8:
 				b.PrependInt8Slot(k, v, -128)
 			case int32:
@@ -118,11 +136,16 @@ func (m testModel) build() []byte {
 		}
 		options := b.EndObject()
 		in, out := vector32(b, o.in), vector32(b, o.out)
-		b.StartObject(5)
+		b.StartObject(13)
 		b.PrependUint32Slot(0, uint32(i), 0)
 		b.PrependUOffsetTSlot(1, in, 0)
 		b.PrependUOffsetTSlot(2, out, 0)
-		b.PrependUOffsetTSlot(4, options, 0)
+		if o.late {
+			b.PrependUOffsetTSlot(12, options, 0)
+		} else {
+			b.PrependUOffsetTSlot(4, options, 0)
+		}
+		b.PrependUOffsetTSlot(5, data, 0)
 		ops = append(ops, b.EndObject())
 	}
 	name := b.CreateString("main")

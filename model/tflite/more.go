@@ -18,7 +18,7 @@ func moreBuiltins() map[string]func(*builder) {
 		"LSTM": lstm, "RNN": rnn, "SVDF": svdf, "UNIDIRECTIONAL_SEQUENCE_RNN": sequenceRNN, "BIDIRECTIONAL_SEQUENCE_RNN": bidirectionalRNN,
 		"BIDIRECTIONAL_SEQUENCE_LSTM": bidirectionalLSTM, "CALL_ONCE": callOnce, "VAR_HANDLE": varHandle, "READ_VARIABLE": readVariable,
 		"ASSIGN_VARIABLE": assignVariable, "HASHTABLE": hashtable, "HASHTABLE_IMPORT": hashtableImport, "HASHTABLE_FIND": hashtableFind,
-		"HASHTABLE_SIZE": hashtableSize,
+		"HASHTABLE_SIZE": hashtableSize, "DENSIFY": densify,
 	}
 }
 

@@ -52,11 +52,6 @@ func typeName(n int) string {
 	return fmt.Sprint(n)
 }
 
-// customs are the custom operators.
-var customs = map[string]func(*builder){
-	"TFLite_Detection_PostProcess": detection,
-}
-
 // refused are builtin operators that are not translated, and why.
 var refused = map[string]string{
 	"HASHTABLE_LOOKUP":                 "it looks keys up in an input tensor, which no converter of today writes",
@@ -93,6 +88,9 @@ func refusedCustom(name string) string {
 	if strings.HasPrefix(name, "Flex") {
 		return "it is TensorFlow's own operator " + strings.TrimPrefix(name, "Flex") + "; convert the model without SELECT_TF_OPS"
 	}
+	if why, ok := refusedCustoms[name]; ok {
+		return why
+	}
 	return "there is no such custom operator here"
 }
 
@@ -100,6 +98,7 @@ func refusedCustom(name string) string {
 type Operator struct {
 	Name    string
 	Code    int    // -1 of a custom operator
+	Complex bool   // takes or makes complex64
 	Refused string // why it is not translated; "" where it is
 }
 
@@ -111,7 +110,7 @@ func Operators() []Operator {
 		if code == builtinCustom {
 			continue
 		}
-		o := Operator{Name: name, Code: code}
+		o := Operator{Name: name, Code: code, Complex: complexes[name] != nil}
 		if known[name] == nil && complexes[name] == nil {
 			o.Refused = refusedBuiltin(name)
 		}
@@ -119,6 +118,9 @@ func Operators() []Operator {
 	}
 	for _, name := range slices.Sorted(maps.Keys(customs)) {
 		list = append(list, Operator{Name: name, Code: -1})
+	}
+	for _, name := range slices.Sorted(maps.Keys(refusedCustoms)) {
+		list = append(list, Operator{Name: name, Code: -1, Refused: refusedCustoms[name]})
 	}
 	return list
 }

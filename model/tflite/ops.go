@@ -232,8 +232,11 @@ func (b *builder) moved(w *model.Value, perm []int) *model.Value {
 // transposeConv: inputs are the output's shape, weights [out,h,w,in], the input and perhaps a bias.
 func transposeConv(b *builder) {
 	a := spatialAttrs(b, b.opts.i8(0, 0), b.opts.i32(2, 0), b.opts.i32(1, 0), 1, 1)
-	shape := b.outputShape(0, 4)
 	w, x := b.i(1), b.i(2)
+	if b.i(0).Const == nil && b.shapeLater(a, w, x) {
+		return
+	}
+	shape := b.outputShape(0, 4)
 	if len(shape) != 4 || len(w.Shape) != 4 {
 		b.fail("output shape %v and weights %v: %w", shape, w.Shape, ErrFormat)
 		return
@@ -470,10 +473,12 @@ func split(data, axis int) func(*builder) {
 		a := attr.Attrs{}
 		a.Set("axis", at[0])
 		x := b.i(data)
-		n := b.node("Split", b.o(0), a, x)
+		in := []*model.Value{x}
 		if axis == 2 && b.i(1).Const == nil {
-			n.In = append(n.In, b.list(1))
-		} else if axis == 2 {
+			in = append(in, b.list(1))
+		}
+		n := b.node("Split", b.o(0), a, in...)
+		if axis == 2 && len(in) == 1 {
 			sizes := b.known(1)
 			open, rest := -1, 0
 			for i, s := range sizes {

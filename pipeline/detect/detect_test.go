@@ -278,3 +278,28 @@ func TestMinRect(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeLists(t *testing.T) {
+	h := Head{Kind: "lists", Threshold: 0.5}
+	boxes := Output{Name: "b", Shape: []int{2, 4}, Data: []float32{1, 2, 3, 4, 5, 6, 7, 8}}
+	got, err := h.Decode([]Output{boxes, {Name: "l", Shape: []int{2}, Data: []float32{17, 3}}, {Name: "s", Shape: []int{2}, Data: []float32{0.4, 0.9}}}, 100, 100)
+	if err != nil || len(got) != 1 || got[0].Class != 3 || got[0].X0 != 5 || got[0].Score != 0.9 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := h.Decode([]Output{boxes, {Name: "l", Shape: []int{1}, Data: []float32{1}}, {Name: "s", Shape: []int{2}, Data: []float32{1, 1}}}, 100, 100); err == nil {
+		t.Error("lists of different lengths are read")
+	}
+}
+
+// Values after the classes of a row are not scores.
+func TestDecodeClasses(t *testing.T) {
+	o := Output{Name: "o", Shape: []int{1, 7, 8}, Data: make([]float32, 56)}
+	o.Data[4*8+2], o.Data[6*8+2] = 0.5, 90 // one of two classes, and a key point
+	got, err := (&Head{Kind: "yolov8", Threshold: 0.25, Best: true, Classes: 2}).Decode([]Output{o}, 100, 100)
+	if err != nil || len(got) != 1 || got[0].Class != 0 || got[0].Score != 0.5 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := (&Head{Kind: "yolov8", Classes: 4}).Decode([]Output{o}, 100, 100); err == nil {
+		t.Error("more classes than a row has")
+	}
+}

@@ -23,6 +23,9 @@ type Head struct {
 	Threshold float32 `json:"threshold"`
 	// Best keeps only the best class of each box; else every class over the threshold makes a box.
 	Best bool `json:"best,omitempty"`
+	// Classes is the number of classes in a row of a yolo head; values after them (key points, masks, angles) are not looked
+	// at. 0 takes all.
+	Classes int `json:"classes,omitempty"`
 	// Variances of an ssd head: for centre x, y, width, height. Empty means 0.1, 0.1, 0.2, 0.2.
 	Variances []float32 `json:"variances,omitempty"`
 	// Priors of an ssd head: cx, cy, w, h each, in the unit that Relative says.
@@ -41,8 +44,9 @@ type Head struct {
 //   - yolov8: one output [1,4+C,N]: cx, cy, w, h, class scores; [1,N,4+C] too
 //   - yolox: as yolov5, boxes relative to a grid cell: ((tx+gx)*s, (ty+gy)*s, exp(tw)*s, exp(th)*s)
 //   - final: one output [1,N,6]: x0, y0, x1, y1, score, class (after suppression inside the model)
+//   - lists: three outputs: boxes [N,4], classes [N], scores [N] (torchvision)
 //   - tflite: four outputs: boxes [1,N,4] as yxyx, classes [1,N], scores [1,N], count [1] (TFLite_Detection_PostProcess)
-var HeadKinds = []string{"boxes", "ssd", "yolov5", "yolov8", "yolox", "final", "tflite"}
+var HeadKinds = []string{"boxes", "ssd", "yolov5", "yolov8", "yolox", "final", "lists", "tflite"}
 
 // PriorGrid makes priors: for each level k, each cell (row by row) and each size, one square prior in the middle of the
 // cell, with relative sizes and positions. This is how the SSD heads of small face detectors count their boxes.
@@ -59,6 +63,8 @@ func (h *Head) Outputs() int {
 	switch h.Kind {
 	case "boxes", "ssd":
 		return 2
+	case "lists":
+		return 3
 	case "tflite":
 		return 4
 	}
@@ -82,6 +88,9 @@ func (h *Head) Validate() error {
 	}
 	if !(h.Threshold >= 0) {
 		return fmt.Errorf("threshold: %v is not possible", h.Threshold)
+	}
+	if h.Classes < 0 || h.Classes > maxPriors {
+		return fmt.Errorf("classes: %d is not possible", h.Classes)
 	}
 	if n := len(h.Variances); n != 0 && n != 4 {
 		return fmt.Errorf("variances: %d values, want 4", n)
@@ -129,6 +138,8 @@ func (h *Head) Decode(outs []Output, w, hgt int) ([]Box, error) {
 	switch h.Kind {
 	case "boxes", "ssd":
 		return h.decodePair(outs[0], outs[1], w, hgt)
+	case "lists":
+		return h.decodeLists(outs, w, hgt)
 	case "tflite":
 		return h.decodeTFLite(outs, w, hgt)
 	}
@@ -166,7 +177,13 @@ func (h *Head) Decode(outs []Output, w, hgt int) ([]Box, error) {
 				return nil, err
 			}
 		}
+		if h.Classes > width-first {
+			return nil, fmt.Errorf("output %s: rows of %d have no %d classes", outs[0].Name, width, h.Classes)
+		}
 		scores := make([]float32, width-first)
+		if h.Classes > 0 {
+			scores = scores[:h.Classes]
+		}
 		for i := range n {
 			obj := float32(1)
 			if first == 5 {
@@ -250,6 +267,25 @@ func (h *Head) decodePair(boxes, scores Output, w, hgt int) ([]Box, error) {
 			continue
 		}
 		list = h.classes(list, h.box(a[0], a[1], a[2], a[3], format, w, hgt), row, 1)
+	}
+	return list, nil
+}
+
+// decodeLists reads boxes, classes and scores of any number of objects.
+func (h *Head) decodeLists(outs []Output, w, hgt int) ([]Box, error) {
+	boxes, classes, scores := outs[0], outs[1], outs[2]
+	n := len(scores.Data)
+	if len(boxes.Data) != 4*n || len(classes.Data) != n {
+		return nil, fmt.Errorf("outputs %s%v, %s%v and %s%v: want [N,4], [N] and [N]", boxes.Name, boxes.Shape, classes.Name, classes.Shape, scores.Name, scores.Shape)
+	}
+	var list []Box
+	for i, s := range scores.Data {
+		if s >= h.Threshold {
+			d := boxes.Data[4*i:]
+			b := h.box(d[0], d[1], d[2], d[3], "xyxy", w, hgt)
+			b.Score, b.Class = s, classIndex(classes.Data[i])
+			list = append(list, b)
+		}
 	}
 	return list, nil
 }

@@ -250,22 +250,22 @@ func TestFaces(t *testing.T) {
 	}
 }
 
-// The model that the metadata's symbols belong to, and a classifier, are recognised; the voice detector is not.
+// The model that the metadata's symbols belong to, classifiers and the voice detector are recognised.
 func TestGuessModels(t *testing.T) {
 	for model, want := range map[string]string{
-		"efficientnet_lite0.onnx":    "a classifier, ImageNet mean and deviation",
-		"mobilenet_v2_uint8.tflite":  "a classifier with a background class, plain pixels",
-		"mlperf_tiny_ic_int8.tflite": "a classifier, plain pixels",
-		"ppocr_v4_rec.onnx":          "a text recogniser: the metadata holds symbols",
+		"efficientnet_lite0.onnx":    "a classifier with 1000 classes; ImageNet's mean and deviation, by convention",
+		"mobilenet_v2_uint8.tflite":  "a classifier with 1000 classes after one for the background; pixels as they are, by the input's type",
+		"mlperf_tiny_ic_int8.tflite": "a classifier with 10 classes; pixels as they are, by the input's type",
+		"ppocr_v4_rec.onnx":          "a text recogniser: the metadata hold symbols",
 		"ppocr_v4_det.onnx":          "a text detector: a probability per pixel of a picture of any size",
 		"face_rfb320.onnx":           "a face detector: boxes and two classes",
-		"silero_vad_16k.onnx":        "",
+		"silero_vad_16k.onnx":        "voice activity: sound, its rate and a state",
 		"mlperf_tiny_ad_fp32.tflite": "",
 	} {
 		r, meta := openModel(t, filepath.Join(testdata.Dir(t), "models", model))
-		s, why, err := pipeline.Guess(r.Inputs(), r.Outputs(), meta)
-		if why != want || (err == nil) != (want != "") {
-			t.Errorf("%s: %q, %v; want %q", model, why, err, want)
+		s, guess, err := pipeline.Guess(r.Inputs(), r.Outputs(), meta)
+		if guess.Kind != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v; want %q", model, guess.Kind, err, want)
 		}
 		if err == nil {
 			if _, err := pipeline.New(s, r, pipeline.Options{Meta: meta}); err != nil {

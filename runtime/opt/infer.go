@@ -35,15 +35,23 @@ func (c *Context) inferNode(n *model.Node) error {
 		return fmt.Errorf("%s (%s): %w", n.Name, n.Op, plan.ErrUnsupported)
 	}
 	call := &op.Call{Name: n.Name, Op: n.Op, Attrs: n.Attrs, Num: n.Num}
+	reals := onReals(n, o.Traits)
 	for _, v := range n.In {
+		if reals && v != nil && v.Quant != nil {
+			call.In = append(call.In, &tensor.Tensor{DType: tensor.F32, Shape: v.Shape})
+			continue
+		}
 		call.In = append(call.In, header(v))
 	}
 	for _, v := range n.Out {
-		if v == nil {
+		switch {
+		case v == nil:
 			call.Out = append(call.Out, nil)
-			continue
+		case reals && v.Quant != nil:
+			call.Out = append(call.Out, &tensor.Tensor{DType: tensor.F32})
+		default:
+			call.Out = append(call.Out, &tensor.Tensor{Quant: v.Quant, DType: v.DType})
 		}
-		call.Out = append(call.Out, &tensor.Tensor{Quant: v.Quant, DType: v.DType})
 	}
 	if err := op.InferOf(o, call); err != nil {
 		return err
@@ -53,12 +61,24 @@ func (c *Context) inferNode(n *model.Node) error {
 			continue
 		}
 		t := call.Out[i]
-		if t.DType != tensor.Invalid {
+		if t.DType != tensor.Invalid && (!reals || v.Quant == nil) {
 			v.DType = t.DType
 		}
 		setShape(v, merge(v.Shape, t.Shape))
 	}
 	return nil
+}
+
+// onReals reports whether legalise-quant will put Dequantize and Quantize around a node for want of an integer form, so that
+// its rule sees float32 in place of quantised values.
+func onReals(n *model.Node, tr op.Traits) bool {
+	switch {
+	case tr&(op.QuantKernel|op.PlainIntegers) != 0:
+		return false
+	case tr&op.QuantMoves == 0:
+		return true
+	}
+	return len(n.In) > 0 && !movesPlain(n) && !movesAsIs(n) && n.Op != "Concat"
 }
 
 // merge prefers what the rule says and keeps what the file said where the rule is silent.

@@ -39,6 +39,9 @@ func Build(g *model.Graph, o Options) (_ *Plan, err error) {
 	}
 	for i, v := range g.Inputs {
 		s := Slot{Name: v.Name, DType: v.DType, Quant: v.Quant, Kind: Bound, Shape: o.Shapes[i].Clone()}
+		if v.DType == tensor.Invalid {
+			return nil, fmt.Errorf("input %s: its type is unknown", v.Name)
+		}
 		if v.DType == tensor.Sequence {
 			s.Shape = nil
 		} else if _, err := s.Shape.Size(); err != nil {

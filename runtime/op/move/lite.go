@@ -245,6 +245,9 @@ func stridedSlice(c *op.Call) ([]span, tensor.Shape, error) {
 				e += b
 			}
 			x := sliceOf(d, b, e, step)
+			if step < 0 && b < -d { // ONNX would begin with element 0
+				x.count = 0
+			}
 			spans, out = append(spans, x), append(out, x.count)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/edgerun/edgerun/internal/attr"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -140,21 +141,20 @@ func splitString(s, delimiter string, limit int) []string {
 		}
 		return strings.SplitN(s, delimiter, n)
 	}
-	if limit < 0 {
-		return strings.Fields(s)
-	}
 	var parts []string
-	s = strings.TrimSpace(s)
-	for s != "" {
-		at := strings.IndexFunc(s, func(r rune) bool { return strings.ContainsRune(" \t\n\v\f\r", r) })
-		if at < 0 || len(parts) == limit {
+	for s = strings.TrimLeftFunc(s, pySpace); s != ""; s = strings.TrimLeftFunc(s, pySpace) {
+		at := strings.IndexFunc(s, pySpace)
+		if at < 0 || len(parts) == limit { // what is left, with the spaces behind it
 			return append(parts, s)
 		}
 		parts = append(parts, s[:at])
-		s = strings.TrimSpace(s[at:])
+		s = s[at:]
 	}
 	return parts
 }
+
+// pySpace reports whether Python takes a character for white space.
+func pySpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
 func inferNormalizer(c *op.Call) error {
 	if err := needText(c); err != nil {

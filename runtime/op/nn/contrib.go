@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -26,7 +28,18 @@ func inferFusedMatMul(c *op.Call) error {
 	if err := c.Need(2); err != nil {
 		return err
 	}
-	s, err := matmulShape(c, transposedShape(c.In[0].Shape, c.Attrs.Bool("transA", false)), transposedShape(c.In[1].Shape, c.Attrs.Bool("transB", false)))
+	var operands [2]tensor.Shape
+	for i, name := range []string{"A", "B"} {
+		operands[i] = c.In[i].Shape
+		if c.Attrs.Bool("transBatch"+name, false) && operands[i] != nil {
+			if len(operands[i]) < 3 {
+				return c.Errorf("transBatch%s of input %v", name, operands[i])
+			}
+			operands[i] = regrouped(operands[i])
+		}
+		operands[i] = transposedShape(operands[i], c.Attrs.Bool("trans"+name, false))
+	}
+	s, err := matmulShape(c, operands[0], operands[1])
 	if err != nil {
 		return err
 	}
@@ -35,9 +48,7 @@ func inferFusedMatMul(c *op.Call) error {
 }
 
 func prepareFusedMatMul(c *op.Call) (op.Run, error) {
-	if c.Attrs.Bool("transBatchA", false) || c.Attrs.Bool("transBatchB", false) {
-		return nil, c.Errorf("transBatchA and transBatchB unsupported")
-	}
+	c, before := regroupInputs(c)
 	aT, bT := c.Attrs.Bool("transA", false), c.Attrs.Bool("transB", false)
 	x := newMatrices(transposedShape(c.In[0].Shape, aT), transposedShape(c.In[1].Shape, bT))
 	if !aT {
@@ -48,7 +59,48 @@ func prepareFusedMatMul(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scaled(c, run, c.Attrs.Float("alpha", 1), nil), nil
+	run = scaled(c, run, c.Attrs.Float("alpha", 1), nil)
+	return func() error {
+		before()
+		return run()
+	}, nil
+}
+
+// regrouped moves the first extent behind all others but the last: [M,batch…,K] becomes [batch…,M,K].
+func regrouped(s tensor.Shape) tensor.Shape {
+	n := len(s)
+	return append(append(s[1:n-1].Clone(), s[0]), s[n-1])
+}
+
+// regroupInputs returns a call whose inputs are regrouped as transBatchA and transBatchB ask for, and what has to be done before each
+// run of it.
+func regroupInputs(c *op.Call) (*op.Call, func()) {
+	inner := *c
+	inner.In = slices.Clone(c.In)
+	var work []func()
+	for i, name := range []string{"transBatchA", "transBatchB"} {
+		if !c.Attrs.Bool(name, false) {
+			continue
+		}
+		s := c.In[i].Shape
+		n := len(s)
+		rows, batch, row := s[0], s[1:n-1].Len(), s[n-1]*c.In[i].DType.Bits()/8
+		t, buf := &tensor.Tensor{DType: c.In[i].DType, Shape: regrouped(s)}, tensor.New(c.In[i].DType, s).Data
+		inner.In[i] = t
+		work = append(work, func() {
+			t.Data = buf
+			for b := range batch {
+				for r := range rows {
+					copy(buf[(b*rows+r)*row:][:row], c.In[i].Data[(r*batch+b)*row:])
+				}
+			}
+		})
+	}
+	return &inner, func() {
+		for _, f := range work {
+			f()
+		}
+	}
 }
 
 // scaled multiplies the output by alpha and applies act.

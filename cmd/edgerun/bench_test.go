@@ -1,0 +1,47 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+func TestBench(t *testing.T) {
+	dir, model, image, _ := digits(t)
+	stdout, _ := call(t, 0, "bench", model, "--seconds", "0.01", "--threads", "2")
+	contains(t, stdout, "2 threads, plan_id ", "latency   median ", "million MAC", "arena", "to the first result")
+	v := parse(t, "edgerun.bench/1", "bench", model, "--precision", "fp32", "--threads", "1", "--runs", "3", "--warmup", "1", "--shape", "image=1,1,8,8", "--json")
+	for _, key := range []string{"median_ms", "min_ms", "p90_ms", "p99_ms", "load_ms", "macs", "arena_mib", "gmac_per_s"} {
+		if x, ok := v[key].(float64); !ok || !(x > 0) {
+			t.Errorf("%s: %v", key, v[key])
+		}
+	}
+	if v["runs"] != 3.0 || v["threads"] != 1.0 || v["precision"] != "fp32" || v["model"] != model {
+		t.Errorf("%v", v)
+	}
+	if _, ok := peakRSS(); ok && v["added_rss_mib"] == nil {
+		t.Error("added_rss_mib is missing")
+	}
+	// The plan is the one of check.
+	check := parse(t, "edgerun.check/1", "check", model, "--golden", goldens(t, dir, model, image), "--json", "--locate")
+	if id := v["plan_id"]; id == "" || check["plan_id"] != id {
+		t.Errorf("bench runs plan %v, check %v", id, check["plan_id"])
+	}
+	fail(t,
+		failing{2, []string{"bench"}, "one MODEL"},
+		failing{1, []string{"bench", filepath.Join(dir, "missing.onnx")}, "missing.onnx"},
+		failing{1, []string{"bench", dir}, "is a directory, not a model"},
+		failing{1, []string{"bench", image}, "image.npy"},
+		failing{1, []string{"bench", model, "--precision", "int8"}, "stored in fp32, not in int8"},
+		failing{2, []string{"bench", model, "--precision", "fp12"}, "want fp32, fp16, bf16, int8"},
+		failing{2, []string{"bench", model, "--threads", "-1"}, "want 0 to 1024"},
+		failing{2, []string{"bench", model, "--threads", "two"}, "want a whole number"},
+		failing{2, []string{"bench", model, "--max-memory", "much"}, "512MiB"},
+		failing{1, []string{"bench", model, "--max-memory", "1KiB"}, "memory"},
+		failing{2, []string{"bench", model, "--skip-pass", "nonsense"}, "the passes are"},
+		failing{2, []string{"bench", model, "--seconds", "0"}, "must be positive"},
+		failing{2, []string{"bench", model, "--runs", "-1"}, "must not be negative"},
+		failing{2, []string{"bench", model, "--shape", "image"}, "want NAME=1,3,224,224"},
+		failing{2, []string{"bench", model, "--shape", "x=1"}, "it has \"image\""},
+		failing{2, []string{"bench", model, "--shape", "image=1,x"}, "is no extent"},
+		failing{1, []string{"bench", model, "--shape", "image=2,1,8,8"}, "the model takes f32[1,1,8,8]"})
+}

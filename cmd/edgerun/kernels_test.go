@@ -1,0 +1,25 @@
+package main
+
+import (
+	"runtime"
+	"testing"
+)
+
+func TestKernels(t *testing.T) {
+	stdout, _ := call(t, 0, "kernels", "--target", "arm64", "--cpu", "cortex-a76")
+	contains(t, stdout, "arm64 with neon,fp16,dotprod", "gemm", "depthwise")
+	v := parse(t, "edgerun.kernels/1", "kernels", "--json")
+	chosen := 0
+	for _, k := range v["kernels"].([]any) {
+		if k.(map[string]any)["chosen"] == true {
+			chosen++
+		}
+	}
+	if v["arch"] != runtime.GOARCH || chosen == 0 {
+		t.Errorf("%v", v)
+	}
+	fail(t, failing{2, []string{"kernels", "--cpu", "z80"}, "cortex-a76"}, failing{2, []string{"kernels", "--target", "pdp11"}, "amd64 or arm64"},
+		failing{2, []string{"kernels", "--cpu", "haswell", "--target", "arm64"}, "haswell is amd64"}, failing{2, []string{"kernels", "x"}, "takes no arguments"})
+	t.Setenv("EDGERUN_CPU", "-nonsense")
+	fail(t, failing{2, []string{"kernels"}, "EDGERUN_CPU"}, failing{2, []string{"inspect", "x.onnx"}, "EDGERUN_CPU"})
+}
