@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests need on Debian 12: qemu-user to run arm64 and arm binaries, gcc for the race detector.
+# Installs what the tests need on Debian 12: qemu-user to run arm64 and arm binaries, gcc for the race detector, binutils for asmgen.
 set -euo pipefail
 need=()
 command -v qemu-aarch64-static >/dev/null || need+=(qemu-user-static)
 command -v gcc >/dev/null || need+=(gcc libc6-dev)
+command -v objdump >/dev/null || need+=(binutils)
 command -v zstd >/dev/null || need+=(zstd)
 [ ${#need[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null; then

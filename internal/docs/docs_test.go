@@ -108,8 +108,11 @@ func (o *overlay) command(line string) (string, error) {
 	for len(words) > 0 && strings.Contains(words[0], "=") {
 		env, words = append(env, words[0]), words[1:]
 	}
-	if len(words) < 2 || words[0] != "go" || !slices.Contains([]string{"build", "run", "test", "vet"}, words[1]) {
+	if len(words) < 3 || words[0] != "go" || !slices.Contains([]string{"build", "run", "test", "vet"}, words[1]) {
 		return "", fmt.Errorf("%q is no command of the go tool that takes an overlay", line)
+	}
+	if words[2] == "./kernels/asmgen" {
+		return o.asmgen(words[2:])
 	}
 	b, err := json.Marshal(map[string]any{"Replace": o.replace})
 	if err != nil {
@@ -131,6 +134,51 @@ func (o *overlay) command(line string) (string, error) {
 		return "", fmt.Errorf("%s: %w\n%s", line, err, out)
 	}
 	return string(out), nil
+}
+
+// asmgen runs the generator, which reads files itself, on a copy of a table's folder, and puts what it writes into the overlay.
+func (o *overlay) asmgen(args []string) (string, error) {
+	arch := args[len(args)-1]
+	table, dir := "kernels/"+arch, filepath.Join(o.dir, "kernels", arch)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(o.root, filepath.FromSlash(table)))); err != nil {
+		return "", err
+	}
+	for path, text := range o.replace {
+		if rel, err := filepath.Rel(filepath.Join(o.root, filepath.FromSlash(table)), path); err == nil && filepath.IsLocal(rel) {
+			b, err := os.ReadFile(text)
+			if err != nil {
+				return "", err
+			}
+			if err := os.WriteFile(filepath.Join(dir, rel), b, 0o666); err != nil {
+				return "", err
+			}
+		}
+	}
+	cmd := exec.Command("go", append(append([]string{"run"}, args...), "-dir", dir)...)
+	cmd.Dir = o.root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go run %v: %w\n%s", args, err, out)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return "", err
+		}
+		path := table + "/" + e.Name()
+		if old, err := o.read(path); err != nil || old != string(b) {
+			if err := o.write(path, string(b)); err != nil {
+				return "", err
+			}
+		}
+	}
+	return "", nil
 }
 
 // follow does what a page says.
@@ -192,7 +240,7 @@ func follow(t *testing.T, page string) {
 			}
 		}
 	}
-	if done["go"] == 0 || done["diff"] == 0 || done["sh"] == 0 {
+	if done["go"]+done["asm"] == 0 || done["diff"] == 0 || done["sh"] == 0 {
 		t.Errorf("%s has %v blocks: nothing to follow", page, done)
 	}
 }

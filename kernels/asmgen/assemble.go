@@ -255,11 +255,19 @@ func (t *target) split(f *elf.File, listing []byte, sigs []signature) ([]routine
 		if len(list) == 0 {
 			return nil, fmt.Errorf("code before the first routine")
 		}
+		r := &list[len(list)-1]
+		if last := len(r.code) - 1; inData && last >= 0 && r.code[last].text == "data" && len(r.code[last].bytes) < 8 {
+			r.code[last].bytes = append(r.code[last].bytes, raw...)
+			for b := r.code[last].bytes; len(b) > 8; b = r.code[len(r.code)-1].bytes {
+				r.code[len(r.code)-1].bytes = b[:8:8]
+				r.code = append(r.code, instruction{b[8:], "data"})
+			}
+			continue
+		}
 		in := instruction{raw, strings.Join(strings.Fields(m[3]), " ")}
 		if inData {
 			in.text = "data"
 		}
-		r := &list[len(list)-1]
 		r.code = append(r.code, in)
 	}
 	if len(list) != len(sigs) {
