@@ -1,6 +1,6 @@
 // Package runtime loads models and runs them.
 //
-//	m, err := runtime.Open("model.edge", runtime.Options{})
+//	m, err := runtime.Open("model.edge", runtime.ReadOptions{}, runtime.Options{})
 //	s, err := m.NewSession(runtime.SessionOptions{})
 //	defer s.Close()
 //	err = s.Run(ctx, in, out)

@@ -44,7 +44,11 @@ func quantParams(n *model.Node, v *model.Value) *model.QParams {
 			return nil
 		}
 		any := false
+		lo, hi := v.DType.IntRange()
 		for _, x := range zero {
+			if x < lo || x > hi {
+				return nil // the operator will say what is wrong
+			}
 			q.Zero = append(q.Zero, int32(x))
 			any = any || x != 0
 		}

@@ -410,7 +410,11 @@ func prepareResize(c *op.Call) (op.Run, error) {
 		}
 		stages = append(stages, newStage(t, shape[:d].Len(), shape[d], shape[d+1:].Len(), c.Attrs.Float("extrapolation_value", 0)))
 		shape[d] = r.out[d]
-		size = max(size, shape.Len())
+		n, err := shape.Size()
+		if err != nil {
+			return nil, c.Errorf("between the dimensions: %w", err)
+		}
+		size = max(size, n)
 	}
 	if len(stages) == 0 {
 		return prepareCopy(c)

@@ -94,7 +94,11 @@ func (a *sdpa[T]) prepare(c *op.Call) error {
 		return c.Errorf("%d heads of queries do not divide by %d heads of keys", a.heads, a.kvHeads)
 	}
 	a.arith, a.par = arithOf[T](), c.Par
-	a.scores = op.Make[T](c, a.batch*a.heads*a.kvLen)
+	n, err := tensor.Shape{a.batch, a.heads, a.kvLen}.Size()
+	if err != nil {
+		return c.Errorf("scores: %w", err)
+	}
+	a.scores = op.Make[T](c, n)
 	a.offset, a.limit = make([]int, a.batch), make([]int, a.batch)
 	for b := range a.limit {
 		a.limit[b] = a.kvLen
