@@ -93,7 +93,7 @@ func run(arch, dir string, check bool) error {
 			continue
 		}
 		if check {
-			differ = append(differ, fmt.Errorf("%s is not what its source gives; run go generate ./kernels/...", path))
+			differ = append(differ, fmt.Errorf("%s is not what its source gives: run go generate in kernels", path))
 			continue
 		}
 		if err := os.WriteFile(path, text, 0o644); err != nil {
