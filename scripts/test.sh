@@ -25,8 +25,15 @@ arm64_tests() { # unit tests of everything with arithmetic, and one golden per m
   QEMU_CPU=cortex-a76 GOARCH=arm64 go test -exec qemu-aarch64-static -run 'TestGolden' -short -timeout 30m ./runtime
 }
 
+masks() { # the rows that a machine with fewer features would choose
+  for mask in -avx512 -all; do
+    EDGERUN_CPU=$mask go test -count=1 -short -timeout 30m ./runtime ./runtime/op/nn ./runtime/op/nnx || return 1
+  done
+}
+
 step tests go test -timeout 30m ./...
 step race env CGO_ENABLED=1 go test -race -short -timeout 30m ./kernels/... ./runtime/... ./model/...
+step masks masks
 step arm64 arm64_tests
 step cross make -s cross
 
