@@ -632,6 +632,9 @@ func resize(mode string, alignField, halfField int) func(*builder) {
 		case half:
 			a["coordinate_transformation_mode"] = "half_pixel"
 		}
+		if x := b.i(0); mode == "linear" && x.Quant != nil && (x.DType == tensor.I8 || x.DType == tensor.I16) {
+			a.Set("coordinate_bits", 10) // of signed integers, the coordinates are integers too
+		}
 		a.Set("axes", []int{1, 2})
 		b.node("Resize", b.o(0), a, b.i(0), nil, nil, size)
 	}

@@ -334,7 +334,11 @@ func fits(n *model.Node, i int, v *model.Value) bool {
 	case "MatMul":
 		return last == 1 && v.Quant.Axis == last
 	case "ConvTranspose":
-		return v.Quant.Axis == 1 && n.Attrs.Int("group", 1) == 1
+		out := 1
+		if n.Attrs.Str("layout", "NCHW") == "NHWC" {
+			out = last
+		}
+		return v.Quant.Axis == out && n.Attrs.Int("group", 1) == 1
 	}
 	return false
 }
