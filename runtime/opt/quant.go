@@ -237,6 +237,7 @@ func (c *Context) feeds(x *index, v *model.Value) bool {
 var quantInputs = map[string]int{
 	"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": 2, "Add": 2, "Sub": 2, "Mul": 2,
 	"AveragePool": 1, "GlobalAveragePool": 1, "MaxPool": 1,
+	"tflite.Exp": 1, "tflite.Log": 1, "tflite.Rsqrt": 1, "tflite.Tanh": 1, "tflite.Softmax": 1,
 }
 
 // fuseQuant turns Dequantize, operator, Quantize into the operator on quantised values.
