@@ -315,9 +315,9 @@ func dequantised(x *index, v *model.Value) *model.Value {
 }
 
 // fits reports whether the operator's integer form takes v as input i: per-tensor activations, and weights per tensor
-// or per output channel.
+// or per output channel, which are constant for convolutions.
 func fits(n *model.Node, i int, v *model.Value) bool {
-	if v.DType.Bits() > 16 {
+	if v.DType.Bits() > 16 || i == 1 && v.Const == nil && (n.Op == "Conv" || n.Op == "ConvTranspose") {
 		return false
 	}
 	if v.Quant.PerTensor() {
@@ -421,13 +421,7 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 	memo := map[*model.Value]*model.Value{}
 	for _, n := range c.visit(g.Nodes) {
 		tr := c.traits(n)
-		quantised := false
-		for _, list := range [2][]*model.Value{n.In, n.Out} {
-			for _, v := range list {
-				quantised = quantised || v != nil && v.Quant != nil
-			}
-		}
-		if !quantised || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table" || len(n.Graphs) > 0 || tr&op.PlainIntegers != 0 {
+		if !quantised(n) || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table" || len(n.Graphs) > 0 || tr&op.PlainIntegers != 0 {
 			nodes = append(nodes, n)
 			continue
 		}
@@ -478,6 +472,29 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 	}
 	g.Nodes = nodes
 	return nil
+}
+
+// quantised reports whether some input or output of n is.
+func quantised(n *model.Node) bool {
+	for _, list := range [2][]*model.Value{n.In, n.Out} {
+		for _, v := range list {
+			if v != nil && v.Quant != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// legal reports whether n, an operator with the traits, needs neither Dequantize nor Quantize around it.
+func legal(n *model.Node, tr op.Traits) bool {
+	switch {
+	case !quantised(n) || tr&op.PlainIntegers != 0 || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table":
+		return true
+	case tr&op.QuantMoves != 0:
+		return movesPlain(n) || movesAsIs(n)
+	}
+	return tr&op.QuantKernel != 0 && kernelTakes(n)
 }
 
 // movesPlain reports whether a moving operator's outputs are plain integers of its inputs' type.

@@ -83,6 +83,9 @@ func prepareLiteTable(f func(float32) float32) func(c *op.Call) (op.Run, error) 
 		if quantised {
 			var one func(v int16) int16
 			if c.Op == "tflite.Tanh" {
+				if sy != 1.0/32768 {
+					return nil, c.Errorf("output scale %g, want 2^-15", sy)
+				}
 				one = newScaledTanh16(sx).at
 			} else {
 				one = sample16(float64(sx*math.MinInt16), float64(sx*math.MaxInt16), float64(sy)*(65535.0/65536), f).at
