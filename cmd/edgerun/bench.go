@@ -52,6 +52,8 @@ outputs are computed in every run, with the same plan that 'edgerun check' uses.
 			if runs < 0 || warmup < 0 || !(seconds > 0) {
 				return usagef("--runs and --warmup must not be negative, and --seconds must be positive")
 			}
+			bar := newProgress(cmd, asJSON)
+			defer bar.stop()
 			base, haveRSS := peakRSS()
 			start := time.Now()
 			l, err := m.open(args[0])
@@ -63,12 +65,14 @@ outputs are computed in every run, with the same plan that 'edgerun check' uses.
 				return err
 			}
 			defer s.Close()
+			bar.phase("first run", 0, "")
 			in, out, lost, err := firstRun(cmd.Context(), l, s, shapes)
 			if err != nil {
 				return err
 			}
 			load := time.Since(start) - lost
-			times, err := measure(cmd.Context(), s, in, out, seconds, runs, warmup)
+			times, err := measure(cmd.Context(), s, in, out, seconds, runs, warmup, bar)
+			bar.stop()
 			if err != nil {
 				return err
 			}
@@ -130,17 +134,24 @@ func someOf(list []string) string {
 }
 
 // measure runs the session back to back and returns the sorted times.
-func measure(ctx context.Context, s *runtime.Session, in, out []*tensor.Tensor, seconds float64, runs, warmup int) ([]time.Duration, error) {
+func measure(ctx context.Context, s *runtime.Session, in, out []*tensor.Tensor, seconds float64, runs, warmup int, bar *progress) ([]time.Duration, error) {
+	bar.phase("warming up", warmup, "runs")
 	for range warmup {
 		if err := s.Run(ctx, in, out); err != nil {
 			return nil, err
 		}
+		bar.add(1)
 	}
 	least := 5 // even where one inference takes longer than the time asked for
 	if runs > 0 {
 		least, seconds = runs, 0
 	}
 	times := make([]time.Duration, 0, max(least, 1024))
+	if runs > 0 {
+		bar.phase("measuring", runs, "runs")
+	} else {
+		bar.timed("measuring", time.Duration(seconds*float64(time.Second)))
+	}
 	end := time.Now().Add(time.Duration(seconds * float64(time.Second)))
 	for len(times) < least || seconds > 0 && time.Now().Before(end) {
 		start := time.Now()
@@ -148,6 +159,7 @@ func measure(ctx context.Context, s *runtime.Session, in, out []*tensor.Tensor, 
 			return nil, err
 		}
 		times = append(times, time.Since(start))
+		bar.add(1)
 	}
 	slices.Sort(times)
 	return times, nil

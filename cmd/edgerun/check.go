@@ -74,6 +74,8 @@ FP32 reference arithmetic, given the same inputs.`,
 			if !flags.Strict() {
 				tol = flags
 			}
+			bar := newProgress(cmd, asJSON)
+			defer bar.stop()
 			l, err := m.open(args[0])
 			if err != nil {
 				return err
@@ -99,6 +101,7 @@ FP32 reference arithmetic, given the same inputs.`,
 				}
 				defer loc.session.Close()
 			}
+			bar.phase("checking", len(cases), "cases")
 			for _, c := range cases {
 				in, err := golden.Load(c, "in", names(l.Model.Inputs()))
 				if err != nil {
@@ -136,7 +139,9 @@ FP32 reference arithmetic, given the same inputs.`,
 					}
 					rows = append(rows, r)
 				}
+				bar.add(1)
 			}
+			bar.stop()
 			w := cmd.OutOrStdout()
 			if asJSON {
 				report := map[string]any{"schema": "edgerun.check/1", "model": args[0], "precision": l.Precision.String(), "plan_id": planID,

@@ -40,12 +40,24 @@ and no fewer; else the exit status is 1.`,
 			if err != nil {
 				return usagef("--run: %w", err)
 			}
+			bar := newProgress(cmd, asJSON)
+			defer bar.stop()
 			src, err := conform.Open(args[0])
 			if err != nil {
 				return err
 			}
 			defer src.Close()
-			r, err := conform.Run(cmd.Context(), src, runCase, conform.Options{Want: re.MatchString, Workers: workers, Timeout: time.Minute})
+			bar.phase("running", 0, "cases")
+			want := func(name string) bool {
+				match := re.MatchString(name)
+				if match {
+					bar.grow(1)
+				}
+				return match
+			}
+			r, err := conform.Run(cmd.Context(), src, runCase, conform.Options{Want: want, Workers: workers, Timeout: time.Minute,
+				Done: func(conform.Result) { bar.add(1) }})
+			bar.stop()
 			if err != nil {
 				return err
 			}

@@ -62,6 +62,8 @@ type demoRow struct {
 
 func runDemo(cmd *cobra.Command, dir string) error {
 	w := cmd.OutOrStdout()
+	bar := newProgress(cmd, false)
+	defer bar.stop()
 	g, err := onnx.Import(demo.Model, onnx.Options{})
 	if err != nil {
 		return err
@@ -85,7 +87,8 @@ func runDemo(cmd *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := rows[0].run(cmd.Context(), m, images); err != nil {
+	bar.phase("running", 3*len(images), "images")
+	if err := rows[0].run(cmd.Context(), m, images, bar); err != nil {
 		return err
 	}
 	for _, p := range []num.Numerics{num.FP32, num.FP16} {
@@ -126,11 +129,12 @@ func runDemo(cmd *cobra.Command, dir string) error {
 			return err
 		}
 		r := demoRow{name: name, size: st.Size()}
-		if err := r.run(cmd.Context(), m, images); err != nil {
+		if err := r.run(cmd.Context(), m, images, bar); err != nil {
 			return err
 		}
 		rows = append(rows, r)
 	}
+	bar.stop()
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "file\tbytes\tright of 359\taccuracy\tmedian latency\t")
@@ -186,7 +190,7 @@ func keepSources(dir string, key container.PublicKey, first *demo.Image) error {
 }
 
 // run classifies all images.
-func (r *demoRow) run(ctx context.Context, m *runtime.Model, images []demo.Image) error {
+func (r *demoRow) run(ctx context.Context, m *runtime.Model, images []demo.Image, bar *progress) error {
 	s, err := m.NewSession(runtime.SessionOptions{Threads: 1})
 	if err != nil {
 		return err
@@ -202,6 +206,7 @@ func (r *demoRow) run(ctx context.Context, m *runtime.Model, images []demo.Image
 			return err
 		}
 		times = append(times, time.Since(start))
+		bar.add(1)
 		logits := tensor.Of[float32](out[0])
 		best := 0
 		for k, v := range logits {

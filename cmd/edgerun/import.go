@@ -43,6 +43,8 @@ weights of an FP32 model in half the bytes.`,
 			if _, err := os.Stat(out); err == nil && !force {
 				return fmt.Errorf("%s exists; --force replaces it", out)
 			}
+			bar := newProgress(cmd, asJSON)
+			defer bar.stop()
 			src, err := m.read(args[0])
 			if err != nil {
 				return err
@@ -92,10 +94,12 @@ weights of an FP32 model in half the bytes.`,
 				if c.Golden, err = readGoldens(l, goldens); err != nil {
 					return err
 				}
-				if err := fitGoldens(cmd.Context(), l, m.threads, c.Golden); err != nil {
+				bar.phase("running golden vectors", len(c.Golden), "cases")
+				if err := fitGoldens(cmd.Context(), l, m.threads, c.Golden, bar); err != nil {
 					return fmt.Errorf("%s: %w", goldens, err)
 				}
 			}
+			bar.phase("compressing and writing", 0, "")
 			if err := container.WriteFile(out, c); err != nil {
 				var path *fs.PathError
 				if errors.As(err, &path) { // the file that is renamed at last has another name
@@ -108,6 +112,7 @@ weights of an FP32 model in half the bytes.`,
 					return err
 				}
 			}
+			bar.stop()
 			st, err := os.Stat(out)
 			if err != nil {
 				return err
@@ -139,7 +144,7 @@ weights of an FP32 model in half the bytes.`,
 }
 
 // fitGoldens runs the model on golden inputs: the goldens must have the types and shapes of its inputs and outputs.
-func fitGoldens(ctx context.Context, l *loaded, threads int, list []container.Golden) error {
+func fitGoldens(ctx context.Context, l *loaded, threads int, list []container.Golden, bar *progress) error {
 	s, err := l.Model.NewSession(runtime.SessionOptions{Threads: threads})
 	if err != nil {
 		return err
@@ -159,6 +164,7 @@ func fitGoldens(ctx context.Context, l *loaded, threads int, list []container.Go
 				return fmt.Errorf("case %s: output %s is %v, the golden is %v", g.Name, n.Name, out[i], n.Tensor)
 			}
 		}
+		bar.add(1)
 	}
 	return nil
 }

@@ -26,16 +26,18 @@ var version = ""
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	done := make(chan int, 1)
-	go func() { done <- run(ctx, os.Args[1:], os.Stdout, os.Stderr) }()
+	stdout, stderr, screen := terminals(os.Stdout, os.Stderr)
+	go func() { done <- run(ctx, os.Args[1:], stdout, stderr) }()
 	var code int
 	select {
 	case code = <-done:
 	case <-ctx.Done():
 		stop() // a second signal ends the process at once
+		screen.close()
 		select {
 		case code = <-done:
 		case <-time.After(grace):
-			fmt.Fprintln(os.Stderr, "edgerun: interrupted")
+			fmt.Fprintln(stderr, "edgerun: interrupted")
 			code = 1
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/pipeline"
 	"github.com/edgerun/edgerun/runtime"
 )
@@ -118,7 +119,7 @@ func labelsOf(l *loaded) []string {
 	return nil
 }
 
-func (p *pipelineFlags) build(cmd *cobra.Command, l *loaded, s *runtime.Session) (*pipeline.Pipeline, error) {
+func (p *pipelineFlags) build(cmd *cobra.Command, l *loaded, s pipeline.Session) (*pipeline.Pipeline, error) {
 	spec, err := p.choose(cmd, l)
 	if err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (p *pipelineFlags) build(cmd *cobra.Command, l *loaded, s *runtime.Session)
 }
 
 // further loads another model of a pipeline of several.
-func further(cmd *cobra.Command, m *modelFlags, path, preset string) (*pipeline.Pipeline, func(), error) {
+func further(cmd *cobra.Command, m *modelFlags, path, preset string, bar *progress) (*pipeline.Pipeline, func(), error) {
 	other := *m
 	other.precision = ""
 	l, err := other.open(path)
@@ -143,7 +144,7 @@ func further(cmd *cobra.Command, m *modelFlags, path, preset string) (*pipeline.
 	if l.Contents == nil || l.Contents.Pipeline == nil {
 		p.preset = preset
 	}
-	pipe, err := p.build(cmd, l, s)
+	pipe, err := p.build(cmd, l, counted{s, bar})
 	if err != nil {
 		s.Close()
 		return nil, nil, err
@@ -151,23 +152,34 @@ func further(cmd *cobra.Command, m *modelFlags, path, preset string) (*pipeline.
 	return pipe, s.Close, nil
 }
 
+// counted is a session whose inferences are counted.
+type counted struct {
+	pipeline.Session
+	bar *progress
+}
+
+func (c counted) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+	defer c.bar.infer()
+	return c.Session.Run(ctx, in, out)
+}
+
 // runPipeline runs the model's pipeline on files and prints what it finds in each.
-func runPipeline(cmd *cobra.Command, m *modelFlags, p *pipelineFlags, l *loaded, s *runtime.Session, files []string, asJSON bool) error {
-	pipe, err := p.build(cmd, l, s)
+func runPipeline(cmd *cobra.Command, m *modelFlags, p *pipelineFlags, l *loaded, s *runtime.Session, files []string, asJSON bool, bar *progress) error {
+	pipe, err := p.build(cmd, l, counted{s, bar})
 	if err != nil {
 		return err
 	}
 	read := func(ctx context.Context, src pipeline.Source) (*pipeline.Result, error) { return pipe.Run(ctx, src) }
 	if p.recognise != "" {
 		ocr := &pipeline.OCR{Det: pipe}
-		rec, done, err := further(cmd, m, p.recognise, "ppocr-rec")
+		rec, done, err := further(cmd, m, p.recognise, "ppocr-rec", bar)
 		if err != nil {
 			return err
 		}
 		defer done()
 		ocr.Rec = rec
 		if p.classify != "" {
-			cls, done, err := further(cmd, m, p.classify, "ppocr-cls")
+			cls, done, err := further(cmd, m, p.classify, "ppocr-cls", bar)
 			if err != nil {
 				return err
 			}
@@ -178,6 +190,7 @@ func runPipeline(cmd *cobra.Command, m *modelFlags, p *pipelineFlags, l *loaded,
 	} else if p.classify != "" {
 		return usagef("--orient needs --recognise")
 	}
+	bar.phase("running", len(files), "files")
 	for _, path := range files {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -186,12 +199,14 @@ func runPipeline(cmd *cobra.Command, m *modelFlags, p *pipelineFlags, l *loaded,
 		sources := []pipeline.Source{{Data: data}}
 		if frames := pipeline.CIFAR(data); strings.HasSuffix(path, ".bin") && frames != nil {
 			sources = frames
+			bar.grow(len(frames) - 1)
 		}
 		for _, src := range sources {
 			r, err := read(cmd.Context(), src)
 			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
+			bar.add(1)
 			if asJSON {
 				if err := printJSON(cmd.OutOrStdout(), struct {
 					File string `json:"file"`

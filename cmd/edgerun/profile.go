@@ -28,6 +28,8 @@ each layer, and how the time is shared out among operators.`,
 			if runs < 1 || top < 0 {
 				return usagef("--runs must be positive, and --top must not be negative")
 			}
+			bar := newProgress(cmd, asJSON)
+			defer bar.stop()
 			l, err := m.open(args[0])
 			if err != nil {
 				return err
@@ -37,18 +39,22 @@ each layer, and how the time is shared out among operators.`,
 				return err
 			}
 			defer s.Close()
+			bar.phase("first run", 0, "")
 			in, out, _, err := firstRun(cmd.Context(), l, s, shapes)
 			if err != nil {
 				return err
 			}
 			p := prof.New()
 			s.Observe(p.Observe)
+			bar.phase("observing", runs, "runs")
 			for range runs {
 				if err := s.Run(cmd.Context(), in, out); err != nil {
 					return err
 				}
 				p.Next()
+				bar.add(1)
 			}
+			bar.stop()
 			if trace != "" {
 				f, err := os.Create(trace)
 				if err != nil {

@@ -63,6 +63,8 @@ it changes the recorded or guessed pipeline.`,
 					return fmt.Errorf("%s is a directory, not a file", path)
 				}
 			}
+			bar := newProgress(cmd, asJSON)
+			defer bar.stop()
 			l, err := m.open(args[0])
 			if err != nil {
 				return err
@@ -73,12 +75,13 @@ it changes the recorded or guessed pipeline.`,
 			}
 			defer s.Close()
 			if len(args) > 1 {
-				return runPipeline(cmd, &m, &p, l, s, args[1:], asJSON)
+				return runPipeline(cmd, &m, &p, l, s, args[1:], asJSON, bar)
 			}
 			inputs, err := readInputs(l.Model, in)
 			if err != nil {
 				return err
 			}
+			bar.phase("running", 0, "")
 			outputs := newOutputs(l.Model)
 			start := time.Now()
 			if err := s.Run(cmd.Context(), inputs, outputs); err != nil {

@@ -20,14 +20,14 @@ func builtins() map[string]func(*builder) {
 		"FULLY_CONNECTED": fullyConnected, "L2_NORMALIZATION": l2norm, "L2_POOL_2D": pool("LpPool"), "LOCAL_RESPONSE_NORMALIZATION": lrn,
 		"LOGISTIC": unary("Sigmoid"), "MAX_POOL_2D": pool("MaxPool"), "MUL": arithmetic("Mul"), "RELU": unary("Relu"), "RELU_N1_TO_1": clip(-1, 1),
 		"RELU6": clip(0, 6), "RESHAPE": reshape, "RESIZE_BILINEAR": resize("linear", 2, 3), "SOFTMAX": softmax,
-		"SPACE_TO_DEPTH": depthSpace("SpaceToDepth"), "TANH": unary("Tanh"), "CALL": call, "PAD": pad, "GATHER": gather,
+		"SPACE_TO_DEPTH": depthSpace("SpaceToDepth"), "TANH": function("Tanh"), "CALL": call, "PAD": pad, "GATHER": gather,
 		"BATCH_TO_SPACE_ND": plain("BatchToSpaceND"), "SPACE_TO_BATCH_ND": plain("SpaceToBatchND"), "TRANSPOSE": transpose, "MEAN": reduce("ReduceMean"),
 		"SUB": arithmetic("Sub"), "DIV": arithmetic("Div"), "SQUEEZE": squeeze, "UNIDIRECTIONAL_SEQUENCE_LSTM": sequenceLSTM, "STRIDED_SLICE": stridedSlice,
-		"EXP": unary("Exp"), "TOPK_V2": topk, "SPLIT": split(1, 0), "LOG_SOFTMAX": unary("LogSoftmax"), "CAST": castTo, "PRELU": plain("PRelu"),
+		"EXP": function("Exp"), "TOPK_V2": topk, "SPLIT": split(1, 0), "LOG_SOFTMAX": unary("LogSoftmax"), "CAST": castTo, "PRELU": plain("PRelu"),
 		"MAXIMUM": plain("Max"), "ARG_MAX": arg("ArgMax"), "MINIMUM": plain("Min"), "LESS": plain("Less"), "NEG": unary("Neg"), "PADV2": pad,
 		"GREATER": plain("Greater"), "GREATER_EQUAL": plain("GreaterOrEqual"), "LESS_EQUAL": plain("LessOrEqual"), "SELECT": selectRows, "SLICE": slice,
 		"SIN": unary("Sin"), "TRANSPOSE_CONV": transposeConv, "TILE": tile, "EXPAND_DIMS": expandDims, "EQUAL": plain("Equal"), "NOT_EQUAL": notEqual,
-		"LOG": unary("Log"), "SUM": reduce("ReduceSum"), "SQRT": unary("Sqrt"), "RSQRT": unary("Rsqrt"), "SHAPE": shapeOp, "POW": plain("Pow"),
+		"LOG": function("Log"), "SUM": reduce("ReduceSum"), "SQRT": unary("Sqrt"), "RSQRT": function("Rsqrt"), "SHAPE": shapeOp, "POW": plain("Pow"),
 		"ARG_MIN": arg("ArgMin"), "FAKE_QUANT": unary("Identity"), "REDUCE_PROD": reduce("ReduceProd"), "REDUCE_MAX": reduce("ReduceMax"), "PACK": pack,
 		"LOGICAL_OR": plain("Or"), "ONE_HOT": oneHot, "LOGICAL_AND": plain("And"), "LOGICAL_NOT": unary("Not"), "UNPACK": unpack,
 		"REDUCE_MIN": reduce("ReduceMin"), "FLOOR_DIV": plain("FloorDiv"), "REDUCE_ANY": reduce("ReduceMax"), "SQUARE": unary("Square"),
@@ -380,6 +380,10 @@ func lrn(b *builder) {
 
 func softmax(b *builder) {
 	x := b.i(0)
+	if b.onTables(1.0 / 32768) {
+		b.node("tflite.Softmax", b.o(0), attr.Attrs{"beta": b.opts.f32(0, 1)}, x)
+		return
+	}
 	if beta := b.opts.f32(0, 1); beta != 1 && beta != 0 {
 		f := x
 		if x.Quant != nil {
@@ -631,6 +635,9 @@ func resize(mode string, alignField, halfField int) func(*builder) {
 			a["coordinate_transformation_mode"] = "tf_half_pixel_for_nn"
 		case half:
 			a["coordinate_transformation_mode"] = "half_pixel"
+		}
+		if x := b.i(0); mode == "linear" && x.Quant != nil && (x.DType == tensor.I8 || x.DType == tensor.I16) {
+			a.Set("coordinate_bits", 10) // of signed integers, the coordinates are integers too
 		}
 		a.Set("axes", []int{1, 2})
 		b.node("Resize", b.o(0), a, b.i(0), nil, nil, size)

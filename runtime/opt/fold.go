@@ -82,7 +82,7 @@ func foldBut(c *Context, g *model.Graph, keep string) error {
 // foldNode returns the constant outputs of n, nil where it has to stay.
 func (c *Context) foldNode(n *model.Node) ([]*model.Value, error) {
 	o, ok := c.Ops(n.Op)
-	if !ok || len(n.Graphs) > 0 || o.Traits&op.Impure != 0 {
+	if !ok || len(n.Graphs) > 0 || o.Traits&op.Impure != 0 || !legal(n, o.Traits) {
 		return nil, nil
 	}
 	call := &op.Call{Name: n.Name, Op: n.Op, Attrs: n.Attrs, Num: n.Num}

@@ -237,6 +237,7 @@ func (c *Context) feeds(x *index, v *model.Value) bool {
 var quantInputs = map[string]int{
 	"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": 2, "Add": 2, "Sub": 2, "Mul": 2,
 	"AveragePool": 1, "GlobalAveragePool": 1, "MaxPool": 1,
+	"tflite.Exp": 1, "tflite.Log": 1, "tflite.Rsqrt": 1, "tflite.Tanh": 1, "tflite.Softmax": 1,
 }
 
 // fuseQuant turns Dequantize, operator, Quantize into the operator on quantised values.
@@ -314,9 +315,9 @@ func dequantised(x *index, v *model.Value) *model.Value {
 }
 
 // fits reports whether the operator's integer form takes v as input i: per-tensor activations, and weights per tensor
-// or per output channel.
+// or per output channel, which are constant for convolutions.
 func fits(n *model.Node, i int, v *model.Value) bool {
-	if v.DType.Bits() > 16 {
+	if v.DType.Bits() > 16 || i == 1 && v.Const == nil && (n.Op == "Conv" || n.Op == "ConvTranspose") {
 		return false
 	}
 	if v.Quant.PerTensor() {
@@ -334,7 +335,11 @@ func fits(n *model.Node, i int, v *model.Value) bool {
 	case "MatMul":
 		return last == 1 && v.Quant.Axis == last
 	case "ConvTranspose":
-		return v.Quant.Axis == 1 && n.Attrs.Int("group", 1) == 1
+		out := 1
+		if n.Attrs.Str("layout", "NCHW") == "NHWC" {
+			out = last
+		}
+		return v.Quant.Axis == out && n.Attrs.Int("group", 1) == 1
 	}
 	return false
 }
@@ -416,13 +421,7 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 	memo := map[*model.Value]*model.Value{}
 	for _, n := range c.visit(g.Nodes) {
 		tr := c.traits(n)
-		quantised := false
-		for _, list := range [2][]*model.Value{n.In, n.Out} {
-			for _, v := range list {
-				quantised = quantised || v != nil && v.Quant != nil
-			}
-		}
-		if !quantised || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table" || len(n.Graphs) > 0 || tr&op.PlainIntegers != 0 {
+		if !quantised(n) || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table" || len(n.Graphs) > 0 || tr&op.PlainIntegers != 0 {
 			nodes = append(nodes, n)
 			continue
 		}
@@ -473,6 +472,29 @@ func legaliseQuant(c *Context, g *model.Graph) error {
 	}
 	g.Nodes = nodes
 	return nil
+}
+
+// quantised reports whether some input or output of n is.
+func quantised(n *model.Node) bool {
+	for _, list := range [2][]*model.Value{n.In, n.Out} {
+		for _, v := range list {
+			if v != nil && v.Quant != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// legal reports whether n, an operator with the traits, needs neither Dequantize nor Quantize around it.
+func legal(n *model.Node, tr op.Traits) bool {
+	switch {
+	case !quantised(n) || tr&op.PlainIntegers != 0 || n.Op == "Quantize" || n.Op == "Dequantize" || n.Op == "Table":
+		return true
+	case tr&op.QuantMoves != 0:
+		return movesPlain(n) || movesAsIs(n)
+	}
+	return tr&op.QuantKernel != 0 && kernelTakes(n)
 }
 
 // movesPlain reports whether a moving operator's outputs are plain integers of its inputs' type.

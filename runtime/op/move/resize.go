@@ -157,6 +157,10 @@ type tap struct {
 // beyond the region that is cropped.
 func (r *resizing) coordinate(c *op.Call, mode string, o, in, d int) (at float64, outside bool, err error) {
 	x, out := float64(o), r.out[d]
+	if bits := c.Attrs.Int("coordinate_bits", 0); bits != 0 {
+		at, err = fixedCoordinate(c, mode, bits, o, in, out)
+		return at, false, err
+	}
 	num, den := r.num[d], r.den[d]
 	resized := float64(num*float64(in)) / den // a fraction where scales are given
 	switch mode {
@@ -188,6 +192,29 @@ func (r *resizing) coordinate(c *op.Call, mode string, o, in, d int) (at float64
 		return p, !(p >= 0 && p <= last), nil
 	}
 	return 0, false, c.Errorf("coordinate_transformation_mode %q unknown", mode)
+}
+
+// fixedCoordinate is a coordinate that is computed in integers with some fractional bits: the scale in/out, or
+// (in-1)/(out-1) between aligned corners, is rounded to them before it is multiplied by o.
+func fixedCoordinate(c *op.Call, mode string, bits, o, in, out int) (float64, error) {
+	if bits < 1 || bits > 16 {
+		return 0, c.Errorf("coordinate_bits %d, want 1 to 16", bits)
+	}
+	one := int64(1) << bits
+	from, to := int64(in), int64(out)
+	if mode == "align_corners" && out > 1 {
+		from, to = from-1, to-1
+	}
+	scale := (from*one + to/2) / to
+	p := int64(o) * scale
+	switch mode {
+	case "half_pixel":
+		p += scale/2 - one/2
+	case "align_corners", "asymmetric":
+	default:
+		return 0, c.Errorf("coordinate_transformation_mode %q with coordinate_bits", mode)
+	}
+	return float64(p) / float64(one), nil
 }
 
 // kernel is what weighs elements by their distance, and where it ends.

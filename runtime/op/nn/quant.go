@@ -186,7 +186,7 @@ func inferDequantize(c *op.Call) error {
 
 func prepareDequantize(c *op.Call) (op.Run, error) {
 	x, y := c.In[0], c.Out[0]
-	if !narrowInt(x.DType) {
+	if !narrowInt(x.DType) && x.DType != tensor.I64 {
 		return nil, c.Errorf("input of type %v", x.DType)
 	}
 	q := x.Quant
@@ -194,7 +194,16 @@ func prepareDequantize(c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	var body func(from, to int)
-	if q.PerTensor() && x.DType.Bits() == 8 {
+	if x.DType == tensor.I64 { // biases beside 16-bit activations
+		ch := channelOf(x.Shape, q)
+		body = func(from, to int) {
+			in, out := tensor.Of[int64](x), tensor.Of[float32](y)
+			for i := from; i < to; i++ {
+				k := ch(i)
+				out[i] = float32(in[i]-int64(q.ZeroAt(k))) * q.Scale[k]
+			}
+		}
+	} else if q.PerTensor() && x.DType.Bits() == 8 {
 		var table [256]float32
 		for i := range table {
 			table[i] = float32(byteValue(x.DType, i)-q.ZeroAt(0)) * q.Scale[0]

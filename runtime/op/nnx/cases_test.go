@@ -8,7 +8,7 @@ import (
 	"github.com/edgerun/edgerun/runtime/op/optest"
 )
 
-var caseFiles = []string{"testdata/onnx.jsonl", "testdata/contrib.jsonl", "testdata/lite.jsonl"}
+var caseFiles = []string{"testdata/onnx.jsonl", "testdata/contrib.jsonl", "testdata/lite.jsonl", "testdata/litetable.jsonl"}
 
 // TestCases runs what ONNX's backend tests and reference say.
 func TestCases(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 )
 
 // Ops is the table of this family.
-var Ops = join(recurrentOps, attentionOps, stateOps, rotaryOps, contribOps, liteOps)
+var Ops = join(recurrentOps, attentionOps, stateOps, rotaryOps, contribOps, liteOps, liteTableOps)
 
 func join(tables ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}
