@@ -550,10 +550,16 @@ func (c *Context) alignMoves(n *model.Node) []*model.Node {
 	return nodes
 }
 
+// layers lists the operators with states, which take whatever of their values is quantised.
+var layers = map[string]bool{
+	"tflite.UnidirectionalSequenceLSTM": true, "tflite.LSTM": true, "tflite.BidirectionalSequenceLSTM": true,
+	"tflite.UnidirectionalSequenceRNN": true, "tflite.RNN": true, "tflite.SVDF": true,
+}
+
 // kernelTakes reports whether the operator's integer form covers the node's values.
 func kernelTakes(n *model.Node) bool {
 	out := n.Out[0]
-	if n.Attrs.Bool("dynamic_quantize", false) || len(n.In) > 1 && n.In[0] != nil && n.In[0].Quant == nil && n.In[1] != nil && n.In[1].Const != nil {
+	if layers[n.Op] || n.Attrs.Bool("dynamic_quantize", false) || len(n.In) > 1 && n.In[0] != nil && n.In[0].Quant == nil && n.In[1] != nil && n.In[1].Const != nil {
 		return true // weights alone are quantised
 	}
 	if out == nil || out.Quant == nil || !out.Quant.PerTensor() || out.DType.Bits() > 16 {
