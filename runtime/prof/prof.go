@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -134,6 +133,7 @@ func (p *Profile) Steps() []Step {
 }
 
 // Table writes the steps, the slowest first where sorted, and sums by operator. top bounds the steps shown; 0 shows all.
+// Long names are shortened in the middle, so that lines keep to 110 columns; Steps has them in full.
 func (p *Profile) Table(w io.Writer, sorted bool, top int) error {
 	steps := p.Steps()
 	byOp := map[string]float64{}
@@ -145,19 +145,20 @@ func (p *Profile) Table(w io.Writer, sorted bool, top int) error {
 	if sorted {
 		slices.SortStableFunc(steps, func(a, b Step) int { return cmp.Compare(b.Share, a.Share) })
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ms\tshare\tGMAC/s\tMAC\tbytes\toperator\tlayer\toutput")
-	for i, s := range steps {
-		if top > 0 && i == top {
-			break
-		}
+	if top > 0 && top < len(steps) {
+		steps = steps[:top]
+	}
+	t := table{numbers: 5}
+	t.add("ms", "share", "GMAC/s", "MAC", "bytes", "operator", "layer", "output")
+	for _, s := range steps {
 		rate, macs := "", ""
 		if s.MACs > 0 {
 			rate, macs = fmt.Sprintf("%.2f", s.GMACs), fmt.Sprint(s.MACs)
 		}
-		fmt.Fprintf(t, "%.4f\t%.1f %%\t%s\t%s\t%d\t%s\t%s\t%s\n", s.MedianMS, 100*s.Share, rate, macs, s.Bytes, s.Op, s.Name, s.Output)
+		t.add(fmt.Sprintf("%.4f", s.MedianMS), fmt.Sprintf("%.1f %%", 100*s.Share), rate, macs, fmt.Sprint(s.Bytes), s.Op, s.Name, s.Output)
 	}
-	if err := t.Flush(); err != nil {
+	t.fit(tableWidth, 5, 6, 7)
+	if err := t.write(w); err != nil {
 		return err
 	}
 	ops := make([]string, 0, len(byOp))
@@ -165,12 +166,15 @@ func (p *Profile) Table(w io.Writer, sorted bool, top int) error {
 		ops = append(ops, op)
 	}
 	slices.SortFunc(ops, func(a, b string) int { return cmp.Or(cmp.Compare(byOp[b], byOp[a]), cmp.Compare(a, b)) })
-	t = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nshare\tlayers\toperator")
+	t = table{numbers: 2}
+	t.add("share", "layers", "operator")
 	for _, op := range ops {
-		fmt.Fprintf(t, "%.1f %%\t%d\t%s\n", 100*byOp[op], count[op], op)
+		t.add(fmt.Sprintf("%.1f %%", 100*byOp[op]), fmt.Sprint(count[op]), op)
 	}
-	return t.Flush()
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return t.write(w)
 }
 
 // Trace writes the events in the Chrome trace format.

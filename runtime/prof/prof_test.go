@@ -96,7 +96,7 @@ func TestTable(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	// A head and two steps; an empty line; a head and five operators.
-	if len(lines) != 3+2+5 || !strings.HasPrefix(lines[0], "ms ") {
+	if len(lines) != 3+2+5 || !strings.HasPrefix(strings.TrimSpace(lines[0]), "ms ") {
 		t.Errorf("got\n%s", b.String())
 	}
 	if err := prof.New().Table(&b, false, 0); err != nil {
