@@ -15,7 +15,7 @@ const (
 // table aligns cells: the first columns, which are numbers, to the right and the others to the left.
 type table struct {
 	numbers int
-	rows [][]string // of one length; the first is the head
+	rows    [][]string // of one length; the first is the head
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
