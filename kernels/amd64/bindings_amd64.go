@@ -11,6 +11,9 @@ func depthwiseF32Ymm8x8(a *spec.DepthwiseArgs)
 func depthwiseF32Zmm8x16(a *spec.DepthwiseArgs)
 
 //go:noescape
+func depthwiseI16QVnni8x32(a *spec.DepthwiseArgs)
+
+//go:noescape
 func depthwiseI8QVnni4x64(a *spec.DepthwiseArgs)
 
 //go:noescape
@@ -65,6 +68,7 @@ func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 var functions = map[string]any{
 	"depthwiseF32Ymm8x8":     depthwiseF32Ymm8x8,
 	"depthwiseF32Zmm8x16":    depthwiseF32Zmm8x16,
+	"depthwiseI16QVnni8x32":  depthwiseI16QVnni8x32,
 	"depthwiseI8QVnni4x64":   depthwiseI8QVnni4x64,
 	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
 	"gemmF32Ymm6x16":         gemmF32Ymm6x16,

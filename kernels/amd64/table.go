@@ -40,6 +40,8 @@ var Table = bound([]spec.Row{
 	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 8, KR: 1, Needs: fma, Num: spec.Consistent, Name: "depthwiseF32Ymm8x8"},
 	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 64, KR: 1, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "depthwiseI8QVnni4x64"},
 	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
+	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 32, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseI16QI8Vnni8x32", Code: "depthwiseI16QVnni8x32"},
+	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 32, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseI16QU8Vnni8x32", Code: "depthwiseI16QVnni8x32"},
 })
 
 // bound gives the rows their functions, where these are built in. A routine that serves several rows bears the name of none.
