@@ -3,8 +3,10 @@ package kernels
 import (
 	"fmt"
 	"runtime"
+	"sync"
 
 	"github.com/edgerun/edgerun/internal/cpu"
+	"github.com/edgerun/edgerun/internal/knob"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/amd64"
@@ -41,6 +43,16 @@ func For(f cpu.Features) *Set {
 	}
 	return s
 }
+
+// Here is the set of rows that this process uses: what the CPU has, less what EDGERUN_CPU masks. A mask that does not parse is
+// reported by the commands; here it masks nothing.
+var Here = sync.OnceValue(func() *Set {
+	have := cpu.Detect()
+	if f, err := have.Mask(knob.CPU.Value()); err == nil {
+		have = f
+	}
+	return For(have)
+})
 
 // Rows lists the rows, best first.
 func (s *Set) Rows() []spec.Row { return s.rows }

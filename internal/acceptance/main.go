@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ func main() {
 	skip := flag.String("skip", "", "regular expression of items to leave out; the report lists them as not measured")
 	fuzz := flag.Duration("fuzz", 10*time.Minute, "time per fuzz target")
 	fuzzers := flag.Int("fuzzers", runtime.NumCPU(), "fuzz targets at the same time")
+	from := flag.String("from", "", "output of an earlier run: figures that it has are taken from there, with its revision")
 	hostileDir := flag.String("hostile", "", "only write the hostile files into this folder")
 	flag.Parse()
 	if *hostileDir != "" {
@@ -60,13 +62,13 @@ func main() {
 		}
 		return
 	}
-	if err := run(*out, *only, *skip, *fuzz, *fuzzers); err != nil {
+	if err := run(*out, *only, *skip, *from, *fuzz, *fuzzers); err != nil {
 		fmt.Fprintln(os.Stderr, "acceptance:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out, only, skip string, fuzz time.Duration, fuzzers int) error {
+func run(out, only, skip, from string, fuzz time.Duration, fuzzers int) error {
 	filter, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -89,6 +91,11 @@ func run(out, only, skip string, fuzz time.Duration, fuzzers int) error {
 	if _, err := os.Stat(filepath.Join(data, "models")); err != nil {
 		return fmt.Errorf("the shared test data are needed: %w", err)
 	}
+	earlier, err := readLog(from)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("revision %s\n", revision())
 	ctx := context.Background()
 	e := &env{data: data, tmp: tmp, cross: map[string]string{}, fuzz: fuzz, fuzzers: fuzzers}
 	if e.bin, err = e.build(ctx, runtime.GOOS, runtime.GOARCH); err != nil {
@@ -103,6 +110,14 @@ func run(out, only, skip string, fuzz time.Duration, fuzzers int) error {
 		if omit != nil && omit.MatchString(it.name) {
 			results = append(results, result{it, "not measured in this run", false, 0})
 			failed++
+			continue
+		}
+		if r, ok := earlier[it.name]; ok {
+			r.item = it
+			results = append(results, r)
+			if !r.ok {
+				failed++
+			}
 			continue
 		}
 		start := time.Now()
@@ -133,6 +148,37 @@ func run(out, only, skip string, fuzz time.Duration, fuzzers int) error {
 		return fmt.Errorf("%d of %d figures fall short", failed, len(results))
 	}
 	return nil
+}
+
+var logLine = regexp.MustCompile(`^(ok  |FAIL)  (.*?): (.*) \((\d+) s\)$`)
+
+// readLog reads what an earlier run printed.
+func readLog(path string) (map[string]result, error) {
+	list := map[string]result{}
+	if path == "" {
+		return list, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	rev := ""
+	for _, line := range strings.Split(string(b), "\n") {
+		if r, ok := strings.CutPrefix(line, "revision "); ok {
+			rev = r
+		}
+		if m := logLine.FindStringSubmatch(line); m != nil {
+			s, err := strconv.Atoi(m[4])
+			if err != nil {
+				return nil, err
+			}
+			list[m[2]] = result{seen: m[3] + ", at " + rev, ok: m[1] == "ok  ", took: time.Duration(s) * time.Second}
+		}
+	}
+	if rev == "" {
+		return nil, fmt.Errorf("%s: no line tells the revision", path)
+	}
+	return list, nil
 }
 
 func firstLine(s string) string {

@@ -20,6 +20,9 @@ func depthwiseI8QVnni4x64(a *spec.DepthwiseArgs)
 func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 
 //go:noescape
+func expF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func gemmF32Ymm6x16(a *spec.GemmArgs)
 
 //go:noescape
@@ -64,6 +67,15 @@ func gemmU8I8Vnni8x48(a *spec.GemmArgs)
 //go:noescape
 func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 
+//go:noescape
+func hardswishF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func sigmoidF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func tanhF32Zmm(a *spec.MapArgs)
+
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
 	"depthwiseF32Ymm8x8":     depthwiseF32Ymm8x8,
@@ -71,6 +83,7 @@ var functions = map[string]any{
 	"depthwiseI16QVnni8x32":  depthwiseI16QVnni8x32,
 	"depthwiseI8QVnni4x64":   depthwiseI8QVnni4x64,
 	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
+	"expF32Zmm":              expF32Zmm,
 	"gemmF32Ymm6x16":         gemmF32Ymm6x16,
 	"gemmF32Zmm8x48":         gemmF32Zmm8x48,
 	"gemmI16QI8Ymm6x16":      gemmI16QI8Ymm6x16,
@@ -86,4 +99,7 @@ var functions = map[string]any{
 	"gemmU8I8QYmm6x16":       gemmU8I8QYmm6x16,
 	"gemmU8I8Vnni8x48":       gemmU8I8Vnni8x48,
 	"gemmU8I8Ymm6x16":        gemmU8I8Ymm6x16,
+	"hardswishF32Zmm":        hardswishF32Zmm,
+	"sigmoidF32Zmm":          sigmoidF32Zmm,
+	"tanhF32Zmm":             tanhF32Zmm,
 }

@@ -42,7 +42,16 @@ var Table = bound([]spec.Row{
 	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
 	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 32, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseI16QI8Vnni8x32", Code: "depthwiseI16QVnni8x32"},
 	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 32, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseI16QU8Vnni8x32", Code: "depthwiseI16QVnni8x32"},
+	function(spec.Exp, "expF32Zmm"),
+	function(spec.Sigmoid, "sigmoidF32Zmm"),
+	function(spec.Tanh, "tanhF32Zmm"),
+	function(spec.HardSwish, "hardswishF32Zmm"),
 })
+
+// function is a row of 16 elements at once.
+func function(o spec.Op, name string) spec.Row {
+	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: name}
+}
 
 // bound gives the rows their functions, where these are built in. A routine that serves several rows bears the name of none.
 func bound(rows []spec.Row) []spec.Row {

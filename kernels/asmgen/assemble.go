@@ -21,6 +21,7 @@ import (
 var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.GemmArgs](),
 	reflect.TypeFor[spec.DepthwiseArgs](),
+	reflect.TypeFor[spec.MapArgs](),
 }
 
 // signature is the Go declaration of a routine.

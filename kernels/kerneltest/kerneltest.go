@@ -41,17 +41,17 @@ func Run(t T, row *spec.Row, o Options) {
 		if !owed && !time.Now().Before(until) {
 			return
 		}
-		levels := gemmLevels(row)
-		if row.Op == spec.Depthwise {
-			levels = depthwiseLevels(row)
+		levels, test := gemmLevels(row), gemmCase
+		switch row.Op {
+		case spec.Gemm:
+		case spec.Depthwise:
+			levels, test = depthwiseLevels(row), depthwiseCase
+		default:
+			levels, test = mapLevels(row), mapCase
 		}
 		pairwise(rng, levels, func(c []int) bool {
 			s.reset()
-			if row.Op == spec.Depthwise {
-				depthwiseCase(t, row, &s, rng, c)
-			} else {
-				gemmCase(t, row, &s, rng, c)
-			}
+			test(t, row, &s, rng, c)
 			if t.Failed() {
 				t.Logf("%s: levels %v of %v", row.Name, c, levels)
 			}

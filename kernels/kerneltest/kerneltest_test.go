@@ -70,6 +70,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.GemmArgs))
 			case spec.Depthwise:
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))
+			default:
+				_, ok = r.Func.(func(*spec.MapArgs))
 			}
 			if r.Func != nil && !ok {
 				t.Errorf("%s: %v is bound to a %T", arch, &r, r.Func)

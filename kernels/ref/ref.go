@@ -6,6 +6,9 @@
 package ref
 
 import (
+	"unsafe"
+
+	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 )
@@ -29,4 +32,21 @@ var Table = []spec.Row{
 	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 1, NR: 4, KR: 1, Num: spec.Exact, Name: "depthwiseU8I8QRef", Func: depthwiseQuant[uint8, int8, uint8]},
 	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 1, NR: 4, KR: 1, Num: spec.Exact, Name: "depthwiseI16QI8Ref", Func: depthwiseQuant[int16, int16, int8]},
 	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 1, NR: 4, KR: 1, Num: spec.Exact, Name: "depthwiseI16QU8Ref", Func: depthwiseQuant[int16, int16, uint8]},
+	function(spec.Exp, "expF32Ref", fmath.Exp),
+	function(spec.Sigmoid, "sigmoidF32Ref", fmath.Sigmoid),
+	function(spec.Tanh, "tanhF32Ref", fmath.Tanh),
+	function(spec.HardSwish, "hardswishF32Ref", hardSwish),
 }
+
+// function is a row that computes one element at a time.
+func function(o spec.Op, name string, f func(float32) float32) spec.Row {
+	run := func(a *spec.MapArgs) {
+		x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
+		for i, v := range x {
+			y[i] = f(v)
+		}
+	}
+	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
+}
+
+func hardSwish(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 }

@@ -26,13 +26,20 @@ const (
 	// Depthwise: for x < Width, c < Channels: acc = Bias[c]; for t < Taps: acc += (In[t][x][c] + Shift) * W[t][c];
 	// Out[x][c] = epilogue(acc, c).
 	Depthwise
+	// Functions of one element: for i < N: Y[i] = f(X[i]), with the steps of internal/fmath.
+	Exp
+	Sigmoid
+	Tanh
+	HardSwish // x * min(max(x+3, 0), 6) / 6
 	numOps
 )
 
 // Ops is the number of operations.
 const Ops = int(numOps)
 
-func (o Op) String() string { return [...]string{"gemm", "depthwise"}[o] }
+func (o Op) String() string {
+	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish"}[o]
+}
 
 // Class says how far a row's results may be from those of the reference.
 type Class uint8
@@ -58,7 +65,7 @@ type Row struct {
 	ULP, Abs        float64 // Approx only
 	Name            string
 	Code            string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs) or func(*DepthwiseArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs) or func(*MapArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -112,4 +119,10 @@ type DepthwiseArgs struct {
 	Lo, Hi   float32
 	OutZero  int32
 	QLo, QHi int32
+}
+
+// MapArgs describes N elements of a function; Y may be X.
+type MapArgs struct {
+	X, Y unsafe.Pointer
+	N    int
 }

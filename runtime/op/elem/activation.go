@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -72,11 +73,7 @@ func relu6Row[T float](y, x []T) {
 	}
 }
 
-func hardSwishRow[T float](y, x []T) {
-	for i, v := range x {
-		y[i] = T(v*min(max(T(v+3), 0), 6)) / 6
-	}
-}
+func hardSwish64(x float64) float64 { return float64(x*min(max(x+3, 0), 6)) / 6 }
 
 func softsignRow[T float](y, x []T) {
 	for i, v := range x {
@@ -186,12 +183,12 @@ func geluOf[T float](c *op.Call) func(y, x []T) {
 var activationOps = map[string]op.Op{
 	"Relu":            rows(reluRow[float32], reluRow[float64]).withIntegers(),
 	"Relu6":           rows(relu6Row[float32], relu6Row[float64]).op(),
-	"Sigmoid":         two(fmath.Sigmoid, sigmoid[float64]).op(),
-	"Tanh":            two(fmath.Tanh, math.Tanh).op(),
+	"Sigmoid":         kernel32(spec.Sigmoid, sigmoid[float64]).op(),
+	"Tanh":            kernel32(spec.Tanh, math.Tanh).op(),
 	"Softplus":        two(fmath.Softplus, softplus64).op(),
 	"Softsign":        rows(softsignRow[float32], softsignRow[float64]).op(),
 	"Mish":            two(fmath.Mish, func(x float64) float64 { return x * math.Tanh(softplus64(x)) }).op(),
-	"HardSwish":       rows(hardSwishRow[float32], hardSwishRow[float64]).op(),
+	"HardSwish":       kernel32(spec.HardSwish, hardSwish64).op(),
 	"LeakyRelu":       shaped(leakyRelu[float32], leakyRelu[float64], "alpha", .01, "", 0).op(),
 	"ThresholdedRelu": shaped(thresholdedRelu[float32], thresholdedRelu[float64], "alpha", 1, "", 0).op(),
 	"Elu":             shaped(elu[float32], elu[float64], "alpha", 1, "", 0).op(),
@@ -201,7 +198,7 @@ var activationOps = map[string]op.Op{
 	"HardSigmoid":             shaped(hardSigmoid[float32], hardSigmoid[float64], "alpha", .2, "beta", .5).op(),
 	"Swish":                   shaped(swish[float32], swish[float64], "alpha", 1, "", 0).op(),
 	"Shrink":                  shaped(shrink[float32], shrink[float64], "lambd", .5, "bias", 0).op(),
-	"Gelu":                    unary{geluOf[float32], geluOf[float64]}.op(),
+	"Gelu":                    unary{f32: geluOf[float32], f64: geluOf[float64]}.op(),
 	"com.microsoft.Gelu":      two(gelu[float32], gelu[float64]).op(),
 	"com.microsoft.QuickGelu": shaped(swish[float32], swish[float64], "alpha", 1.702, "", 0).op(),
 }

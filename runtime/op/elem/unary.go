@@ -2,9 +2,13 @@ package elem
 
 import (
 	"math"
+	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -12,6 +16,42 @@ import (
 type unary struct {
 	f32 func(c *op.Call) func(y, x []float32)
 	f64 func(c *op.Call) func(y, x []float64)
+	// row computes float32; nil where no kernel does.
+	row *spec.Row
+}
+
+// kernel32 is a function without attributes that the kernel table has.
+func kernel32(o spec.Op, f func(float64) float64) unary {
+	u := rows(nil, mapped(f))
+	u.row = kernels.Here().Select(o, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
+	return u
+}
+
+// mapKernel applies a row of the kernel table to input 0, in shares that each have arguments of their own.
+func mapKernel(c *op.Call, row *spec.Row) op.Run {
+	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
+	f := row.Func.(func(*spec.MapArgs))
+	n := c.In[0].Len()
+	const most = 1 << 14 // elements of one call, which cannot be interrupted
+	shares := max(1, min(4*c.Par.Threads(), n/grain))
+	args := make([]spec.MapArgs, shares)
+	var in, out []float32
+	body := func(lo, hi int) {
+		for s := lo; s < hi; s++ {
+			a := &args[s]
+			for i, end := s*n/shares, (s+1)*n/shares; i < end; i += most {
+				a.N = min(most, end-i)
+				a.X, a.Y = unsafe.Pointer(&in[i]), unsafe.Pointer(&out[i])
+				f(a)
+			}
+		}
+	}
+	return func() error {
+		in, out = x.get(), y.room()
+		c.Par.For(shares, 1, body)
+		y.put()
+		return nil
+	}
 }
 
 // fixed is a function without attributes whose float32 version is the float64 one, rounded.
@@ -37,7 +77,12 @@ func (u unary) op() op.Op {
 func (u unary) prepare(c *op.Call) (op.Run, error) {
 	return each{
 		f64: func(c *op.Call) (op.Run, error) { return mapRows(c, u.f64(c)), nil },
-		f32: func(c *op.Call) (op.Run, error) { return mapRows(c, u.f32(c)), nil },
+		f32: func(c *op.Call) (op.Run, error) {
+			if u.row != nil {
+				return mapKernel(c, u.row), nil
+			}
+			return mapRows(c, u.f32(c)), nil
+		},
 	}.byInput(c)
 }
 
@@ -133,7 +178,7 @@ var unaryOps = map[string]op.Op{
 	"Reciprocal": rows(reciprocalRow[float32], reciprocalRow[float64]).op(),
 	"Sqrt":       rows(sqrtRow[float32], sqrtRow[float64]).op(),
 	"Rsqrt":      fixed(func(x float64) float64 { return 1 / math.Sqrt(x) }).op(),
-	"Exp":        two(fmath.Exp, math.Exp).op(),
+	"Exp":        kernel32(spec.Exp, math.Exp).op(),
 	"Log":        two(fmath.Log, math.Log).op(),
 	"Sin":        two(fmath.Sin, math.Sin).op(),
 	"Cos":        two(fmath.Cos, math.Cos).op(),

@@ -5,23 +5,14 @@ import (
 	"strconv"
 	"unsafe"
 
-	"github.com/edgerun/edgerun/internal/cpu"
-	"github.com/edgerun/edgerun/internal/knob"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
-// rows is the set of kernels that this process uses: what the CPU has, less what EDGERUN_CPU masks. A mask that does not
-// parse is reported by the commands; here it masks nothing.
-var rows = func() *kernels.Set {
-	have := cpu.Detect()
-	if f, err := have.Mask(knob.CPU.Value()); err == nil {
-		have = f
-	}
-	return kernels.For(have)
-}()
+// rows is the set of kernels that this process uses.
+var rows = kernels.Here()
 
 // operand is an element type of packed operands, accum one of sums.
 type (

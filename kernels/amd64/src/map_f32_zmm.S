@@ -1,0 +1,196 @@
+// Functions of FP32 elements with AVX-512, 16 at once; the steps are those of internal/fmath.
+//
+// rdi  arguments   rsi X   rdx Y   rcx elements left   zmm0 x   zmm1-7 scratch   zmm16-31 constants   k1 elements that exist   k2-3 conditions
+	.altmacro
+
+.macro constant reg, name, i
+	vbroadcastss zmm\reg, dword ptr [rip + \name + 4*\i]
+.endm
+.macro constants name
+	constant 16, \name, 0
+	constant 17, \name, 1
+	constant 18, \name, 2
+	constant 19, \name, 3
+	constant 20, \name, 4
+	constant 21, \name, 5
+	constant 22, \name, 6
+	constant 23, \name, 7
+	constant 24, \name, 8
+	constant 25, \name, 9
+	constant 26, \name, 10
+	constant 27, \name, 11
+	constant 28, \name, 12
+	constant 29, \name, 13
+	constant 30, \name, 14
+	constant 31, \name, 15
+.endm
+
+// exponential makes e**zmm1 in zmm1, for zmm1 that is a number; zmm2-6 are scratch. Constants: zmm16-17 bounds, 18 log2(e), 19-20 ln 2 in two
+// parts, 21-26 the polynomial, 27 one, 28 the exponent's bias.
+.macro exponential
+	vmaxps	zmm1, zmm1, zmm16
+	vminps	zmm1, zmm1, zmm17
+	vmulps	zmm2, zmm1, zmm18
+	vrndscaleps zmm2, zmm2, 8		// n
+	vfnmadd231ps zmm1, zmm2, zmm19		// high
+	vmovaps	zmm3, zmm1
+	vfnmadd231ps zmm3, zmm2, zmm20		// r
+	vsubps	zmm1, zmm1, zmm3
+	vfnmadd231ps zmm1, zmm2, zmm20		// low
+	vmovaps	zmm4, zmm21
+	vfmadd213ps zmm4, zmm3, zmm22
+	vfmadd213ps zmm4, zmm3, zmm23
+	vfmadd213ps zmm4, zmm3, zmm24
+	vfmadd213ps zmm4, zmm3, zmm25
+	vfmadd213ps zmm4, zmm3, zmm26		// P(r)
+	vmulps	zmm5, zmm3, zmm3
+	vfmadd213ps zmm4, zmm5, zmm1		// q
+	vaddps	zmm5, zmm27, zmm3		// one
+	vsubps	zmm6, zmm5, zmm27
+	vsubps	zmm6, zmm3, zmm6		// lost
+	vaddps	zmm6, zmm6, zmm4
+	vaddps	zmm1, zmm5, zmm6
+	vcvtps2dq zmm2, zmm2
+	vpsrad	zmm3, zmm2, 1
+	vpsubd	zmm2, zmm2, zmm3
+	vpaddd	zmm3, zmm3, zmm28
+	vpaddd	zmm2, zmm2, zmm28
+	vpslld	zmm3, zmm3, 23
+	vpslld	zmm2, zmm2, 23
+	vmulps	zmm1, zmm1, zmm3
+	vmulps	zmm1, zmm1, zmm2
+.endm
+.macro exponentials
+	.float	-104, 89, 1.44269504, 0.693359375, -2.12194440e-4
+	.float	1.9761725e-4, 1.39323215e-3, 8.33354611e-3, 4.16664928e-2, 1.66666657e-1, 0.5, 1
+	.long	127
+.endm
+
+// nan puts x where it is none.
+.macro nan
+	vcmpps	k2, zmm0, zmm0, 3
+	vmovaps	zmm1{k2}, zmm0
+.endm
+
+.macro exp_
+	vmovaps	zmm1, zmm0
+	exponential
+	nan
+.endm
+
+// Constants: zmm29 the sign bit.
+.macro sigmoid
+	vpord	zmm1, zmm0, zmm29
+	exponential
+	nan
+	vaddps	zmm2, zmm27, zmm1		// d
+	vsubps	zmm3, zmm2, zmm27
+	vsubps	zmm3, zmm1, zmm3		// lost
+	vpxord	zmm4, zmm4, zmm4
+	vcmpps	k2, zmm0, zmm4, 1		// x < 0
+	vmovaps	zmm4, zmm27
+	vmovaps	zmm4{k2}, zmm1
+	vdivps	zmm1, zmm4, zmm2
+	vmovaps	zmm4, zmm1
+	vfnmadd231ps zmm1, zmm4, zmm3
+.endm
+
+// Constants: zmm29 the sign bit, 30 what parts the two forms, 31 two; the polynomial is read where it is used.
+.macro tanh name
+	vpandnd	zmm7, zmm29, zmm0		// a
+	vaddps	zmm1, zmm7, zmm7
+	exponential
+	vaddps	zmm1, zmm1, zmm27
+	vdivps	zmm1, zmm31, zmm1
+	vsubps	zmm1, zmm27, zmm1
+	vmulps	zmm2, zmm7, zmm7		// s
+	vbroadcastss zmm3, dword ptr [rip + \name + 64]
+	vfmadd213ps zmm3, zmm2, dword ptr [rip + \name + 68]{1to16}
+	vfmadd213ps zmm3, zmm2, dword ptr [rip + \name + 72]{1to16}
+	vfmadd213ps zmm3, zmm2, dword ptr [rip + \name + 76]{1to16}
+	vfmadd213ps zmm3, zmm2, dword ptr [rip + \name + 80]{1to16}
+	vmulps	zmm3, zmm3, zmm2
+	vfmadd213ps zmm3, zmm7, zmm7
+	vcmpps	k2, zmm7, zmm30, 1		// a < 0.625
+	vmovaps	zmm1{k2}, zmm3
+	vpandd	zmm2, zmm0, zmm29
+	vpord	zmm1, zmm1, zmm2
+	nan
+.endm
+
+// Constants: zmm16 three, 17 six, 18 zero.
+.macro hardswish
+	vaddps	zmm1, zmm0, zmm16
+	vmaxps	zmm1, zmm18, zmm1
+	vminps	zmm1, zmm17, zmm1
+	vmulps	zmm1, zmm0, zmm1
+	vdivps	zmm1, zmm1, zmm17
+.endm
+
+.macro loop function:vararg
+	mov	rsi, [rdi + MapArgs_X]
+	mov	rdx, [rdi + MapArgs_Y]
+	mov	rcx, [rdi + MapArgs_N]
+	mov	eax, 0xffff
+	kmovw	k1, eax
+1:	cmp	rcx, 16
+	jge	2f
+	test	rcx, rcx
+	jle	3f
+	mov	rax, -1
+	bzhi	rax, rax, rcx
+	kmovw	k1, eax
+2:	vmovups	zmm0{k1}{z}, [rsi]
+	\function
+	vmovups	[rdx]{k1}, zmm1
+	add	rsi, 64
+	add	rdx, 64
+	sub	rcx, 16
+	jmp	1b
+3:	vzeroupper
+	ret
+.endm
+
+// func expF32Zmm(a *spec.MapArgs)
+	.balign 64
+expF32Zmm:
+	constants expF32Zmm.data
+	loop	exp_
+	.balign 4
+expF32Zmm.data:
+	exponentials
+	.fill	3, 4, 0
+
+// func sigmoidF32Zmm(a *spec.MapArgs)
+	.balign 64
+sigmoidF32Zmm:
+	constants sigmoidF32Zmm.data
+	loop	sigmoid
+	.balign 4
+sigmoidF32Zmm.data:
+	exponentials
+	.long	0x80000000
+	.fill	2, 4, 0
+
+// func tanhF32Zmm(a *spec.MapArgs)
+	.balign 64
+tanhF32Zmm:
+	constants tanhF32Zmm.data
+	loop	tanh tanhF32Zmm.data
+	.balign 4
+tanhF32Zmm.data:
+	exponentials
+	.long	0x80000000
+	.float	0.625, 2
+	.float	-5.69721917e-3, 2.06316467e-2, -5.37372567e-2, 0.133314103, -0.333332807
+
+// func hardswishF32Zmm(a *spec.MapArgs)
+	.balign 64
+hardswishF32Zmm:
+	vbroadcastss zmm16, dword ptr [rip + hardswishF32Zmm.data]
+	vbroadcastss zmm17, dword ptr [rip + hardswishF32Zmm.data + 4]
+	vpxord	zmm18, zmm18, zmm18
+	loop	hardswish
+	.balign 4
+hardswishF32Zmm.data:
+	.float	3, 6
