@@ -135,7 +135,7 @@ func (m *importer) unique(name string) string {
 	if name == "" {
 		name = "unnamed"
 	}
-	m.r.charge(128 + 2*len(name))
+	m.r.charge(256 + 2*len(name)) // two entries of a map that grows by doubling
 	for {
 		n := m.names[name]
 		m.names[name]++

@@ -513,11 +513,11 @@ func split(data, axis int) func(*builder) {
 
 func pack(b *builder) {
 	axis := b.opts.i32(1, 0)
-	in := make([]*model.Value, len(b.in))
+	in, axes := make([]*model.Value, len(b.in)), b.ints(axis)
 	for k := range in {
 		x := b.i(k)
 		in[k] = b.like(x, "packed")
-		b.node("Unsqueeze", in[k], nil, x, b.ints(axis))
+		b.node("Unsqueeze", in[k], nil, x, axes)
 	}
 	a := attr.Attrs{}
 	a.Set("axis", axis)
@@ -538,8 +538,9 @@ func unpack(b *builder) {
 			n.Out = append(n.Out, part)
 		}
 	}
+	axes := b.ints(axis)
 	for k := range b.out {
-		b.node("Squeeze", b.o(k), nil, n.Out[k], b.ints(axis))
+		b.node("Squeeze", b.o(k), nil, n.Out[k], axes)
 	}
 }
 
