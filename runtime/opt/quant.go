@@ -12,10 +12,10 @@ import (
 )
 
 // quantParams reads constant scale and zero-point inputs as parameters for a value of the given type and rank; nil
-// where they are not constant, not float32 or FP16, or blocked.
+// where they are not constant, not float32 or FP16, or blocked, and for values of other types.
 func quantParams(n *model.Node, v *model.Value) *model.QParams {
 	scale := isConst(n.Input(1))
-	if scale == nil || n.Attrs.Int("block_size", 0) != 0 || len(scale.Shape) > 1 || scale.Len() == 0 {
+	if scale == nil || !lifts(v.DType) && v.DType != tensor.I32 || n.Attrs.Int("block_size", 0) != 0 || len(scale.Shape) > 1 || scale.Len() == 0 {
 		return nil
 	}
 	q := &model.QParams{}
