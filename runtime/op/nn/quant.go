@@ -189,6 +189,9 @@ func prepareDequantize(c *op.Call) (op.Run, error) {
 	if !narrowInt(x.DType) && x.DType != tensor.I64 {
 		return nil, c.Errorf("input of type %v", x.DType)
 	}
+	if y.DType != tensor.F32 || y.Quant != nil {
+		return nil, c.Errorf("output %v, want f32", y)
+	}
 	q := x.Quant
 	if err := fitQuant(c, x.Shape, q); err != nil {
 		return nil, err
