@@ -293,7 +293,7 @@ func (c *Call) Guard(err *error) {
 }
 
 // InferOf applies o's shape rule. Beyond what the rule checks, inputs are sequences only by the trait Sequences, some output must be
-// wanted, all that are must exist, and only operators with the trait QuantKernel have outputs whose declared type is not the rule's.
+// wanted, all that are must exist and have a possible rank, and only operators with the trait QuantKernel have outputs whose declared type is not the rule's.
 func InferOf(o Op, c *Call) (err error) {
 	defer c.Guard(&err)
 	c.set, c.clash = c.set[:0], nil
@@ -312,6 +312,9 @@ func InferOf(o Op, c *Call) (err error) {
 		}
 		if wanted = true; i >= len(c.set) || !c.set[i] {
 			return c.Errorf("the operator has no output %d", i)
+		}
+		if len(t.Shape) > tensor.MaxRank {
+			return c.Errorf("output %d has rank %d, at most %d is possible", i, len(t.Shape), tensor.MaxRank)
 		}
 	}
 	if !wanted {
