@@ -215,6 +215,9 @@ func prepareLiteBidi(c *op.Call) (op.Run, error) {
 	if c.Input(39) != nil && c.Input(41) == nil {
 		reverse.x, reverse.aux, forward.aux = 39, -1, -1
 	}
+	if aux := c.Input(39); aux != nil && len(aux.Shape) != len(c.In[0].Shape) {
+		return nil, c.Errorf("auxiliary input %v for an input %v", aux.Shape, c.In[0].Shape)
+	}
 	fw, err := newLiteLSTM(c, forward, 0, first, first+2, false)
 	if err != nil {
 		return nil, err
