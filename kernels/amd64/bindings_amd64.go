@@ -5,6 +5,36 @@ package amd64
 import "github.com/edgerun/edgerun/kernels/spec"
 
 //go:noescape
+func convertBF16F32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func convertBF16F32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func convertF16F32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func convertF16F32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func convertF32BF16Ymm(a *spec.MapArgs)
+
+//go:noescape
+func convertF32BF16Zmm(a *spec.MapArgs)
+
+//go:noescape
+func convertF32F16Ymm(a *spec.MapArgs)
+
+//go:noescape
+func convertF32F16Zmm(a *spec.MapArgs)
+
+//go:noescape
+func depthwiseBF16NZmm8x16(a *spec.DepthwiseArgs)
+
+//go:noescape
+func depthwiseBF16Zmm8x16(a *spec.DepthwiseArgs)
+
+//go:noescape
 func depthwiseF32Ymm8x8(a *spec.DepthwiseArgs)
 
 //go:noescape
@@ -21,6 +51,12 @@ func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 
 //go:noescape
 func expF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func gemmBF16NZmm8x48(a *spec.GemmArgs)
+
+//go:noescape
+func gemmBF16Zmm8x48(a *spec.GemmArgs)
 
 //go:noescape
 func gemmF32Ymm6x16(a *spec.GemmArgs)
@@ -78,12 +114,24 @@ func tanhF32Zmm(a *spec.MapArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
+	"convertBF16F32Ymm":      convertBF16F32Ymm,
+	"convertBF16F32Zmm":      convertBF16F32Zmm,
+	"convertF16F32Ymm":       convertF16F32Ymm,
+	"convertF16F32Zmm":       convertF16F32Zmm,
+	"convertF32BF16Ymm":      convertF32BF16Ymm,
+	"convertF32BF16Zmm":      convertF32BF16Zmm,
+	"convertF32F16Ymm":       convertF32F16Ymm,
+	"convertF32F16Zmm":       convertF32F16Zmm,
+	"depthwiseBF16NZmm8x16":  depthwiseBF16NZmm8x16,
+	"depthwiseBF16Zmm8x16":   depthwiseBF16Zmm8x16,
 	"depthwiseF32Ymm8x8":     depthwiseF32Ymm8x8,
 	"depthwiseF32Zmm8x16":    depthwiseF32Zmm8x16,
 	"depthwiseI16QVnni8x32":  depthwiseI16QVnni8x32,
 	"depthwiseI8QVnni4x64":   depthwiseI8QVnni4x64,
 	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
 	"expF32Zmm":              expF32Zmm,
+	"gemmBF16NZmm8x48":       gemmBF16NZmm8x48,
+	"gemmBF16Zmm8x48":        gemmBF16Zmm8x48,
 	"gemmF32Ymm6x16":         gemmF32Ymm6x16,
 	"gemmF32Zmm8x48":         gemmF32Zmm8x48,
 	"gemmI16QI8Ymm6x16":      gemmI16QI8Ymm6x16,

@@ -16,12 +16,15 @@ import (
 const (
 	fma  = cpu.AVX2 | cpu.FMA
 	vnni = cpu.AVX512 | cpu.AVX512VNNI
+	bf16 = cpu.AVX512 | cpu.AVX512BF16
 )
 
 // Table lists the rows, best first.
 var Table = bound([]spec.Row{
 	{Op: spec.Gemm, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 48, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "gemmF32Zmm8x48"},
 	{Op: spec.Gemm, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 6, NR: 16, KR: 1, Needs: fma, Num: spec.Consistent, Name: "gemmF32Ymm6x16"},
+	{Op: spec.Gemm, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 48, KR: 2, Needs: bf16, Num: spec.Approx, ULP: 2, Name: "gemmBF16Zmm8x48"},
+	{Op: spec.Gemm, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.BF16, MR: 8, NR: 48, KR: 2, Needs: bf16, Num: spec.Approx, ULP: 2, Name: "gemmBF16NZmm8x48"},
 	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 4, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "gemmI8QVnni8x48"},
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 48, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemmU8I8QVnni8x48"},
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 48, KR: 2, Needs: vnni, Num: spec.Exact, Name: "gemmI16QI8Vnni8x48", Code: "gemmI16QVnni8x48"},
@@ -38,6 +41,8 @@ var Table = bound([]spec.Row{
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I32, MR: 6, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemmI16Ymm6x16"},
 	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiseF32Zmm8x16"},
 	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 8, KR: 1, Needs: fma, Num: spec.Consistent, Name: "depthwiseF32Ymm8x8"},
+	{Op: spec.Depthwise, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiseBF16Zmm8x16"},
+	{Op: spec.Depthwise, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.BF16, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiseBF16NZmm8x16"},
 	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 64, KR: 1, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "depthwiseI8QVnni4x64"},
 	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
 	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 32, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseI16QI8Vnni8x32", Code: "depthwiseI16QVnni8x32"},
@@ -46,11 +51,24 @@ var Table = bound([]spec.Row{
 	function(spec.Sigmoid, "sigmoidF32Zmm"),
 	function(spec.Tanh, "tanhF32Zmm"),
 	function(spec.HardSwish, "hardswishF32Zmm"),
+	convert(tensor.F32, tensor.BF16, cpu.AVX512, 16, "convertF32BF16Zmm"),
+	convert(tensor.BF16, tensor.F32, cpu.AVX512, 16, "convertBF16F32Zmm"),
+	convert(tensor.F32, tensor.F16, cpu.AVX512, 16, "convertF32F16Zmm"),
+	convert(tensor.F16, tensor.F32, cpu.AVX512, 16, "convertF16F32Zmm"),
+	convert(tensor.F32, tensor.BF16, cpu.AVX2, 8, "convertF32BF16Ymm"),
+	convert(tensor.BF16, tensor.F32, cpu.AVX2, 8, "convertBF16F32Ymm"),
+	convert(tensor.F32, tensor.F16, cpu.AVX2|cpu.F16C, 8, "convertF32F16Ymm"),
+	convert(tensor.F16, tensor.F32, cpu.AVX2|cpu.F16C, 8, "convertF16F32Ymm"),
 })
 
 // function is a row of 16 elements at once.
 func function(o spec.Op, name string) spec.Row {
 	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: name}
+}
+
+// convert is a row of n elements at once.
+func convert(in, out tensor.DType, needs cpu.Features, n int, name string) spec.Row {
+	return spec.Row{Op: spec.Convert, In: in, W: in, Acc: tensor.F32, Out: out, MR: 1, NR: n, KR: 1, Needs: needs, Num: spec.Consistent, Name: name}
 }
 
 // bound gives the rows their functions, where these are built in. A routine that serves several rows bears the name of none.

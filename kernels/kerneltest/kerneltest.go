@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 )
@@ -86,7 +87,7 @@ func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLev
 		e.bias = draw(rng, row.Acc, n, k, nil)
 		e.biasB = s.input(e.bias.bytes, row.Acc.Bits()/8, at)
 	}
-	if row.Out == row.Acc {
+	if row.Out == row.Acc || row.Out.IsFloat() {
 		if bound > 0 {
 			e.lo, e.hi = [...]float32{0, -1, 0.25}[bound-1], [...]float32{6, 0.5, 0.25}[bound-1]
 		}
@@ -152,12 +153,54 @@ func (e *epilogue) startInt(j int) int64 {
 	return e.bias.i[j]
 }
 
-// compare checks element i of out, which holds the row's Out type.
-func compare(t T, row *spec.Row, out unsafe.Pointer, what string, wantF float32, wantI int64) {
+// margin is what the result of a row of class Approx may be off by.
+type margin struct{ sizes, steps, lost float64 }
+
+// add counts a summand.
+func (m *margin) add(x, w float32) {
+	p := math.Abs(float64(x) * float64(w))
+	m.sizes += p
+	m.steps += m.sizes
+	if subnormal(x) || subnormal(w) {
+		m.lost += p
+	}
+	m.lost += 0x1p-126 // where a sum is subnormal
+}
+
+func subnormal(x float32) bool { return x != 0 && x > -0x1p-126 && x < 0x1p-126 }
+
+// off reports whether got is further from want than it may be.
+func (m *margin) off(row *spec.Row, got, want float32) bool {
+	if got != got || want != want {
+		return (got == got) != (want == want) && m.sizes < math.MaxFloat32
+	}
+	if math.Float32bits(got) == math.Float32bits(want) {
+		return false
+	}
+	if row.Num != spec.Approx {
+		return true
+	}
+	may := row.ULP*0x1p-24*m.steps + m.lost + 0x1p-126
+	if row.Out == tensor.BF16 {
+		may += 0x1p-7 * math.Abs(float64(want)) // a step, where rounding goes the other way
+	}
+	return !(math.Abs(float64(got)-float64(want)) <= may) && m.sizes < math.MaxFloat32
+}
+
+// compare checks what lies at out, which holds the row's Out type.
+func compare(t T, row *spec.Row, out unsafe.Pointer, what string, wantF float32, wantI int64, m *margin) {
 	switch row.Out {
-	case tensor.F32:
-		got := *(*float32)(out)
-		if !sameFloat(row, got, wantF) {
+	case tensor.F32, tensor.BF16, tensor.F16:
+		var got float32
+		switch row.Out {
+		case tensor.F32:
+			got = *(*float32)(out)
+		case tensor.BF16:
+			got, wantF = half.FromBF16(*(*uint16)(out)), half.FromBF16(half.BF16(wantF))
+		case tensor.F16:
+			got, wantF = half.FromF16(*(*uint16)(out)), half.FromF16(half.F16(wantF))
+		}
+		if m.off(row, got, wantF) {
 			t.Errorf("%s: %s = %g (%08x), want %g (%08x)", row.Name, what, got, math.Float32bits(got), wantF, math.Float32bits(wantF))
 		}
 		return
@@ -177,22 +220,6 @@ func compare(t T, row *spec.Row, out unsafe.Pointer, what string, wantF float32,
 	if wantI != 0 {
 		t.Errorf("%s: %s is off by %d", row.Name, what, -wantI)
 	}
-}
-
-// sameFloat compares by the row's class.
-func sameFloat(row *spec.Row, got, want float32) bool {
-	if got != got || want != want {
-		return got != got && want != want
-	}
-	if math.Float32bits(got) == math.Float32bits(want) {
-		return true
-	}
-	if row.Num != spec.Approx {
-		return false
-	}
-	d := math.Abs(float64(got) - float64(want))
-	ulp := math.Abs(float64(math.Nextafter32(want, float32(math.Inf(1))) - want))
-	return d <= row.Abs || d <= row.ULP*ulp
 }
 
 // lengths are the numbers of k of a row: all tails up to twice KR plus 1, and longer ones.
@@ -261,8 +288,10 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		for j := range cols {
 			var f float32
 			var n int64
+			var m margin
 			if row.In.IsFloat() {
 				f = e.startFloat(j)
+				m.add(f, 1)
 			} else {
 				n = e.startInt(j)
 			}
@@ -274,6 +303,7 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 					}
 					if row.In.IsFloat() {
 						f = fmath.FMA(src.f[q], b.f[at(tap, j, p)], f)
+						m.add(src.f[q], b.f[at(tap, j, p)])
 					} else {
 						n += (src.i[q] + int64(row.Shift)) * b.i[at(tap, j, p)]
 					}
@@ -284,7 +314,7 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			} else {
 				n = e.integer(n, j)
 			}
-			compare(t, row, unsafe.Pointer(&cb.data[(i*stride+j)*size]), fmt.Sprintf("C[%d][%d] of %dx%d, %d taps, k %d", i, j, rows, cols, taps, k), f, n)
+			compare(t, row, unsafe.Pointer(&cb.data[(i*stride+j)*size]), fmt.Sprintf("C[%d][%d] of %dx%d, %d taps, k %d", i, j, rows, cols, taps, k), f, n, &m)
 		}
 		if i+1 < rows {
 			for _, v := range cb.data[(i*stride+cols)*size : (i+1)*stride*size] {
@@ -376,14 +406,17 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	for p := range width {
 		for ch := range channels {
 			f, n := float32(0), int64(0)
+			var m margin
 			if row.In.IsFloat() {
 				f = e.startFloat(ch)
+				m.add(f, 1)
 			} else {
 				n = e.startInt(ch)
 			}
 			for i, at := range from {
 				if row.In.IsFloat() {
 					f = fmath.FMA(x.f[at+p*step+ch], w.f[i*channels+ch], f)
+					m.add(x.f[at+p*step+ch], w.f[i*channels+ch])
 				} else {
 					n += (x.i[at+p*step+ch] + int64(row.Shift)) * w.i[i*channels+ch]
 				}
@@ -393,7 +426,7 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			} else {
 				n = e.integer(n, ch)
 			}
-			compare(t, row, unsafe.Pointer(&ob.data[(p*gap+ch)*size]), fmt.Sprintf("Out[%d][%d] of %dx%d, %d taps", p, ch, width, channels, taps), f, n)
+			compare(t, row, unsafe.Pointer(&ob.data[(p*gap+ch)*size]), fmt.Sprintf("Out[%d][%d] of %dx%d, %d taps", p, ch, width, channels, taps), f, n, &m)
 		}
 		if p+1 < width {
 			for _, v := range ob.data[(p*gap+channels)*size : (p+1)*gap*size] {

@@ -13,6 +13,7 @@ import (
 var functions = map[spec.Op]func(float32) float32{
 	spec.Exp: fmath.Exp, spec.Sigmoid: fmath.Sigmoid, spec.Tanh: fmath.Tanh,
 	spec.HardSwish: func(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 },
+	spec.Convert:   func(x float32) float32 { return x },
 }
 
 // The factors of a function: length, elements, places of input and output, in place.
@@ -28,13 +29,13 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	x := draw(rng, row.In, n, kind(c[1]), nil)
 	if kind(c[1]) == plain { // where functions bend, and where they have ended
 		for i := range x.f {
-			x.f[i] *= [...]float32{1, 3, 30, 0.2}[i%4]
-			*(*float32)(unsafe.Pointer(&x.bytes[4*i])) = x.f[i]
+			x.set(i, x.f[i]*[...]float32{1, 3, 30, 0.2}[i%4])
 		}
 	}
-	xb, out := s.input(x.bytes, 4, place(c[2])), (*buffer)(nil)
-	if c[4] == 0 {
-		out = s.output(4*n, 4, place(c[3]))
+	size := row.Out.Bits() / 8
+	xb, out := s.input(x.bytes, row.In.Bits()/8, place(c[2])), (*buffer)(nil)
+	if c[4] == 0 || row.In != row.Out {
+		out = s.output(size*n, size, place(c[3]))
 	} else {
 		out = xb
 	}
@@ -45,7 +46,7 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		t.Errorf("%s: the kernel changed its arguments", row.Name)
 	}
 	for i, v := range x.f {
-		compare(t, row, unsafe.Pointer(&out.data[4*i]), fmt.Sprintf("Y[%d] of %d, X = %g,", i, n, v), functions[row.Op](v), 0)
+		compare(t, row, unsafe.Pointer(&out.data[size*i]), fmt.Sprintf("Y[%d] of %d, X = %g,", i, n, v), functions[row.Op](v), 0, &margin{})
 		if t.Failed() {
 			return
 		}

@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"encoding/binary"
 	"math"
 	"math/rand/v2"
 
@@ -69,7 +70,7 @@ type values struct {
 // draw makes n elements; those for which zero reports true are 0.
 func draw(rng *rand.Rand, d tensor.DType, n int, k kind, zero func(i int) bool) *values {
 	t := tensor.New(d, tensor.Shape{n})
-	v := &values{d: d}
+	v := &values{d: d, bytes: t.Data}
 	for i := range n {
 		z := zero != nil && zero(i)
 		if d.IsFloat() {
@@ -77,19 +78,8 @@ func draw(rng *rand.Rand, d tensor.DType, n int, k kind, zero func(i int) bool) 
 			if z {
 				f = 0
 			}
-			switch d {
-			case tensor.F32:
-				tensor.Of[float32](t)[i] = f
-			case tensor.F16:
-				tensor.Of[uint16](t)[i] = half.F16(f)
-				f = half.FromF16(half.F16(f))
-			case tensor.BF16:
-				tensor.Of[uint16](t)[i] = half.BF16(f)
-				f = half.FromBF16(half.BF16(f))
-			default:
-				panic("BUG: operand of type " + d.String())
-			}
-			v.f = append(v.f, f)
+			v.f = append(v.f, 0)
+			v.set(i, f)
 			continue
 		}
 		x := int64(0)
@@ -99,8 +89,24 @@ func draw(rng *rand.Rand, d tensor.DType, n int, k kind, zero func(i int) bool) 
 		setInt(t, i, x)
 		v.i = append(v.i, x)
 	}
-	v.bytes = t.Data
 	return v
+}
+
+// set makes f, as far as the type has it, element i.
+func (v *values) set(i int, f float32) {
+	switch v.d {
+	case tensor.F32:
+		binary.NativeEndian.PutUint32(v.bytes[4*i:], math.Float32bits(f))
+	case tensor.F16:
+		binary.NativeEndian.PutUint16(v.bytes[2*i:], half.F16(f))
+		f = half.FromF16(half.F16(f))
+	case tensor.BF16:
+		binary.NativeEndian.PutUint16(v.bytes[2*i:], half.BF16(f))
+		f = half.FromBF16(half.BF16(f))
+	default:
+		panic("BUG: operand of type " + v.d.String())
+	}
+	v.f[i] = f
 }
 
 func setInt(t *tensor.Tensor, i int, x int64) {

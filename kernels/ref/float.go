@@ -117,6 +117,22 @@ func gemmF16(a *spec.GemmArgs) {
 
 // gemmBF16 multiplies BF16 by BF16 and sums in FP32, in the order of k.
 func gemmBF16(a *spec.GemmArgs) {
+	c := sumBF16(a)
+	store(a, &c)
+}
+
+// gemmBF16N is gemmBF16 with results rounded to BF16.
+func gemmBF16N(a *spec.GemmArgs) {
+	c := sumBF16(a)
+	for i := range a.Rows {
+		out := unsafe.Slice((*uint16)(unsafe.Add(a.C, 2*i*a.CStride)), a.Cols)
+		for j := range out {
+			out[j] = half.BF16(Clamp(float32(c[i][j]), a.Lo, a.Hi))
+		}
+	}
+}
+
+func sumBF16(a *spec.GemmArgs) sums {
 	c := bias(a)
 	var left, right [block]float32
 	var wide [block][4]float32
@@ -136,7 +152,7 @@ func gemmBF16(a *spec.GemmArgs) {
 			x0, x1, w = x0[n:], x1[n:], w[n:]
 		}
 	}
-	store(a, &c)
+	return c
 }
 
 func bias(a *spec.GemmArgs) (c sums) {
@@ -216,3 +232,26 @@ func depthwiseAt(a *spec.DepthwiseArgs, at int, out []float32) {
 		out[c] = Clamp(float32(sum), a.Lo, a.Hi)
 	}
 }
+
+// depthwiseBF16 is spec.Depthwise of BF16 by FP32; put stores a result.
+func depthwiseBF16[T any](put func(float32) T) func(a *spec.DepthwiseArgs) {
+	return func(a *spec.DepthwiseArgs) {
+		in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
+		for x := range a.Width {
+			out := unsafe.Slice((*T)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels)
+			for c := range out {
+				sum := 0.0
+				if a.Bias != nil {
+					sum = float64(*(*float32)(unsafe.Add(a.Bias, 4*c)))
+				}
+				for t, p := range in {
+					v, w := half.FromBF16(*(*uint16)(unsafe.Add(p, x*a.InStep+2*c))), *(*float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
+					sum = chain(sum, float64(v)*float64(w))
+				}
+				out[c] = put(Clamp(float32(sum), a.Lo, a.Hi))
+			}
+		}
+	}
+}
+
+func itself(f float32) float32 { return f }

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 )
@@ -18,6 +19,7 @@ var Table = []spec.Row{
 	{Op: spec.Gemm, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 4, KR: 1, Num: spec.Consistent, Name: "gemmF32Ref2x4", Func: gemmF32},
 	{Op: spec.Gemm, In: tensor.F32, W: tensor.F16, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 4, KR: 1, Num: spec.Consistent, Name: "gemmF16Ref2x4", Func: gemmF16},
 	{Op: spec.Gemm, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 4, KR: 1, Num: spec.Consistent, Name: "gemmBF16Ref2x4", Func: gemmBF16},
+	{Op: spec.Gemm, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.BF16, MR: 2, NR: 4, KR: 1, Num: spec.Consistent, Name: "gemmBF16NRef2x4", Func: gemmBF16N},
 	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI8QRef2x4", Func: gemmQuant[int8, int8, int32, int8]},
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmU8I8QRef2x4", Func: gemmQuant[uint8, int8, int32, uint8]},
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I8, Acc: tensor.I64, Out: tensor.I16, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI16I8QRef2x4", Func: gemmQuant[int16, int8, int64, int16]},
@@ -28,6 +30,8 @@ var Table = []spec.Row{
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI16Ref2x4", Func: gemmInt[int16, int16, int32]},
 	{Op: spec.Gemm, In: tensor.I32, W: tensor.I32, Acc: tensor.I64, Out: tensor.I64, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI32Ref2x4", Func: gemmInt[int32, int32, int64]},
 	{Op: spec.Depthwise, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 4, KR: 1, Num: spec.Consistent, Name: "depthwiseF32Ref", Func: depthwiseF32},
+	{Op: spec.Depthwise, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 4, KR: 1, Num: spec.Consistent, Name: "depthwiseBF16Ref", Func: depthwiseBF16(itself)},
+	{Op: spec.Depthwise, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.BF16, MR: 1, NR: 4, KR: 1, Num: spec.Consistent, Name: "depthwiseBF16NRef", Func: depthwiseBF16(half.BF16)},
 	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 1, NR: 4, KR: 1, Num: spec.Exact, Name: "depthwiseI8QRef", Func: depthwiseQuant[int8, int8, int8]},
 	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 1, NR: 4, KR: 1, Num: spec.Exact, Name: "depthwiseU8I8QRef", Func: depthwiseQuant[uint8, int8, uint8]},
 	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 1, NR: 4, KR: 1, Num: spec.Exact, Name: "depthwiseI16QI8Ref", Func: depthwiseQuant[int16, int16, int8]},
@@ -36,6 +40,10 @@ var Table = []spec.Row{
 	function(spec.Sigmoid, "sigmoidF32Ref", fmath.Sigmoid),
 	function(spec.Tanh, "tanhF32Ref", fmath.Tanh),
 	function(spec.HardSwish, "hardswishF32Ref", hardSwish),
+	convert(tensor.F32, tensor.BF16, "convertF32BF16Ref", half.ToBF16),
+	convert(tensor.BF16, tensor.F32, "convertBF16F32Ref", half.WidenBF16),
+	convert(tensor.F32, tensor.F16, "convertF32F16Ref", half.ToF16),
+	convert(tensor.F16, tensor.F32, "convertF16F32Ref", half.WidenF16),
 }
 
 // function is a row that computes one element at a time.
@@ -47,6 +55,12 @@ func function(o spec.Op, name string, f func(float32) float32) spec.Row {
 		}
 	}
 	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
+}
+
+// convert is a row that changes the type.
+func convert[S, D any](in, out tensor.DType, name string, f func([]D, []S)) spec.Row {
+	run := func(a *spec.MapArgs) { f(unsafe.Slice((*D)(a.Y), a.N), unsafe.Slice((*S)(a.X), a.N)) }
+	return spec.Row{Op: spec.Convert, In: in, W: in, Acc: tensor.F32, Out: out, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
 }
 
 func hardSwish(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 }

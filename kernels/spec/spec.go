@@ -31,6 +31,7 @@ const (
 	Sigmoid
 	Tanh
 	HardSwish // x * min(max(x+3, 0), 6) / 6
+	Convert   // x, rounded to the nearest of another type of float, half to even
 	numOps
 )
 
@@ -38,7 +39,7 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish"}[o]
+	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "convert"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.
@@ -48,7 +49,7 @@ type Class uint8
 const (
 	Exact      Class = iota // integers: equal
 	Consistent              // floats: the same bytes on every ISA (any NaN stands for any other)
-	Approx                  // within Row.ULP or Row.Abs
+	Approx                  // within Row.ULP; see there
 )
 
 func (c Class) String() string { return [...]string{"exact", "consistent", "approx"}[c] }
@@ -62,9 +63,11 @@ type Row struct {
 	Shift           int // what the kernel adds to elements of the input (integers only), to make them unsigned
 	Needs           cpu.Features
 	Num             Class
-	ULP, Abs        float64 // Approx only
-	Name            string
-	Code            string // the routine, where it bears another name than the row
+	// ULP bounds the error of a row of class Approx, in units of 2^-24 of what the magnitudes of bias and products sum up to, summed
+	// over all steps. Besides, subnormal operands and results may count as zero; nothing is promised where magnitudes overflow.
+	ULP  float64
+	Name string
+	Code string // the routine, where it bears another name than the row
 	// Func is a func(*GemmArgs), func(*DepthwiseArgs) or func(*MapArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
@@ -75,7 +78,7 @@ func (r *Row) String() string {
 
 // Epilogue turns a sum into an element of the result.
 //
-// Float sums: clamp(acc, Lo, Hi); NaN stays NaN. Integer sums with Out = Acc: acc. Integer sums with another Out:
+// Float sums: clamp(acc, Lo, Hi), rounded to Out; NaN stays NaN. Integer sums with Out = Acc: acc. Integer sums with another Out:
 // the integer nearest to float32(acc)*Scale[j] (one float32 product; half to even), plus OutZero, clamped to [QLo, QHi],
 // which lies within Out's range.
 //
@@ -121,7 +124,7 @@ type DepthwiseArgs struct {
 	QLo, QHi int32
 }
 
-// MapArgs describes N elements of a function; Y may be X.
+// MapArgs describes N elements of a function; Y may be X where the types are the same.
 type MapArgs struct {
 	X, Y unsafe.Pointer
 	N    int

@@ -36,6 +36,7 @@ var Passes = []Pass{
 	{"fold-again", "what the passes above made constant is folded, and what is still dequantised", foldAll},
 	{"simplify-again", "what the passes above made superfluous disappears", simplify},
 	{"share", "nodes that compute the same become one", share},
+	{"narrow", "values between operators of numerics bf16 are stored as BF16", narrow},
 }
 
 // Context is what passes need beside the graph.

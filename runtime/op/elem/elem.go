@@ -3,8 +3,8 @@ package elem
 import (
 	"maps"
 
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -59,9 +59,9 @@ func (v *view[T]) get() []T {
 		return tensor.Of[T](v.t)
 	}
 	if v.t.DType == tensor.F16 {
-		half.WidenF16(v.wide, tensor.Of[uint16](v.t))
+		kernels.WidenF16(v.wide, tensor.Of[uint16](v.t))
 	} else {
-		half.WidenBF16(v.wide, tensor.Of[uint16](v.t))
+		kernels.WidenBF16(v.wide, tensor.Of[uint16](v.t))
 	}
 	return v.buf
 }
@@ -83,9 +83,9 @@ func (v *view[T]) put() {
 		return
 	}
 	if v.t.DType == tensor.F16 {
-		half.ToF16(tensor.Of[uint16](v.t), v.wide)
+		kernels.ToF16(tensor.Of[uint16](v.t), v.wide)
 	} else {
-		half.ToBF16(tensor.Of[uint16](v.t), v.wide)
+		kernels.ToBF16(tensor.Of[uint16](v.t), v.wide)
 	}
 }
 

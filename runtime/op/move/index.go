@@ -1,9 +1,9 @@
 package move
 
 import (
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -83,9 +83,9 @@ func prepareGather(c *op.Call) (op.Run, error) {
 	cx, cy := cellsOf(x), cellsOf(y)
 	copyTo := cx.copyTo
 	if x.DType != y.DType {
-		widen := half.WidenF16
+		widen := kernels.WidenF16
 		if x.DType == tensor.BF16 {
-			widen = half.WidenBF16
+			widen = kernels.WidenBF16
 		}
 		copyTo = func(_ cells, to, from, n int) {
 			widen(tensor.Of[float32](y)[to:to+n], tensor.Of[uint16](x)[from:from+n])

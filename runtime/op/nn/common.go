@@ -3,8 +3,8 @@ package nn
 import (
 	"math"
 
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -58,9 +58,9 @@ func (f *floats) get() []float32 {
 	case tensor.F32:
 		return tensor.Of[float32](f.t)
 	case tensor.F16:
-		half.WidenF16(f.buf, tensor.Of[uint16](f.t))
+		kernels.WidenF16(f.buf, tensor.Of[uint16](f.t))
 	case tensor.BF16:
-		half.WidenBF16(f.buf, tensor.Of[uint16](f.t))
+		kernels.WidenBF16(f.buf, tensor.Of[uint16](f.t))
 	case tensor.F64:
 		for i, x := range tensor.Of[float64](f.t) {
 			f.buf[i] = float32(x)
@@ -80,9 +80,9 @@ func (f *floats) room() []float32 {
 func (f *floats) put() {
 	switch f.t.DType {
 	case tensor.F16:
-		half.ToF16(tensor.Of[uint16](f.t), f.buf)
+		kernels.ToF16(tensor.Of[uint16](f.t), f.buf)
 	case tensor.BF16:
-		half.ToBF16(tensor.Of[uint16](f.t), f.buf)
+		kernels.ToBF16(tensor.Of[uint16](f.t), f.buf)
 	case tensor.F64:
 		d := tensor.Of[float64](f.t)
 		for i, x := range f.buf {

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -85,6 +84,10 @@ func inferConv(c *op.Call) error {
 	if c.In[0].Quant != nil {
 		d = tensor.F32 // unless the output says otherwise
 	} else if err := c.Want(0, anyFloat...); err != nil {
+		return err
+	}
+	d, err := resultType(c, d)
+	if err != nil {
 		return err
 	}
 	return inferConvAs(c, 0, 1, 2, d)
@@ -234,47 +237,28 @@ func floatSource(c *op.Call, w *tensor.Tensor, fixed bool) (*source[float32], er
 	}}, nil
 }
 
-// rounded is a source's elements as BF16.
-func rounded(s *source[float32]) *source[uint16] {
-	var f func(i, o int) float32
-	at := func(i, o int) uint16 { return half.BF16(f(i, o)) }
-	return &source[uint16]{constant: s.constant, kind: "bf16", load: func() func(i, o int) uint16 {
-		if s.constant != nil {
-			g := s.load()
-			return func(i, o int) uint16 { return half.BF16(g(i, o)) }
-		}
-		f = s.load()
-		return at
-	}}
-}
-
 // prepareFloatConv prepares y = clamp(conv(x, w) + b). after, if set, sees the output of each run.
 func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, error) {
 	if err := wantFloats(c, c.Input(2)); err != nil {
 		return nil, err
 	}
-	x, y, bias := newFloats(c, v.x), newFloats(c, v.y), newFloats(c, c.Input(2))
-	lo, hi := activation(c)
 	w, err := floatSource(c, v.w, true)
 	if err != nil {
 		return nil, err
 	}
+	if c.Num == num.BF16 {
+		return prepareBF16Conv(c, v, w, after), nil
+	}
+	x, y, bias := newFloats(c, v.x), newFloats(c, v.y), newFloats(c, c.Input(2))
+	lo, hi := activation(c)
 	var xs, ys, bs []float32
 	run := func() {}
 	switch {
-	case c.Num == num.BF16:
-		narrow := op.Make[uint16](c, v.x.Len())
-		row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
-		products := convProducts(c, v, row, rounded(w), func() []uint16 { return narrow }, 0, nil, floatEpilogue[uint16, uint16](v, &bs, &ys, lo, hi))
-		run = func() {
-			half.ToBF16(narrow, xs)
-			products()
-		}
 	case v.cg == 1 && v.group > 1:
 		run = v.depthwise(c, w, &xs, &ys, &bs, lo, hi)
 	default:
 		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, &ys, lo, hi))
+		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
 	}
 	return func() error {
 		xs, ys, bs = x.get(), y.room(), bias.get()
@@ -291,10 +275,10 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 }
 
 // floatEpilogue lets the kernel write bias and bounds itself.
-func floatEpilogue[A, B operand](v *conv, bs, ys *[]float32, lo, hi float32) func(g int, p *product[A, B, float32]) {
+func floatEpilogue[A, B operand](v *conv, bs *[]float32, out func() []byte, lo, hi float32) func(g int, p *product[A, B, float32]) {
 	return func(g int, p *product[A, B, float32]) {
 		p.lo, p.hi, p.ldc = lo, hi, v.outC
-		p.out = func() []byte { return tensor.Bytes(rest(*ys, g*v.og)) }
+		p.out = func() []byte { return rest(out(), g*v.og*p.row.Out.Bits()/8) }
 		p.bias = func() []float32 { return rest(*bs, g*v.og) }
 	}
 }

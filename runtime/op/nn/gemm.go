@@ -12,7 +12,10 @@ func inferGemm(c *op.Call) error {
 		return err
 	}
 	a, b := c.In[0].Shape, c.In[1].Shape
-	d := productType(c)
+	d, err := resultType(c, productType(c))
+	if err != nil {
+		return err
+	}
 	m, n, ka, kb := -1, -1, -1, -1
 	if a != nil {
 		if len(a) != 2 {

@@ -3,7 +3,6 @@ package nn
 import (
 	"math"
 
-	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -175,35 +174,31 @@ func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, 
 	}
 }
 
-// floatProducts prepares y[b] = clamp(a[b]·w[b] + bias) with f32 sums, from the slices as they are in each run.
-func (x *matrices) floatProducts(c *op.Call, w *tensor.Tensor, as, ys, bias *[]float32, lo, hi float32) (func(), error) {
-	from, err := floatSource(c, w, x.sameB())
-	if err != nil {
-		return nil, err
+// floats prepares y[b] = clamp(a[b]·w[b] + bias) of floats, w from a source.
+func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) op.Run {
+	if c.Num == num.BF16 {
+		return x.bf16(c, w, bias)
 	}
-	return x.sourceProducts(c, from, as, ys, bias, lo, hi), nil
-}
-
-// sourceProducts is floatProducts with w from a source.
-func (x *matrices) sourceProducts(c *op.Call, from *source[float32], as, ys, bias *[]float32, lo, hi float32) func() {
-	if c.Num != num.BF16 {
-		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		return matProducts(c, x, row, from, func() []float32 { return *as }, matEpilogue[float32, float32](x, ys, bias, lo, hi))
-	}
-	narrow := op.Make[uint16](c, c.In[0].Len())
-	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, c.Num)
-	run := matProducts(c, x, row, rounded(from), func() []uint16 { return narrow }, matEpilogue[uint16, uint16](x, ys, bias, lo, hi))
-	return func() {
-		half.ToBF16(narrow, *as)
-		run()
+	lo, hi := activation(c)
+	fa, fy, fb := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newFloats(c, bias)
+	var as, ys, bs []float32
+	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	run := matProducts(c, x, row, w, func() []float32 { return as }, matEpilogue[float32, float32](x, func() []byte { return tensor.Bytes(ys) }, &bs, lo, hi))
+	return func() error {
+		as, ys, bs = fa.get(), fy.room(), fb.get()
+		if len(ys) > 0 {
+			run()
+			fy.put()
+		}
+		return nil
 	}
 }
 
 // matEpilogue lets the kernel write bias and bounds itself.
-func matEpilogue[A, B operand](x *matrices, ys, bias *[]float32, lo, hi float32) func(batch func() int, p *product[A, B, float32]) {
+func matEpilogue[A, B operand](x *matrices, out func() []byte, bias *[]float32, lo, hi float32) func(batch func() int, p *product[A, B, float32]) {
 	return func(batch func() int, p *product[A, B, float32]) {
 		p.lo, p.hi, p.ldc = lo, hi, x.n
-		p.out = func() []byte { return tensor.Bytes(rest(*ys, batch()*x.m*x.n)) }
+		p.out = func() []byte { return rest(out(), batch()*x.m*x.n*p.row.Out.Bits()/8) }
 		p.bias = func() []float32 { return *bias }
 	}
 }
@@ -216,7 +211,11 @@ func inferMatMul(c *op.Call) error {
 	if err != nil {
 		return err
 	}
-	c.Set(0, productType(c), s)
+	d, err := resultType(c, productType(c))
+	if err != nil {
+		return err
+	}
+	c.Set(0, d, s)
 	return nil
 }
 
@@ -236,7 +235,6 @@ func prepareMatMul(c *op.Call) (op.Run, error) {
 // prepare dispatches by the operands' types. The bias is a row of N, or nil.
 func (x *matrices) prepare(c *op.Call, bias *tensor.Tensor) (op.Run, error) {
 	a, w, y := c.In[0], c.In[1], c.Out[0]
-	lo, hi := activation(c)
 	switch {
 	case a.Quant != nil && w.Quant != nil && y.Quant != nil:
 		return x.prepareQuant(c, bias)
@@ -280,20 +278,11 @@ func (x *matrices) prepare(c *op.Call, bias *tensor.Tensor) (op.Run, error) {
 	if err := wantFloats(c, bias); err != nil {
 		return nil, err
 	}
-	fa, fy, fb := newFloats(c, a), newFloats(c, y), newFloats(c, bias)
-	var as, ys, bs []float32
-	run, err := x.floatProducts(c, w, &as, &ys, &bs, lo, hi)
+	from, err := floatSource(c, w, x.sameB())
 	if err != nil {
 		return nil, err
 	}
-	return func() error {
-		as, ys, bs = fa.get(), fy.room(), fb.get()
-		if len(ys) > 0 {
-			run()
-			fy.put()
-		}
-		return nil
-	}, nil
+	return x.floats(c, from, bias), nil
 }
 
 // bound64 applies the fused activation to float64.

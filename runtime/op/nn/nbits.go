@@ -107,18 +107,7 @@ func prepareNBits(c *op.Call) (op.Run, error) {
 		w.kind = fmt.Sprintf("nbits/%d/%d/%x", q.bits, q.block, h.Sum(nil))
 	}
 	x := &matrices{m: c.In[0].Len() / q.k, k: q.k, n: n, batch: 1, aOff: []int{0}, bOff: []int{0}, bT: true}
-	a, y, b := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newFloats(c, bias)
-	var as, ys, bs []float32
-	lo, hi := activation(c)
-	run := x.sourceProducts(c, w, &as, &ys, &bs, lo, hi)
-	return func() error {
-		as, ys, bs = a.get(), y.room(), b.get()
-		if len(ys) > 0 {
-			run()
-			y.put()
-		}
-		return nil
-	}, nil
+	return x.floats(c, w, bias), nil
 }
 
 // at is the weight of column n and k: (q - zero) * scale, where q and zero are unsigned and zero is half the range if it is not given.

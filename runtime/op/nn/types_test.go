@@ -51,6 +51,19 @@ func widened(t *tensor.Tensor) *tensor.Tensor {
 	return r
 }
 
+// nearBF16 reports whether numbers of some units differ no more than the order of sums explains, and beyond that by a share of themselves.
+func nearBF16(got, want *tensor.Tensor, share float64) bool {
+	if !got.Shape.Equal(want.Shape) {
+		return false
+	}
+	for i := range want.Len() {
+		if w := real(want, i); math.Abs(real(got, i)-w) > 1e-4+share*math.Abs(w) {
+			return false
+		}
+	}
+	return true
+}
+
 // Convolutions of f16 and bf16 are those of the widened numbers, rounded once; in f64 they are near those of f32 but finer; with the
 // numerics fp16 the weights alone are narrow; with bf16 both operands are rounded first.
 func TestConvTypes(t *testing.T) {
@@ -75,8 +88,18 @@ func TestConvTypes(t *testing.T) {
 			t.Fatal("fp16: result differs from that of the widened weights")
 		}
 		rx, rw := widened(as(x, tensor.BF16)), widened(as(w, tensor.BF16))
-		if got, want := eval(t, "Conv", s.attrs, num.BF16, nil, x, w, b), eval(t, "Conv", s.attrs, 0, nil, rx, rw, b); !bytes.Equal(got.Data, want.Data) {
+		want := eval(t, "Conv", s.attrs, 0, nil, rx, rw, b)
+		if got := eval(t, "Conv", s.attrs, num.BF16, nil, x, w, b); !nearBF16(got, want, 0) {
 			t.Fatal("bf16: result differs from that of rounded operands")
+		}
+		// Stored as BF16, before and after.
+		for _, result := range []string{"f32", "bf16"} {
+			a := s.attrs.Clone()
+			a.Set("result_type", result)
+			got := eval(t, "Conv", a, num.BF16, nil, as(x, tensor.BF16), as(w, tensor.BF16), b)
+			if got.DType.String() != result || !nearBF16(widened(got), want, map[string]float64{"bf16": 0x1p-8}[result]) {
+				t.Fatalf("bf16: result of type %s differs", result)
+			}
 		}
 		fine := eval(t, "Conv", s.attrs, 0, nil, as(x, tensor.F64), as(w, tensor.F64), as(b, tensor.F64))
 		plain := eval(t, "Conv", s.attrs, 0, nil, x, w, b)

@@ -1,0 +1,186 @@
+// BF16 matrix product with AVX-512 BF16: 8 rows by 48 columns. One dword holds two neighbouring k.
+//
+// out is 32 for results in FP32, 16 for BF16.
+//
+// rdi  arguments        rax  offset into the rows of A    zmm0-23   sums: row i, vector v in zmm(3i+v)
+// rsi  B                rcx  K in bytes, down to dwords   zmm24-26  dwords of B
+// rdx  Index, or 0      rbx  taps left                    zmm27     a dword of A
+// r8-15 rows of A       k1-3 columns that exist           zmm29-30  bounds
+//                       k4   bytes of the last dword
+	.altmacro
+	.include "rows.inc"
+
+.macro dot acc, b
+	vdpbf16ps zmm\acc, zmm27, zmm\b
+.endm
+.macro columns i, vecs
+	dot	%(3*\i), 24
+	.if \vecs > 1
+	dot	%(3*\i+1), 25
+	.endif
+	.if \vecs > 2
+	dot	%(3*\i+2), 26
+	.endif
+.endm
+.macro row i, reg, vecs
+	vpbroadcastd zmm27, dword ptr [\reg + rax]
+	columns	\i, \vecs
+.endm
+.macro tailrow i, reg, vecs
+	vmovdqu8 xmm27{k4}{z}, [\reg + rax]
+	vpbroadcastd zmm27, xmm27
+	columns	\i, \vecs
+.endm
+.macro rows what, n, vecs
+	vmovdqu8 zmm24, [rsi]
+	.if \vecs > 1
+	vmovdqu8 zmm25, [rsi + 64]
+	.endif
+	.if \vecs > 2
+	vmovdqu8 zmm26, [rsi + 128]
+	.endif
+	add	rsi, 192
+	\what	0, r8, \vecs
+	.if \n > 1
+	\what	1, r9, \vecs
+	.endif
+	.if \n > 2
+	\what	2, r10, \vecs
+	\what	3, r11, \vecs
+	.endif
+	.if \n > 4
+	\what	4, r12, \vecs
+	\what	5, r13, \vecs
+	\what	6, r14, \vecs
+	\what	7, r15, \vecs
+	.endif
+.endm
+
+// products adds all taps to the sums of a tile.
+.macro products n, vecs, end
+	.balign 32
+3:	rows_of_tap 8
+	add	rcx, rcx
+	and	rcx, -4
+	jz	5f
+	.balign 32
+4:	rows	row, \n, \vecs
+	add	rax, 4
+	cmp	rax, rcx
+	jb	4b
+5:	ktestw	k4, k4
+	jz	6f
+	rows	tailrow, \n, \vecs
+6:	dec	rbx
+	jnz	3b
+	jmp	\end
+.endm
+
+.macro copy to, from
+	vmovaps	zmm\to, zmm\from
+.endm
+.macro copies i
+	copy	%(3*\i), 0
+	copy	%(3*\i+1), 1
+	copy	%(3*\i+2), 2
+.endm
+
+.macro bound out, acc, mask, at
+	vmaxps	zmm\acc, zmm29, zmm\acc
+	vminps	zmm\acc, zmm30, zmm\acc
+	.if \out == 32
+	vmovups	[rsi + 4*\at]{\mask}, zmm\acc
+	.else
+	vcvtneps2bf16 ymm\acc, zmm\acc
+	vmovdqu16 [rsi + 2*\at]{\mask}, ymm\acc
+	.endif
+.endm
+.macro store out, i, done
+	bound	\out, %(3*\i), k1, 0
+	bound	\out, %(3*\i+1), k2, 16
+	bound	\out, %(3*\i+2), k3, 32
+	cmp	rax, \i+1
+	jle	\done
+	add	rsi, rcx
+.endm
+
+.macro tiles vecs, end
+	mov	rax, [rdi + GemmArgs_Rows]
+	cmp	rax, 1
+	je	11f
+	cmp	rax, 2
+	je	12f
+	cmp	rax, 4
+	jle	14f
+	products 8, \vecs, \end
+11:	products 1, \vecs, \end
+12:	products 2, \vecs, \end
+14:	products 4, \vecs, \end
+.endm
+
+.macro routine out, two, three, end, done
+	mov	rsi, [rdi + GemmArgs_B]
+	mov	rdx, [rdi + GemmArgs_Index]
+	mov	rcx, [rdi + GemmArgs_Cols]
+	mov	rbx, -1
+	bzhi	rax, rbx, rcx
+	kmovw	k1, eax
+	shr	rax, 16
+	kmovw	k2, eax
+	shr	rax, 16
+	kmovw	k3, eax
+	mov	rax, [rdi + GemmArgs_K]
+	add	rax, rax
+	and	eax, 3
+	bzhi	rax, rbx, rax
+	kmovw	k4, eax
+	vpxord	zmm0, zmm0, zmm0
+	vpxord	zmm1, zmm1, zmm1
+	vpxord	zmm2, zmm2, zmm2
+	mov	rax, [rdi + GemmArgs_Bias]
+	test	rax, rax
+	jz	1f
+	vmovups zmm0{k1}{z}, [rax]
+	vmovups zmm1{k2}{z}, [rax + 64]
+	vmovups zmm2{k3}{z}, [rax + 128]
+1:
+	.irp	i, 1, 2, 3, 4, 5, 6, 7
+	copies	\i
+	.endr
+	mov	rbx, [rdi + GemmArgs_Taps]
+	test	rbx, rbx
+	jz	\end
+	cmp	rcx, 32
+	jg	\three
+	cmp	rcx, 16
+	jg	\two
+	tiles	1, \end
+\two:	tiles	2, \end
+\three:	tiles	3, \end
+\end:
+	vbroadcastss zmm29, dword ptr [rdi + GemmArgs_Lo]
+	vbroadcastss zmm30, dword ptr [rdi + GemmArgs_Hi]
+	mov	rsi, [rdi + GemmArgs_C]
+	mov	rcx, [rdi + GemmArgs_CStride]
+	.if \out == 32
+	shl	rcx, 2
+	.else
+	add	rcx, rcx
+	.endif
+	mov	rax, [rdi + GemmArgs_Rows]
+	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7
+	store	\out, \i, \done
+	.endr
+\done:	vzeroupper
+	ret
+.endm
+
+// func gemmBF16Zmm8x48(a *spec.GemmArgs)
+	.balign 64
+gemmBF16Zmm8x48:
+	routine	32, .Ltwo0, .Lthree0, .Lend0, .Ldone0
+
+// func gemmBF16NZmm8x48(a *spec.GemmArgs)
+	.balign 64
+gemmBF16NZmm8x48:
+	routine	16, .Ltwo1, .Lthree1, .Lend1, .Ldone1

@@ -1,0 +1,206 @@
+package nn
+
+import (
+	"github.com/edgerun/edgerun/internal/half"
+	"github.com/edgerun/edgerun/internal/num"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+// Operators of numerics bf16 multiply BF16 and sum in FP32. A value between two of them may be stored as BF16: the pass narrow says so by
+// the attribute result_type of the one that makes it.
+
+// resultType is what attribute result_type says, else d.
+func resultType(c *op.Call, d tensor.DType) (tensor.DType, error) {
+	switch s := c.Attrs.Str("result_type", ""); s {
+	case "":
+		return d, nil
+	case "bf16":
+		return tensor.BF16, nil
+	case "f32":
+		return tensor.F32, nil
+	default:
+		return d, c.Errorf("result_type %q unknown", s)
+	}
+}
+
+// narrow reads t as BF16.
+func narrow(c *op.Call, t *tensor.Tensor) func() []uint16 {
+	if t.DType == tensor.BF16 {
+		return func() []uint16 { return tensor.Of[uint16](t) }
+	}
+	from, buf := newFloats(c, t), op.Make[uint16](c, t.Len())
+	return func() []uint16 {
+		kernels.ToBF16(buf, from.get())
+		return buf
+	}
+}
+
+// rounding reads t as FP32 that are BF16.
+func rounding(c *op.Call, t *tensor.Tensor) func() []float32 {
+	from, buf := narrow(c, t), op.Make[float32](c, t.Len())
+	return func() []float32 {
+		kernels.WidenBF16(buf, from())
+		return buf
+	}
+}
+
+// rounded is a source's elements as BF16.
+func rounded(s *source[float32]) *source[uint16] {
+	return through(s, "bf16", half.BF16)
+}
+
+// roundedWide is a source's elements, rounded to BF16, as FP32.
+func roundedWide(s *source[float32]) *source[float32] {
+	return through(s, "bf16wide", func(x float32) float32 { return half.FromBF16(half.BF16(x)) })
+}
+
+// through is a source of f of another one's elements.
+func through[B operand](s *source[float32], kind string, f func(float32) B) *source[B] {
+	var from func(i, o int) float32
+	at := func(i, o int) B { return f(from(i, o)) }
+	return &source[B]{constant: s.constant, kind: s.kind + "/" + kind, load: func() func(i, o int) B {
+		if s.constant != nil {
+			g := s.load()
+			return func(i, o int) B { return f(g(i, o)) }
+		}
+		from = s.load()
+		return at
+	}}
+}
+
+// bf16Row is the row for products of BF16 into out, or nil where that of FP32 is at least as fast: it gives what the reference gives.
+func bf16Row(out tensor.DType) *spec.Row {
+	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16)
+	if row.Needs == 0 {
+		return nil
+	}
+	return row
+}
+
+// prepareBF16Conv prepares y = clamp(conv(x, w) + b).
+func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []float32)) op.Run {
+	lo, hi := activation(c)
+	bias := newFloats(c, c.Input(2))
+	var bs []float32
+	out := tensor.F32
+	direct := v.y.DType == tensor.BF16 && after == nil
+	if direct {
+		out = tensor.BF16
+	}
+	deep := v.cg == 1 && v.group > 1
+	row := bf16Row(out)
+	if !deep && row == nil {
+		direct, out = false, tensor.F32
+	}
+	var y *floats
+	var ys []float32
+	dst := func() []byte { return v.y.Data }
+	if !direct {
+		y = newFloats(c, v.y)
+		dst = func() []byte { return tensor.Bytes(ys) }
+	}
+	var run func()
+	switch {
+	case deep:
+		x := narrow(c, v.x)
+		f := newFilters(c, v, rows.Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, c.Num), roundedWide(w), uint16(0))
+		f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+		run = func() {
+			if len(bs) > 0 && len(bs) < v.outC {
+				panic("BUG: the bias is short")
+			}
+			f.args.Bias = pointer(bs)
+			f.run(c.Par, x(), dst())
+		}
+	case row != nil:
+		x := narrow(c, v.x)
+		var xs []uint16
+		products := convProducts(c, v, row, rounded(w), func() []uint16 { return xs }, 0, nil, floatEpilogue[uint16, uint16](v, &bs, dst, lo, hi))
+		run = func() {
+			xs = x()
+			products()
+		}
+	default:
+		x := rounding(c, v.x)
+		var xs []float32
+		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+		products := convProducts(c, v, row, roundedWide(w), func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, dst, lo, hi))
+		run = func() {
+			xs = x()
+			products()
+		}
+	}
+	return func() error {
+		if len(v.y.Data) == 0 {
+			return nil
+		}
+		bs = bias.get()
+		if direct {
+			run()
+			return nil
+		}
+		ys = y.room()
+		run()
+		if after != nil {
+			after(ys)
+		}
+		y.put()
+		return nil
+	}
+}
+
+// bf16 is floats for numerics bf16.
+func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor) op.Run {
+	a, y := c.In[0], c.Out[0]
+	lo, hi := activation(c)
+	fb := newFloats(c, bias)
+	var bs []float32
+	out := tensor.F32
+	if y.DType == tensor.BF16 {
+		out = tensor.BF16
+	}
+	row := bf16Row(out)
+	var fy *floats
+	var ys []float32
+	dst := func() []byte { return y.Data }
+	if row == nil || out == tensor.F32 {
+		fy = newFloats(c, y)
+		dst = func() []byte { return tensor.Bytes(ys) }
+	}
+	var run func()
+	if row != nil {
+		from := narrow(c, a)
+		var as []uint16
+		products := matProducts(c, x, row, rounded(w), func() []uint16 { return as }, matEpilogue[uint16, uint16](x, dst, &bs, lo, hi))
+		run = func() {
+			as = from()
+			products()
+		}
+	} else {
+		from := rounding(c, a)
+		var as []float32
+		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+		products := matProducts(c, x, row, roundedWide(w), func() []float32 { return as }, matEpilogue[float32, float32](x, dst, &bs, lo, hi))
+		run = func() {
+			as = from()
+			products()
+		}
+	}
+	return func() error {
+		if len(y.Data) == 0 {
+			return nil
+		}
+		bs = fb.get()
+		if fy == nil {
+			run()
+			return nil
+		}
+		ys = fy.room()
+		run()
+		fy.put()
+		return nil
+	}
+}
