@@ -75,8 +75,10 @@ func toFirst(rank int) []int {
 	return p
 }
 
+// permuted is s with its dimensions in another order; nil where it is not known, or where a file declares a shape of another rank for
+// what no rule can tell before shapes of inputs are known.
 func permuted(s model.Shape, perm []int) model.Shape {
-	if s == nil {
+	if len(s) != len(perm) {
 		return nil
 	}
 	r := make(model.Shape, len(perm))
