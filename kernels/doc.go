@@ -21,6 +21,11 @@
 // of consecutive k that one instruction multiplies and sums (4 for dot products of bytes, 1 for floats). A depthwise
 // kernel computes a row of any number of positions and channels; it takes MR positions by NR channels at once.
 //
+// # Rows that measure
+//
+// Peak and Read compute nothing that a model needs: they tell what the arithmetic units and the levels of memory can do, and
+// runtime/peak runs them.
+//
 // # Who may import what
 //
 // kernels/spec imports internal/tensor and internal/cpu; the packages of rows import spec and internal; kernels imports

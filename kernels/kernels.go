@@ -70,6 +70,21 @@ func (s *Set) Select(o spec.Op, in, w, acc, out tensor.DType, n num.Numerics) *s
 	panic(fmt.Sprintf("BUG: no kernel for %v %v*%v+%v->%v", o, in, w, acc, out))
 }
 
+// Alternatives lists the rows that give the same results as the one that Select returns, which comes first. A row of class Approx stands alone.
+func (s *Set) Alternatives(o spec.Op, in, w, acc, out tensor.DType, n num.Numerics) []*spec.Row {
+	list := []*spec.Row{s.Select(o, in, w, acc, out, n)}
+	if list[0].Num == spec.Approx {
+		return list
+	}
+	for i := range s.rows {
+		r := &s.rows[i]
+		if r.Op == o && r.In == in && r.W == w && r.Acc == acc && r.Out == out && r.Num == list[0].Num && r != list[0] {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 func approximate(n num.Numerics) bool { return n == num.FP32W || n == num.FP16 || n == num.BF16 }
 
 // Chosen reports whether row i of a table is the one that features f select for its operation, types and class.

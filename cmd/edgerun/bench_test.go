@@ -10,7 +10,7 @@ func TestBench(t *testing.T) {
 	stdout, _ := call(t, 0, "bench", model, "--seconds", "0.01", "--threads", "2")
 	contains(t, stdout, "2 threads, plan_id ", "latency   median ", "million MAC", "arena", "to the first result")
 	v := parse(t, "edgerun.bench/1", "bench", model, "--precision", "fp32", "--threads", "1", "--runs", "3", "--warmup", "1", "--shape", "image=1,1,8,8", "--json")
-	for _, key := range []string{"median_ms", "min_ms", "p90_ms", "p99_ms", "load_ms", "macs", "arena_mib", "gmac_per_s"} {
+	for _, key := range []string{"median_ms", "min_ms", "executed_macs", "share_of_peak", "p50_ms", "p90_ms", "p99_ms", "load_ms", "macs", "arena_mib", "gmac_per_s"} {
 		if x, ok := v[key].(float64); !ok || !(x > 0) {
 			t.Errorf("%s: %v", key, v[key])
 		}
@@ -21,6 +21,11 @@ func TestBench(t *testing.T) {
 	if _, ok := peakRSS(); ok && v["added_rss_mib"] == nil {
 		t.Error("added_rss_mib is missing")
 	}
+	stdout, _ = call(t, 0, "bench", "--peak", "--threads", "1")
+	contains(t, stdout, "fp32 peak", "int8 peak", "L1", "DRAM", "1 thread")
+	if list := parse(t, "edgerun.peak/1", "bench", "--peak", "--threads", "2", "--json")["machines"].([]any); len(list) != 2 {
+		t.Errorf("%v", list)
+	}
 	// The plan is the one of check.
 	check := parse(t, "edgerun.check/1", "check", model, "--golden", goldens(t, dir, model, image), "--json", "--locate")
 	if id := v["plan_id"]; id == "" || check["plan_id"] != id {
@@ -28,6 +33,7 @@ func TestBench(t *testing.T) {
 	}
 	fail(t,
 		failing{2, []string{"bench"}, "one MODEL"},
+		failing{2, []string{"bench", model, "--peak"}, "no MODEL with --peak"},
 		failing{1, []string{"bench", filepath.Join(dir, "missing.onnx")}, "missing.onnx"},
 		failing{1, []string{"bench", dir}, "is a directory, not a model"},
 		failing{1, []string{"bench", image}, "image.npy"},

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edgerun/edgerun/runtime"
+	"github.com/edgerun/edgerun/runtime/peak"
 	"github.com/edgerun/edgerun/runtime/prof"
 )
 
@@ -19,8 +20,13 @@ func profileCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profile MODEL",
 		Short: "show where the time of an inference goes, layer by layer",
-		Long: `Runs a model on random inputs and prints the time, the multiplications (MAC) and the bytes of
-each layer, and how the time is shared out among operators.`,
+		Long: `Runs a model on random inputs and prints for each layer its time, the kernels that it uses, its
+rate and share of this machine's peak (a multiply-add counts as two operations), the bytes that
+it touches, weights included, and its bound: the time that its arithmetic would take at the
+peak ("compute"), or reading its bytes from the level of memory that holds them (L1, L2, L3,
+DRAM), whichever is longer. At the end it shows how the time is shared out among operators.
+
+The trace has a track for the layers and one for each thread.`,
 		Example: `  edgerun profile model.onnx --sort --top 20
   edgerun profile model.onnx --trace trace.json    # open it in ui.perfetto.dev`,
 		Args: exactArgs(1, "one MODEL"),
@@ -45,6 +51,12 @@ each layer, and how the time is shared out among operators.`,
 				return err
 			}
 			p := prof.New()
+			bar.phase("measuring the machine", 0, "")
+			p.Machine = peak.Measure(s.Threads())
+			bar.phase("warming up", 0, "")
+			if err := s.Run(cmd.Context(), in, out); err != nil { // brings the caches back
+				return err
+			}
 			s.Observe(p.Observe)
 			bar.phase("observing", runs, "runs")
 			for range runs {
@@ -75,7 +87,7 @@ each layer, and how the time is shared out among operators.`,
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), map[string]any{"schema": "edgerun.profile/1", "model": args[0], "precision": l.Precision.String(),
-					"threads": s.Threads(), "plan_id": pl.ID, "runs": runs, "steps": p.Steps()})
+					"threads": s.Threads(), "plan_id": pl.ID, "runs": runs, "machine": p.Machine, "steps": p.Steps()})
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s  %s, %s, plan_id %s, median of %d runs\n\n", args[0], l.Precision, threadCount(s.Threads()), pl.ID, runs)
 			return p.Table(cmd.OutOrStdout(), sorted, top)

@@ -11,7 +11,7 @@ func TestProfile(t *testing.T) {
 	dir, model, image, _ := digits(t)
 	trace := filepath.Join(dir, "trace.json")
 	stdout, stderr := call(t, 0, "profile", model, "--runs", "2", "--trace", trace, "--sort", "--top", "2")
-	contains(t, stdout, "Conv", "GMAC/s", "plan_id", "median of 2 runs")
+	contains(t, stdout, "Conv", "GOP/s", "of peak", "of bound", "gemm", "plan_id", "median of 2 runs")
 	contains(t, stderr, "wrote "+trace)
 	b, err := os.ReadFile(trace)
 	if err != nil || !json.Valid(b) {
@@ -20,6 +20,11 @@ func TestProfile(t *testing.T) {
 	v := parse(t, "edgerun.profile/1", "profile", model, "--runs", "1", "--threads", "1", "--json")
 	if steps := v["steps"].([]any); len(steps) < 5 || v["runs"] != 1.0 || v["threads"] != 1.0 || v["plan_id"] == "" {
 		t.Errorf("%v", v)
+	}
+	for _, x := range v["steps"].([]any) {
+		if s := x.(map[string]any); s["op"] == "Conv" && (len(s["kernels"].([]any)) == 0 || !(s["share_of_peak"].(float64) > 0) || s["bound"] == nil) {
+			t.Errorf("%v", s)
+		}
 	}
 	fail(t,
 		failing{2, []string{"profile"}, "one MODEL"},

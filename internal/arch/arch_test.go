@@ -49,6 +49,7 @@ var layers = []struct {
 	{"runtime/op", 6, false},
 	{"runtime/op/", 7, true},
 	{"runtime/ops", 8, false},
+	{"runtime/peak", 7, false},
 	{"runtime/plan", 8, false},
 	{"runtime/exec", 9, false},
 	{"runtime/opt", 9, false},

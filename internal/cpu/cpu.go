@@ -95,6 +95,14 @@ func Detect() Features {
 	return f.closed()
 }
 
+// Name is what the CPU calls itself, or the architecture's name.
+func Name() string {
+	if s := strings.TrimSpace(cpuid.CPU.BrandName); s != "" {
+		return s
+	}
+	return runtime.GOARCH
+}
+
 // closed drops features whose base is missing: no kernel for VNNI runs without AVX-512, for example.
 func (f Features) closed() Features {
 	if !f.Has(AVX2 | FMA) {

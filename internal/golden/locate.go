@@ -3,9 +3,9 @@ package golden
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/runtime/exec"
 	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/ops"
 	"github.com/edgerun/edgerun/runtime/plan"
@@ -37,7 +37,8 @@ type Locator struct {
 const hybridRelMax = 0.05
 
 // Observe is an exec.Observer.
-func (l *Locator) Observe(s *plan.Step, in, out []*tensor.Tensor, _ time.Duration) {
+func (l *Locator) Observe(e *exec.Event) {
+	s, in, out := e.Step, e.In, e.Out
 	if s.Flow != plan.None || s.View || l.Err != nil {
 		return
 	}

@@ -107,6 +107,30 @@ func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 func hardswishF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func peakBF16Zmm24x16(a *spec.MapArgs)
+
+//go:noescape
+func peakF32Ymm12x8(a *spec.MapArgs)
+
+//go:noescape
+func peakF32Zmm24x16(a *spec.MapArgs)
+
+//go:noescape
+func peakI8AvxVnni12x8(a *spec.MapArgs)
+
+//go:noescape
+func peakI8Vnni24x16(a *spec.MapArgs)
+
+//go:noescape
+func peakI8Ymm12x8(a *spec.MapArgs)
+
+//go:noescape
+func readU64Ymm(a *spec.MapArgs)
+
+//go:noescape
+func readU64Zmm(a *spec.MapArgs)
+
+//go:noescape
 func sigmoidF32Zmm(a *spec.MapArgs)
 
 //go:noescape
@@ -148,6 +172,14 @@ var functions = map[string]any{
 	"gemmU8I8Vnni8x48":       gemmU8I8Vnni8x48,
 	"gemmU8I8Ymm6x16":        gemmU8I8Ymm6x16,
 	"hardswishF32Zmm":        hardswishF32Zmm,
+	"peakBF16Zmm24x16":       peakBF16Zmm24x16,
+	"peakF32Ymm12x8":         peakF32Ymm12x8,
+	"peakF32Zmm24x16":        peakF32Zmm24x16,
+	"peakI8AvxVnni12x8":      peakI8AvxVnni12x8,
+	"peakI8Vnni24x16":        peakI8Vnni24x16,
+	"peakI8Ymm12x8":          peakI8Ymm12x8,
+	"readU64Ymm":             readU64Ymm,
+	"readU64Zmm":             readU64Zmm,
 	"sigmoidF32Zmm":          sigmoidF32Zmm,
 	"tanhF32Zmm":             tanhF32Zmm,
 }

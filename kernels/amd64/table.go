@@ -59,6 +59,14 @@ var Table = bound([]spec.Row{
 	convert(tensor.BF16, tensor.F32, cpu.AVX2, 8, "convertBF16F32Ymm"),
 	convert(tensor.F32, tensor.F16, cpu.AVX2|cpu.F16C, 8, "convertF32F16Ymm"),
 	convert(tensor.F16, tensor.F32, cpu.AVX2|cpu.F16C, 8, "convertF16F32Ymm"),
+	{Op: spec.Peak, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 24, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "peakF32Zmm24x16"},
+	{Op: spec.Peak, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 12, NR: 8, KR: 1, Needs: fma, Num: spec.Consistent, Name: "peakF32Ymm12x8"},
+	{Op: spec.Peak, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.F32, MR: 24, NR: 16, KR: 2, Needs: cpu.AVX512 | cpu.AVX512BF16, Num: spec.Consistent, Name: "peakBF16Zmm24x16"},
+	{Op: spec.Peak, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 24, NR: 16, KR: 4, Needs: vnni, Num: spec.Exact, Name: "peakI8Vnni24x16"},
+	{Op: spec.Peak, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 12, NR: 8, KR: 4, Needs: cpu.AVX2 | cpu.AVXVNNI, Num: spec.Exact, Name: "peakI8AvxVnni12x8"},
+	{Op: spec.Peak, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 12, NR: 8, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "peakI8Ymm12x8"},
+	{Op: spec.Read, In: tensor.U64, W: tensor.U64, Acc: tensor.U64, Out: tensor.U64, MR: 8, NR: 8, KR: 1, Needs: cpu.AVX512, Num: spec.Exact, Name: "readU64Zmm"},
+	{Op: spec.Read, In: tensor.U64, W: tensor.U64, Acc: tensor.U64, Out: tensor.U64, MR: 8, NR: 4, KR: 1, Needs: cpu.AVX2, Num: spec.Exact, Name: "readU64Ymm"},
 })
 
 // function is a row of 16 elements at once.

@@ -10,7 +10,7 @@ import (
 	"github.com/edgerun/edgerun/kernels/spec"
 )
 
-// Bench measures one row on full tiles that stay in the first-level cache, in multiply-adds (or elements of a function) per second.
+// Bench measures one row on full tiles that stay in the first-level cache, in multiply-adds (or elements) per second.
 func Bench(b *testing.B, row *spec.Row) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const k = 256
@@ -32,6 +32,17 @@ func Bench(b *testing.B, row *spec.Row) {
 			Taps: taps, Width: width, Channels: channels, InStep: channels * in, OutStep: channels * row.Out.Bits() / 8, Lo: -1e30, Hi: 1e30, QLo: -100, QHi: 100}
 		f := row.Func.(func(*spec.DepthwiseArgs))
 		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(w) }
+	} else if row.Op == spec.Peak {
+		macs = row.MR * row.NR * row.KR * k
+		args := &spec.MapArgs{N: k}
+		f := row.Func.(func(*spec.MapArgs))
+		call = func() { f(args) }
+	} else if row.Op == spec.Read {
+		macs = 2048
+		x, sum := make([]uint64, macs), uint64(0)
+		args := &spec.MapArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&sum), N: macs}
+		f := row.Func.(func(*spec.MapArgs))
+		call = func() { f(args); runtime.KeepAlive(x) }
 	} else if row.Op != spec.Gemm {
 		macs = 4096
 		x := draw(rng, row.In, macs, plain, nil)

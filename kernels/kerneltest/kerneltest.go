@@ -47,6 +47,8 @@ func Run(t T, row *spec.Row, o Options) {
 		case spec.Gemm:
 		case spec.Depthwise:
 			levels, test = depthwiseLevels(row), depthwiseCase
+		case spec.Peak, spec.Read:
+			levels, test = readLevels(row), readCase
 		default:
 			levels, test = mapLevels(row), mapCase
 		}

@@ -44,6 +44,10 @@ var Table = []spec.Row{
 	convert(tensor.BF16, tensor.F32, "convertBF16F32Ref", half.WidenBF16),
 	convert(tensor.F32, tensor.F16, "convertF32F16Ref", half.ToF16),
 	convert(tensor.F16, tensor.F32, "convertF16F32Ref", half.WidenF16),
+	{Op: spec.Peak, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 1, KR: 1, Num: spec.Consistent, Name: "peakF32Ref", Func: peak[float32]},
+	{Op: spec.Peak, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 1, KR: 1, Num: spec.Consistent, Name: "peakBF16Ref", Func: peak[float32]},
+	{Op: spec.Peak, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 1, KR: 1, Num: spec.Exact, Name: "peakI8Ref", Func: peak[int32]},
+	{Op: spec.Read, In: tensor.U64, W: tensor.U64, Acc: tensor.U64, Out: tensor.U64, MR: 4, NR: 1, KR: 1, Num: spec.Exact, Name: "readU64Ref", Func: read},
 }
 
 // function is a row that computes one element at a time.

@@ -32,6 +32,10 @@ const (
 	Tanh
 	HardSwish // x * min(max(x+3, 0), 6) / 6
 	Convert   // x, rounded to the nearest of another type of float, half to even
+	// Peak and Read measure the machine. Peak: for i < N: MR·NR chains of KR multiply-adds each, on zeros, that stay in registers; it reads and
+	// writes nothing. Read: Y[0] = X[0] ^ X[1] ^ … ^ X[N-1].
+	Peak
+	Read
 	numOps
 )
 
@@ -39,7 +43,7 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "convert"}[o]
+	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "convert", "peak", "read"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.

@@ -17,8 +17,20 @@ import (
 // ErrShape is wrapped by errors about inputs or outputs of the wrong type or shape.
 var ErrShape = errors.New("wrong type or shape")
 
-// Observer sees each step after it ran. The tensors are valid only during the call.
-type Observer func(s *plan.Step, in, out []*tensor.Tensor, took time.Duration)
+// Observer sees each step after it ran. The event is valid only during the call.
+type Observer func(*Event)
+
+// Event is a step that ran.
+type Event struct {
+	*plan.Step
+	In, Out []*tensor.Tensor
+	// Uses lists the rows of the kernel table that the step drives; none for control flow.
+	Uses  []op.Use
+	Start time.Time
+	Took  time.Duration
+	// Spans tells what ran where, loop by loop; none for control flow, whose steps have their own.
+	Spans []Span
+}
 
 // Options say how to make an Instance.
 type Options struct {
@@ -40,6 +52,8 @@ type Instance struct {
 	heapSize int   // bytes of heap slots in use, and of what loops collect
 	// carrySize is what loops carry from one iteration to the next, in bytes, kept for the next run.
 	carrySize int
+	watch     *watch // of the threads, for the observer
+	event     Event
 	kept      *op.Memory // what operators keep beside inputs and outputs; nil where there is no limit
 	current   *plan.Step // for errors
 }
@@ -48,7 +62,8 @@ type Instance struct {
 type step struct {
 	*plan.Step
 	in, out []*tensor.Tensor
-	run     op.Run   // Static operators
+	run     op.Run // Static operators
+	uses    []op.Use
 	bodies  [][]step // control flow
 	carry   [2][]tensor.Tensor
 }
@@ -58,7 +73,10 @@ func New(p *plan.Plan, o Options) (*Instance, error) {
 	if o.Par == nil {
 		o.Par = op.Serial{}
 	}
-	x := &Instance{Plan: p, opts: o, slots: make([]tensor.Tensor, len(p.Slots))}
+	w := &watch{Par: o.Par}
+	w.timed = w.span
+	o.Par = w
+	x := &Instance{Plan: p, opts: o, watch: w, slots: make([]tensor.Tensor, len(p.Slots))}
 	for i := range p.Slots {
 		s := &p.Slots[i]
 		x.slots[i] = tensor.Tensor{DType: s.DType, Shape: s.Shape, Quant: s.Quant}
@@ -115,7 +133,7 @@ func (x *Instance) prepare(steps []plan.Step) ([]step, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.run = run
+		s.run, s.uses = run, c.Uses
 	}
 	return list, nil
 }
@@ -226,18 +244,34 @@ func (x *Instance) runSteps(ctx context.Context, steps []step) error {
 			default:
 			}
 		}
-		var start time.Time
-		if x.Observe != nil {
-			start = time.Now()
-		}
 		x.current = s.Step
-		if err := x.runStep(ctx, s); err != nil {
+		if x.Observe == nil {
+			if err := x.runStep(ctx, s); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := x.runObserved(ctx, s); err != nil {
 			return err
 		}
-		if x.Observe != nil {
-			x.Observe(s.Step, s.in, s.out, time.Since(start))
-		}
 	}
+	return nil
+}
+
+func (x *Instance) runObserved(ctx context.Context, s *step) error {
+	if s.Flow == plan.None {
+		x.watch.begin()
+	}
+	start := time.Now()
+	if err := x.runStep(ctx, s); err != nil {
+		x.watch.end()
+		return err
+	}
+	x.event = Event{Step: s.Step, In: s.in, Out: s.out, Uses: s.uses, Start: start, Took: time.Since(start)}
+	if s.Flow == plan.None {
+		x.event.Spans = x.watch.end()
+	}
+	x.Observe(&x.event)
 	return nil
 }
 
@@ -290,9 +324,11 @@ func (x *Instance) runDynamic(s *step) error {
 	if x.opts.MaxMemory > 0 {
 		limit = max(1, x.opts.MaxMemory-x.used())
 	}
-	if err := op.Eval(s.Kernel, x.call(s, out), limit); err != nil {
+	c := x.call(s, out)
+	if err := op.Eval(s.Kernel, c, limit); err != nil {
 		return err
 	}
+	s.uses = c.Uses
 	for i, slot := range s.Out {
 		if slot < 0 {
 			continue

@@ -488,11 +488,11 @@ func TestObserver(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	x.Observe = func(s *plan.Step, in, out []*tensor.Tensor, took time.Duration) {
-		if took < 0 || len(in) != len(s.In) || len(out) != len(s.Out) {
-			t.Errorf("%s: %v, %d inputs, %d outputs", s.Name, took, len(in), len(out))
+	x.Observe = func(e *exec.Event) {
+		if e.Took < 0 || e.Start.IsZero() || len(e.In) != len(e.Step.In) || len(e.Out) != len(e.Step.Out) {
+			t.Errorf("%s: %v, %d inputs, %d outputs", e.Name, e.Took, len(e.In), len(e.Out))
 		}
-		names = append(names, s.Name)
+		names = append(names, e.Name)
 	}
 	if _, err := runInstance(x, context.Background(), in...); err != nil {
 		t.Fatal(err)

@@ -87,6 +87,10 @@ type Call struct {
 	Par Par
 	// Store keeps what is computed from constants; nil keeps nothing. Use Packed.
 	Store Store
+	// Rows names rows of the kernel table that the plan prefers for this node; see Select.
+	Rows []string
+	// Uses lists the rows that Prepare has selected.
+	Uses []Use
 	// Memory counts what the node allocates; nil counts nothing. See Take.
 	Memory *Memory
 	// Alloc gives output i its type, shape and zeroed buffer during Run, where Infer had to leave the shape open.

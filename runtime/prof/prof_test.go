@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 	"github.com/edgerun/edgerun/runtime/exec"
 	"github.com/edgerun/edgerun/runtime/ops"
+	"github.com/edgerun/edgerun/runtime/peak"
 	"github.com/edgerun/edgerun/runtime/plan"
 	"github.com/edgerun/edgerun/runtime/prof"
 )
@@ -59,6 +61,10 @@ func profiled(t *testing.T) (*prof.Profile, time.Duration) {
 
 func TestSteps(t *testing.T) {
 	r, took := profiled(t)
+	if w := r.Work(); len(w) != 1 || w[num.FP32] != 64*64*64 {
+		t.Errorf("work %v", w)
+	}
+	r.Machine = &peak.Machine{Threads: 1, Arithmetic: []peak.Arithmetic{{Numerics: "fp32", GMACs: 1e3}}, Memory: []peak.Memory{{Level: "L1", Bytes: 1 << 20, GBs: 1e3}}}
 	calls := map[string]int{"MatMul a": 1, "Neg n": 3, "Tanh t": 6, "Loop w": 3, "Loop b": 1, "Abs y": 1}
 	share, ms := 0.0, 0.0
 	for _, s := range r.Steps() {
@@ -71,6 +77,10 @@ func TestSteps(t *testing.T) {
 			t.Errorf("%s: %+v", name, s)
 		}
 		if s.Op == "MatMul" && (s.MACs != 64*64*64 || math.Abs(s.GMACs*s.MedianMS*1e6/float64(s.MACs)-1) > 1e-6) {
+			t.Errorf("%+v", s)
+		}
+		if s.Op == "MatMul" && (len(s.Kernels) != 1 || s.Numerics != "fp32" || s.ShareOfPeak <= 0 || s.Bound == "" || s.Level != "L1" || s.BoundMS <= 0 ||
+			math.Abs(s.LostMS-max(0, s.MedianMS-s.BoundMS)) > 1e-9) {
 			t.Errorf("%+v", s)
 		}
 		if s.Op == "Loop" && s.Share != 0 {
@@ -125,17 +135,38 @@ func TestTrace(t *testing.T) {
 	if err := d.Decode(&trace); err != nil {
 		t.Fatal(err)
 	}
-	if len(trace.TraceEvents) != runs*15 || trace.DisplayTimeUnit != "ms" {
-		t.Errorf("%d events in %s", len(trace.TraceEvents), trace.DisplayTimeUnit)
+	layers := 0
+	names := map[int]string{}
+	for _, e := range trace.TraceEvents {
+		if e.Ph != nil && *e.Ph == "M" && *e.Name == "thread_name" {
+			names[*e.TID] = e.Args["name"]
+		} else if e.TID != nil && *e.TID == 1 {
+			layers++
+		}
+	}
+	if names[1] != "layers" || names[2] != "thread 1" {
+		t.Errorf("tracks %v", names)
+	}
+	if layers != runs*15 || trace.DisplayTimeUnit != "ms" {
+		t.Errorf("%d layers in %s", layers, trace.DisplayTimeUnit)
 	}
 	for _, e := range trace.TraceEvents {
 		if e.Name == nil || e.Cat == nil || e.Ph == nil || e.TS == nil || e.Dur == nil || e.PID == nil || e.TID == nil {
 			t.Fatalf("a field is missing: %+v", e)
 		}
-		if *e.Ph != "X" || *e.Dur < 0 || *e.TS < 0 || *e.TS+*e.Dur > took.Seconds()*1e6+1e6 || e.Args["output"] == "" {
+		if *e.Ph == "M" {
+			continue
+		}
+		if *e.TID != 1 && names[*e.TID] == "" {
+			t.Errorf("track %d has no name", *e.TID)
+		}
+		if *e.Ph != "X" || *e.Dur < 0 || *e.TS < 0 || *e.TS+*e.Dur > took.Seconds()*1e6+1e6 || *e.TID == 1 && e.Args["output"] == "" {
 			t.Errorf("%s: ph %s, ts %g, dur %g", *e.Name, *e.Ph, *e.TS, *e.Dur)
 		}
 		for _, f := range trace.TraceEvents {
+			if *f.TID != *e.TID || *f.Ph == "M" {
+				continue
+			}
 			const eps = 1e-6 // a trace counts nanoseconds
 			a, b, c, d := *e.TS, *e.TS+*e.Dur, *f.TS, *f.TS+*f.Dur
 			apart := b <= c+eps || d <= a+eps

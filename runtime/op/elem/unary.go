@@ -30,6 +30,7 @@ func kernel32(o spec.Op, f func(float64) float64) unary {
 // mapKernel applies a row of the kernel table to input 0, in shares that each have arguments of their own.
 func mapKernel(c *op.Call, row *spec.Row) op.Run {
 	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
+	row = c.Select(row.Op, row.In, row.W, row.Acc, row.Out, num.FP32)
 	f := row.Func.(func(*spec.MapArgs))
 	n := c.In[0].Len()
 	const most = 1 << 14 // elements of one call, which cannot be interrupted

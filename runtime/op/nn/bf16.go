@@ -72,12 +72,11 @@ func through[B operand](s *source[float32], kind string, f func(float32) B) *sou
 }
 
 // bf16Row is the row for products of BF16 into out, or nil where that of FP32 is at least as fast: it gives what the reference gives.
-func bf16Row(out tensor.DType) *spec.Row {
-	row := rows.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16)
-	if row.Needs == 0 {
+func bf16Row(c *op.Call, out tensor.DType) *spec.Row {
+	if kernels.Here().Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16).Needs == 0 {
 		return nil
 	}
-	return row
+	return c.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16)
 }
 
 // prepareBF16Conv prepares y = clamp(conv(x, w) + b).
@@ -91,7 +90,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		out = tensor.BF16
 	}
 	deep := v.cg == 1 && v.group > 1
-	row := bf16Row(out)
+	row := bf16Row(c, out)
 	if !deep && row == nil {
 		direct, out = false, tensor.F32
 	}
@@ -106,7 +105,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	switch {
 	case deep:
 		x := narrow(c, v.x)
-		f := newFilters(c, v, rows.Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, c.Num), roundedWide(w), uint16(0))
+		f := newFilters(c, v, c.Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, c.Num), roundedWide(w), uint16(0))
 		f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
 		run = func() {
 			if len(bs) > 0 && len(bs) < v.outC {
@@ -126,7 +125,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	default:
 		x := rounding(c, v.x)
 		var xs []float32
-		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 		products := convProducts(c, v, row, roundedWide(w), func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, dst, lo, hi))
 		run = func() {
 			xs = x()
@@ -162,7 +161,7 @@ func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor) op.
 	if y.DType == tensor.BF16 {
 		out = tensor.BF16
 	}
-	row := bf16Row(out)
+	row := bf16Row(c, out)
 	var fy *floats
 	var ys []float32
 	dst := func() []byte { return y.Data }
@@ -182,7 +181,7 @@ func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor) op.
 	} else {
 		from := rounding(c, a)
 		var as []float32
-		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 		products := matProducts(c, x, row, roundedWide(w), func() []float32 { return as }, matEpilogue[float32, float32](x, dst, &bs, lo, hi))
 		run = func() {
 			as = from()

@@ -257,7 +257,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	case v.cg == 1 && v.group > 1:
 		run = v.depthwise(c, w, &xs, &ys, &bs, lo, hi)
 	default:
-		row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
 	}
 	return func() error {

@@ -39,6 +39,7 @@ type filterShare struct {
 // newFilters prepares the convolution; pad is what lies in the padding.
 func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], pad T) *filters[T, W] {
 	taps := v.taps()
+	c.Executes(row, v.m*taps*v.outC)
 	f := &filters[T, W]{conv: v, compute: row.Func.(func(*spec.DepthwiseArgs)), size: row.Out.Bits() / 8}
 	turn := func(dst []W, at func(i, o int) W) { // [outC][taps] to [taps][outC]
 		for ch := range v.outC {
@@ -159,7 +160,7 @@ func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
 
 // depthwise runs one filter per channel on floats.
 func (v *conv) depthwise(c *op.Call, w *source[float32], xs, ys, bs *[]float32, lo, hi float32) func() {
-	row := rows.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	row := c.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	f := newFilters[float32](c, v, row, w, 0)
 	f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
 	return func() {

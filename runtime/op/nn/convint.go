@@ -16,10 +16,10 @@ type tiles struct {
 // the work of one run. fill16 or fill32 reads x less its zero point; each makes the epilogue that gets the sums of a tile.
 func (v *conv) intSums(c *op.Call, fill16 func([]int16), fill32 func([]int32), zw func(o int) int32, fixed, wide bool, each func(group int) tiles) func() {
 	if wide {
-		row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
+		row := c.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
 		return convSums(c, v, row, intSource[int32](v.w, zw, fixed, v.outC), fill32, func(g int, p *product[int32, int32, int64]) { p.epilogue = each(g).e64 })
 	}
-	row := rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
+	row := c.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
 	return convSums(c, v, row, intSource[int16](v.w, zw, fixed, v.outC), fill16, func(g int, p *product[int16, int16, int32]) { p.epilogue = each(g).e32 })
 }
 
@@ -120,13 +120,13 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	var run func()
 	shift := 0
 	if v.cg == 1 && v.group > 1 && acc == tensor.I32 {
-		row := rows.Select(spec.Depthwise, in, wt, acc, out, c.Num)
+		row := c.Select(spec.Depthwise, in, wt, acc, out, c.Num)
 		shift = row.Shift
 		f := newFilters[T](c, v, row, w, pad)
 		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
-		row := rows.Select(spec.Gemm, in, wt, acc, out, c.Num)
+		row := c.Select(spec.Gemm, in, wt, acc, out, c.Num)
 		shift = row.Shift
 		run = convProducts(c, v, row, w, func() []T { return x }, pad, nil, func(g int, p *product[T, W, C]) {
 			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.outC, scale[g*v.og:(g+1)*v.og]

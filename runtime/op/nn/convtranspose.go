@@ -294,7 +294,7 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 	}
 	var xs, ys, bs []float32
 	store := func(sums []float32, r, first int) { copy(ys[r*t.outC+first:], sums) }
-	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	run := transposedProducts(c, t, row, from, func() []float32 { return xs }, func(g int, p *product[float32, float32, float32]) {
 		p.lo, p.hi = lo, hi
 		p.bias = func() []float32 { return rest(bs, g*t.og) }
@@ -329,7 +329,7 @@ func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]in
 	x, w := c.In[0], c.In[1]
 	if wide {
 		buf := op.Make[int32](c, x.Len())
-		row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
+		row := c.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
 		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, nil, func(sums []int64, r, first int) {
 			for j, s := range sums {
 				store(s, r, first+j)
@@ -341,7 +341,7 @@ func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]in
 		}
 	}
 	buf := make([]int16, x.Len())
-	row := rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
+	row := c.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
 	run := transposedProducts(c, t, row, intSource[int16](w, qzero(w.Quant), true, t.outC), func() []int16 { return buf }, nil, func(sums []int32, r, first int) {
 		for j, s := range sums {
 			store(int64(s), r, first+j)

@@ -63,7 +63,7 @@ func prepareDeformConv(c *op.Call) (op.Run, error) {
 	}
 	x, offset, bias, mask, y := newFloats(c, v.x), newFloats(c, c.In[2]), newFloats(c, c.Input(3)), newFloats(c, c.Input(4)), newFloats(c, v.y)
 	var bs, ys []float32
-	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	lo, hi := activation(c)
 	run := convProducts(c, v, row, w, func() []float32 { return d.x }, 0, func(g int) func(dst []float32, r0, n int) {
 		return func(dst []float32, r0, n int) {

@@ -267,7 +267,7 @@ func (e *einsum) products(c *op.Call, order, dims []int, strides [][]int) op.Run
 	fa, fb, fy := newFloats(c, c.In[0]), newFloats(c, c.In[1]), newFloats(c, c.Out[0])
 	var as, bs, ys []float32
 	now := 0
-	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
+	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
 	eng := newEngine[float32, float32, float32](c, row, len(rowsOf.a), 1, len(summed.a), len(cols.a))
 	eng.b = op.Make[float32](c, eng.panels())
 	element := func(k, j int) float32 { return bs[batch.b[now]+summed.b[k]+cols.b[j]] }

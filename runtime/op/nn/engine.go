@@ -6,13 +6,9 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
-	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
-
-// rows is the set of kernels that this process uses.
-var rows = kernels.Here()
 
 // operand is an element type of packed operands, accum one of sums.
 type (
@@ -43,6 +39,7 @@ type lane[A operand, C accum] struct {
 
 func newEngine[A, B operand, C accum](c *op.Call, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
 	e := &engine[A, B, C]{call: c, row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, taps: taps, k: k, n: n}
+	c.Executes(row, m*taps*k*n)
 	shares := 4 * c.Par.Threads()
 	e.rowShare = max(1, min(shares, ceil(m, row.MR)))
 	e.colShare = max(1, min(ceil(shares, e.rowShare), ceil(n, row.NR)))

@@ -150,6 +150,7 @@ func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, 
 		w.constant = nil
 	}
 	e := newEngine[A, B, C](c, row, x.m, 1, x.k, x.n)
+	c.Executes(row, (x.batch-1)*x.m*x.k*x.n)
 	pack := attach(c, e, w, x.kind(), func(k, j int) int { return x.bOff[batch] + x.bAt(k, j) }, func(j int) int { return j })
 	p := &product[A, B, C]{engine: e, src: func() []A { return rest(src(), x.aOff[batch]) }, step: x.k}
 	if x.aT {
@@ -182,7 +183,7 @@ func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) o
 	lo, hi := activation(c)
 	fa, fy, fb := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newFloats(c, bias)
 	var as, ys, bs []float32
-	row := rows.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	run := matProducts(c, x, row, w, func() []float32 { return as }, matEpilogue[float32, float32](x, func() []byte { return tensor.Bytes(ys) }, &bs, lo, hi))
 	return func() error {
 		as, ys, bs = fa.get(), fy.room(), fb.get()

@@ -11,10 +11,10 @@ import (
 // batch's tile. The zero points of w, one per column, are constant if fixed.
 func (x *matrices) intSums(c *op.Call, a, w *tensor.Tensor, fill16 func([]int16), fill32 func([]int32), zw func(j int) int32, fixed, wide bool, each func(batch func() int) tiles) func() {
 	if wide {
-		row := rows.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
+		row := c.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
 		return matSums(c, x, a, row, intSource[int32](w, zw, fixed, x.n), fill32, func(b func() int, p *product[int32, int32, int64]) { p.epilogue = each(b).e64 })
 	}
-	row := rows.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
+	row := c.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
 	return matSums(c, x, a, row, intSource[int16](w, zw, fixed, x.n), fill16, func(b func() int, p *product[int16, int16, int32]) { p.epilogue = each(b).e32 })
 }
 
@@ -88,7 +88,7 @@ func (x *matrices) quantised(c *op.Call, a, w, y *tensor.Tensor, aq, wq, yq *ten
 
 // quantMatKernel is quantKernel for matrices.
 func quantMatKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, x *matrices, w, y *tensor.Tensor, r *requant, zw func(j int) int32, src func() []T, start func(dst []C, shift int)) op.Run {
-	row := rows.Select(spec.Gemm, tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), y.DType, c.Num)
+	row := c.Select(spec.Gemm, tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), y.DType, c.Num)
 	first := make([]C, x.n)
 	var a []T
 	run := matProducts(c, x, row, intSource[W](w, zw, true, x.n), func() []T { return a }, func(batch func() int, p *product[T, W, C]) {
