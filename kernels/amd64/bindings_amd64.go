@@ -50,6 +50,18 @@ func depthwiseI8QVnni4x64(a *spec.DepthwiseArgs)
 func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 
 //go:noescape
+func dequantizeI8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func dequantizeI8Zmm(a *spec.QuantArgs)
+
+//go:noescape
+func dequantizeU8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func dequantizeU8Zmm(a *spec.QuantArgs)
+
+//go:noescape
 func expF32Zmm(a *spec.MapArgs)
 
 //go:noescape
@@ -125,6 +137,36 @@ func peakI8Vnni24x16(a *spec.MapArgs)
 func peakI8Ymm12x8(a *spec.MapArgs)
 
 //go:noescape
+func quantaddI8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func quantaddI8Zmm(a *spec.QuantArgs)
+
+//go:noescape
+func quantaddU8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func quantaddU8Zmm(a *spec.QuantArgs)
+
+//go:noescape
+func quantize8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func quantize8Zmm(a *spec.QuantArgs)
+
+//go:noescape
+func quantmulI8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func quantmulI8Zmm(a *spec.QuantArgs)
+
+//go:noescape
+func quantmulU8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func quantmulU8Zmm(a *spec.QuantArgs)
+
+//go:noescape
 func readU64Ymm(a *spec.MapArgs)
 
 //go:noescape
@@ -153,6 +195,10 @@ var functions = map[string]any{
 	"depthwiseI16QVnni8x32":  depthwiseI16QVnni8x32,
 	"depthwiseI8QVnni4x64":   depthwiseI8QVnni4x64,
 	"depthwiseU8I8QVnni4x64": depthwiseU8I8QVnni4x64,
+	"dequantizeI8Ymm":        dequantizeI8Ymm,
+	"dequantizeI8Zmm":        dequantizeI8Zmm,
+	"dequantizeU8Ymm":        dequantizeU8Ymm,
+	"dequantizeU8Zmm":        dequantizeU8Zmm,
 	"expF32Zmm":              expF32Zmm,
 	"gemmBF16NZmm8x48":       gemmBF16NZmm8x48,
 	"gemmBF16Zmm8x48":        gemmBF16Zmm8x48,
@@ -178,6 +224,16 @@ var functions = map[string]any{
 	"peakI8AvxVnni12x8":      peakI8AvxVnni12x8,
 	"peakI8Vnni24x16":        peakI8Vnni24x16,
 	"peakI8Ymm12x8":          peakI8Ymm12x8,
+	"quantaddI8Ymm":          quantaddI8Ymm,
+	"quantaddI8Zmm":          quantaddI8Zmm,
+	"quantaddU8Ymm":          quantaddU8Ymm,
+	"quantaddU8Zmm":          quantaddU8Zmm,
+	"quantize8Ymm":           quantize8Ymm,
+	"quantize8Zmm":           quantize8Zmm,
+	"quantmulI8Ymm":          quantmulI8Ymm,
+	"quantmulI8Zmm":          quantmulI8Zmm,
+	"quantmulU8Ymm":          quantmulU8Ymm,
+	"quantmulU8Zmm":          quantmulU8Zmm,
 	"readU64Ymm":             readU64Ymm,
 	"readU64Zmm":             readU64Zmm,
 	"sigmoidF32Zmm":          sigmoidF32Zmm,

@@ -67,7 +67,35 @@ var Table = bound([]spec.Row{
 	{Op: spec.Peak, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 12, NR: 8, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "peakI8Ymm12x8"},
 	{Op: spec.Read, In: tensor.U64, W: tensor.U64, Acc: tensor.U64, Out: tensor.U64, MR: 8, NR: 8, KR: 1, Needs: cpu.AVX512, Num: spec.Exact, Name: "readU64Zmm"},
 	{Op: spec.Read, In: tensor.U64, W: tensor.U64, Acc: tensor.U64, Out: tensor.U64, MR: 8, NR: 4, KR: 1, Needs: cpu.AVX2, Num: spec.Exact, Name: "readU64Ymm"},
+	quantised(spec.QuantAdd, tensor.I8, cpu.AVX512, 16, "quantaddI8Zmm", ""),
+	quantised(spec.QuantAdd, tensor.U8, cpu.AVX512, 16, "quantaddU8Zmm", ""),
+	quantised(spec.QuantMul, tensor.I8, cpu.AVX512, 16, "quantmulI8Zmm", ""),
+	quantised(spec.QuantMul, tensor.U8, cpu.AVX512, 16, "quantmulU8Zmm", ""),
+	quantised(spec.Quantize, tensor.I8, cpu.AVX512, 16, "quantizeI8Zmm", "quantize8Zmm"),
+	quantised(spec.Quantize, tensor.U8, cpu.AVX512, 16, "quantizeU8Zmm", "quantize8Zmm"),
+	quantised(spec.Dequantize, tensor.I8, cpu.AVX512, 16, "dequantizeI8Zmm", ""),
+	quantised(spec.Dequantize, tensor.U8, cpu.AVX512, 16, "dequantizeU8Zmm", ""),
+	quantised(spec.QuantAdd, tensor.I8, cpu.AVX2, 8, "quantaddI8Ymm", ""),
+	quantised(spec.QuantAdd, tensor.U8, cpu.AVX2, 8, "quantaddU8Ymm", ""),
+	quantised(spec.QuantMul, tensor.I8, cpu.AVX2, 8, "quantmulI8Ymm", ""),
+	quantised(spec.QuantMul, tensor.U8, cpu.AVX2, 8, "quantmulU8Ymm", ""),
+	quantised(spec.Quantize, tensor.I8, cpu.AVX2, 8, "quantizeI8Ymm", "quantize8Ymm"),
+	quantised(spec.Quantize, tensor.U8, cpu.AVX2, 8, "quantizeU8Ymm", "quantize8Ymm"),
+	quantised(spec.Dequantize, tensor.I8, cpu.AVX2, 8, "dequantizeI8Ymm", ""),
+	quantised(spec.Dequantize, tensor.U8, cpu.AVX2, 8, "dequantizeU8Ymm", ""),
 })
+
+// quantised is a row of n elements of an integer type at once.
+func quantised(o spec.Op, d tensor.DType, needs cpu.Features, n int, name, code string) spec.Row {
+	r := spec.Row{Op: o, In: d, W: d, Acc: tensor.F32, Out: d, MR: 1, NR: n, KR: 1, Needs: needs, Num: spec.Exact, Name: name, Code: code}
+	switch o {
+	case spec.Quantize:
+		r.In, r.W = tensor.F32, tensor.F32
+	case spec.Dequantize:
+		r.W, r.Out, r.Num = tensor.F32, tensor.F32, spec.Consistent
+	}
+	return r
+}
 
 // function is a row of 16 elements at once.
 func function(o spec.Op, name string) spec.Row {

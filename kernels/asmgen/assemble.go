@@ -22,6 +22,7 @@ var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.GemmArgs](),
 	reflect.TypeFor[spec.DepthwiseArgs](),
 	reflect.TypeFor[spec.MapArgs](),
+	reflect.TypeFor[spec.QuantArgs](),
 }
 
 // signature is the Go declaration of a routine.

@@ -43,6 +43,12 @@ func Bench(b *testing.B, row *spec.Row) {
 		args := &spec.MapArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&sum), N: macs}
 		f := row.Func.(func(*spec.MapArgs))
 		call = func() { f(args); runtime.KeepAlive(x) }
+	} else if f, ok := row.Func.(func(*spec.QuantArgs)); ok {
+		macs = 4096
+		x, y := draw(rng, row.In, macs, plain, nil), draw(rng, row.W, macs, plain, nil)
+		out := tensor.New(row.Out, tensor.Shape{macs})
+		args := &spec.QuantArgs{A: unsafe.Pointer(&x.bytes[0]), B: unsafe.Pointer(&y.bytes[0]), Y: unsafe.Pointer(&out.Data[0]), N: macs, ScaleA: .3, ScaleB: .4, QHi: 100}
+		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(y) }
 	} else if row.Op != spec.Gemm {
 		macs = 4096
 		x := draw(rng, row.In, macs, plain, nil)

@@ -49,6 +49,8 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = depthwiseLevels(row), depthwiseCase
 		case spec.Peak, spec.Read:
 			levels, test = readLevels(row), readCase
+		case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:
+			levels, test = quantLevels(row), quantCase
 		default:
 			levels, test = mapLevels(row), mapCase
 		}
@@ -212,6 +214,8 @@ func compare(t T, row *spec.Row, out unsafe.Pointer, what string, wantF float32,
 		wantI -= int64(*(*uint8)(out))
 	case tensor.I16:
 		wantI -= int64(*(*int16)(out))
+	case tensor.U16:
+		wantI -= int64(*(*uint16)(out))
 	case tensor.I32:
 		wantI -= int64(*(*int32)(out))
 	case tensor.I64:

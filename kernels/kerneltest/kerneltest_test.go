@@ -70,6 +70,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.GemmArgs))
 			case spec.Depthwise:
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))
+			case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:
+				_, ok = r.Func.(func(*spec.QuantArgs))
 			default:
 				_, ok = r.Func.(func(*spec.MapArgs))
 			}

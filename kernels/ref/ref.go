@@ -48,6 +48,16 @@ var Table = []spec.Row{
 	{Op: spec.Peak, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 1, KR: 1, Num: spec.Consistent, Name: "peakBF16Ref", Func: peak[float32]},
 	{Op: spec.Peak, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 1, KR: 1, Num: spec.Exact, Name: "peakI8Ref", Func: peak[int32]},
 	{Op: spec.Read, In: tensor.U64, W: tensor.U64, Acc: tensor.U64, Out: tensor.U64, MR: 4, NR: 1, KR: 1, Num: spec.Exact, Name: "readU64Ref", Func: read},
+	quantised(spec.QuantAdd, "quantaddI8Ref", quantAdd[int8]),
+	quantised(spec.QuantAdd, "quantaddU8Ref", quantAdd[uint8]),
+	quantised(spec.QuantMul, "quantmulI8Ref", quantMul[int8]),
+	quantised(spec.QuantMul, "quantmulU8Ref", quantMul[uint8]),
+	quantised(spec.Quantize, "quantizeI8Ref", quantize[int8]),
+	quantised(spec.Quantize, "quantizeU8Ref", quantize[uint8]),
+	quantised(spec.Quantize, "quantizeI16Ref", quantize[int16]),
+	quantised(spec.Quantize, "quantizeU16Ref", quantize[uint16]),
+	quantised(spec.Dequantize, "dequantizeI8Ref", dequantize[int8]),
+	quantised(spec.Dequantize, "dequantizeU8Ref", dequantize[uint8]),
 }
 
 // function is a row that computes one element at a time.

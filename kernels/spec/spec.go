@@ -36,6 +36,11 @@ const (
 	// writes nothing. Read: Y[0] = X[0] ^ X[1] ^ … ^ X[N-1].
 	Peak
 	Read
+	// Integers that stand for reals, one zero point and scale each: for i < N, with each step rounded to float32.
+	QuantAdd   // Y[i] = quantise((A[i]-ZeroA)*ScaleA + (B[i]-ZeroB)*ScaleB)
+	QuantMul   // Y[i] = quantise((A[i]-ZeroA)*(B[i]-ZeroB) * ScaleA), the product of the integers exact
+	Quantize   // Y[i] = quantise(A[i] / ScaleA)
+	Dequantize // Y[i] = (A[i]-ZeroA) * ScaleA
 	numOps
 )
 
@@ -43,7 +48,8 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "convert", "peak", "read"}[o]
+	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "convert", "peak", "read",
+		"quantadd", "quantmul", "quantize", "dequantize"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.
@@ -72,7 +78,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs) or func(*MapArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*MapArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -132,4 +138,18 @@ type DepthwiseArgs struct {
 type MapArgs struct {
 	X, Y unsafe.Pointer
 	N    int
+}
+
+// QuantArgs describes N elements of an operation on integers that stand for reals; Y may be A or B where the elements have one size.
+//
+// quantise(v) is the integer nearest to v, half to even, plus OutZero, clamped to [QLo, QHi], which lies within Y's range; QLo where v is
+// not a number.
+type QuantArgs struct {
+	A, B, Y        unsafe.Pointer
+	N              int
+	OneB           int // not 0: B is one element
+	ScaleA, ScaleB float32
+	ZeroA, ZeroB   int32
+	OutZero        int32
+	QLo, QHi       int32
 }

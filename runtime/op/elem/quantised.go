@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -42,7 +44,75 @@ func prepareQuantised(c *op.Call) (op.Run, error) {
 	if math.Abs(lo) > 1<<22 || math.Abs(hi) > 1<<22 {
 		return nil, c.Errorf("zero point %d out of range", q.zy)
 	}
+	if d := a.DType; d == b.DType && d == y.DType && d.Bits() == 8 && q.within(d) {
+		return q.kernel(c), nil
+	}
 	return quantA[a.DType](c, q)
+}
+
+// within reports whether all zero points are numbers of type d.
+func (q *quantised) within(d tensor.DType) bool {
+	lo, hi := d.IntRange()
+	for _, z := range []int32{q.za, q.zb, q.zy} {
+		if int64(z) < lo || int64(z) > hi {
+			return false
+		}
+	}
+	return true
+}
+
+// kernel drives a row of the kernel table over the runs along which each input advances or is one element.
+func (q *quantised) kernel(c *op.Call) op.Run {
+	o := spec.QuantAdd
+	ab := spec.QuantArgs{ZeroA: q.za, ZeroB: q.zb, ScaleA: q.ma, ScaleB: q.mb, OutZero: q.zy, QLo: int32(q.lo) + q.zy, QHi: int32(q.hi) + q.zy}
+	switch q.name {
+	case "Sub":
+		ab.ScaleB = -q.mb
+	case "Mul":
+		o, ab.ScaleA, ab.ScaleB = spec.QuantMul, q.m, q.m
+	}
+	ba := ab // the same with the operands exchanged
+	ba.ZeroA, ba.ZeroB, ba.ScaleA, ba.ScaleB = ab.ZeroB, ab.ZeroA, ab.ScaleB, ab.ScaleA
+	d := c.Out[0].DType
+	row := c.Select(o, d, d, tensor.F32, d, c.Num)
+	w := newStrided(c.Out[0].Shape, c.In[0].Shape, c.In[1].Shape)
+	sa, sb := w.step[0], w.step[1]
+	if sa == 0 && sb == 0 {
+		sa = 1 // of one element
+	}
+	if sb == 0 {
+		ab.OneB = 1
+	}
+	if sa == 0 {
+		ba.OneB = 1
+	}
+	run := func(y, a, b []byte) {
+		if sa == 0 {
+			kernels.Quant(row, &ba, y, b, a)
+		} else {
+			kernels.Quant(row, &ab, y, a, b)
+		}
+	}
+	var as, bs, ys []byte
+	rows := func(lo, hi int) {
+		at := w.seek(lo)
+		for r := lo; r < hi; r++ {
+			run(ys[r*w.row:(r+1)*w.row], as[at.at[0]:], bs[at.at[1]:])
+			w.next(&at)
+		}
+	}
+	flat := func(lo, hi int) { run(ys[lo:hi], as[lo*sa:], bs[lo*sb:]) }
+	return func() error {
+		as, bs, ys = c.In[0].Data, c.In[1].Data, c.Out[0].Data
+		switch n := w.rows(); n {
+		case 0:
+		case 1:
+			c.Par.For(w.n, 4*grain, flat)
+		default:
+			c.Par.For(n, 1+4*grain/w.row, rows)
+		}
+		return nil
+	}
 }
 
 // The instances of runQuantised, by the types of the inputs and the output.

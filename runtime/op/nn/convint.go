@@ -63,13 +63,13 @@ func (v *conv) quantised(c *op.Call, xq, wq, yq *tensor.QParams, b *tensor.Tenso
 	wide := wideSums(x.DType, v.w.DType, k)
 	switch same := x.DType == y.DType && facts.bytes && !wideSums(tensor.I8, tensor.I8, k); {
 	case same && x.DType == tensor.I8:
-		return quantKernel[int8, int8, int32](c, v, &r, zw, raw[int8](x), correction[int32](zx, facts, bias), int8(zx)), nil
+		return quantKernel[int8, int8, int32](c, v, &r, zw, raw[int8](x), correction[int32](zx, facts, bias, fixedBias(b)), int8(zx)), nil
 	case same && x.DType == tensor.U8:
-		return quantKernel[uint8, int8, int32](c, v, &r, zw, raw[uint8](x), correction[int32](zx, facts, bias), uint8(zx)), nil
+		return quantKernel[uint8, int8, int32](c, v, &r, zw, raw[uint8](x), correction[int32](zx, facts, bias, fixedBias(b)), uint8(zx)), nil
 	case same && x.DType == tensor.I16:
-		return quantKernel[int16, int8, int64](c, v, &r, zw, raw[int16](x), correction[int64](zx, facts, bias), int16(zx)), nil
+		return quantKernel[int16, int8, int64](c, v, &r, zw, raw[int16](x), correction[int64](zx, facts, bias, fixedBias(b)), int16(zx)), nil
 	case !wide && (y.DType == tensor.I8 || y.DType == tensor.U8):
-		return quantKernel[int16, int16, int32](c, v, &r, zw, copied(x, zero), correction[int32](0, facts, bias), 0), nil
+		return quantKernel[int16, int16, int32](c, v, &r, zw, copied(x, zero), correction[int32](0, facts, bias, fixedBias(b)), 0), nil
 	}
 	sums := v.intSums(c, intFill[int16](x, zero), intFill[int32](x, zero), zw, true, wide, func(g int) tiles {
 		return tiles{requantTile[int32](v.outC, g*v.og, y, &r, bias), requantTile[int64](v.outC, g*v.og, y, &r, bias)}
@@ -91,9 +91,18 @@ func copied(x *tensor.Tensor, zero func() int32) func() []int16 {
 	}
 }
 
-// correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel.
-func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64) func(dst []C, shift int) {
+// fixedBias reports whether a bias is the same in every run.
+func fixedBias(b *tensor.Tensor) bool { return b == nil || b.HasData() }
+
+// correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel; once, where the bias is fixed. Its
+// calls are all for the same dst and shift.
+func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64, fixed bool) func(dst []C, shift int) {
+	done := false
 	return func(dst []C, shift int) {
+		if done {
+			return
+		}
+		done = fixed
 		for o := range dst {
 			dst[o] = C(bias(o) - (int64(zx)+int64(shift))*facts.sum[o])
 		}

@@ -71,13 +71,13 @@ func (x *matrices) quantised(c *op.Call, a, w, y *tensor.Tensor, aq, wq, yq *ten
 		facts := factsOf(c, w, x.kind(), zw, x.n, x.k, func(j, k int) int { return x.bAt(k, j) })
 		switch same := a.DType == y.DType && facts.bytes && !wideSums(tensor.I8, tensor.I8, x.k); {
 		case same && a.DType == tensor.I8:
-			return quantMatKernel[int8, int8, int32](c, x, w, y, &r, zw, raw[int8](a), correction[int32](za, facts, bias)), nil
+			return quantMatKernel[int8, int8, int32](c, x, w, y, &r, zw, raw[int8](a), correction[int32](za, facts, bias, fixedBias(b))), nil
 		case same && a.DType == tensor.U8:
-			return quantMatKernel[uint8, int8, int32](c, x, w, y, &r, zw, raw[uint8](a), correction[int32](za, facts, bias)), nil
+			return quantMatKernel[uint8, int8, int32](c, x, w, y, &r, zw, raw[uint8](a), correction[int32](za, facts, bias, fixedBias(b))), nil
 		case same && a.DType == tensor.I16:
-			return quantMatKernel[int16, int8, int64](c, x, w, y, &r, zw, raw[int16](a), correction[int64](za, facts, bias)), nil
+			return quantMatKernel[int16, int8, int64](c, x, w, y, &r, zw, raw[int16](a), correction[int64](za, facts, bias, fixedBias(b))), nil
 		case !wide && (y.DType == tensor.I8 || y.DType == tensor.U8):
-			return quantMatKernel[int16, int16, int32](c, x, w, y, &r, zw, copied(a, zero), correction[int32](0, facts, bias)), nil
+			return quantMatKernel[int16, int16, int32](c, x, w, y, &r, zw, copied(a, zero), correction[int32](0, facts, bias, fixedBias(b))), nil
 		}
 	}
 	run := x.intSums(c, a, w, intFill[int16](a, zero), intFill[int32](a, zero), zw, true, wide, func(batch func() int) tiles {

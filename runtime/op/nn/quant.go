@@ -5,6 +5,8 @@ import (
 
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -56,7 +58,8 @@ func prepareQuantize(c *op.Call) (op.Run, error) {
 	}
 	f := newFloats(c, x)
 	var in []float32
-	body := func(from, to int) { roundAll(y, in, from, to, q.Scale[0], q.ZeroAt(0)) }
+	round := rounder(c, y)
+	body := func(from, to int) { round(in, from, to, q.Scale[0], q.ZeroAt(0)) }
 	if !q.PerTensor() {
 		ch := channelOf(y.Shape, q)
 		lo, hi := y.DType.IntRange()
@@ -95,7 +98,14 @@ func prepareRequantize(c *op.Call) (op.Run, error) {
 			storeInt(y, i, one(read(i), xc(i), yc(i)))
 		}
 	}
-	if x.Quant.PerTensor() && y.Quant.PerTensor() && x.DType.Bits() == 8 && y.DType.Bits() == 8 {
+	if x.Quant.PerTensor() && y.Quant.PerTensor() && x.DType.Bits() == 8 && x.DType == y.DType && y.Quant.ZeroAt(0) == byteValue(y.DType, int(uint8(y.Quant.ZeroAt(0)))) {
+		// A sum with nothing.
+		row := c.Select(spec.QuantAdd, x.DType, x.DType, tensor.F32, y.DType, c.Num)
+		args := quantArgs(y.DType, y.Quant.ZeroAt(0))
+		args.OneB, args.ZeroA, args.ScaleA = 1, x.Quant.ZeroAt(0), float32(float64(x.Quant.Scale[0])/float64(y.Quant.Scale[0]))
+		nothing := []byte{0}
+		body = func(from, to int) { kernels.Quant(row, &args, y.Data[from:to], x.Data[from:to], nothing) }
+	} else if x.Quant.PerTensor() && y.Quant.PerTensor() && x.DType.Bits() == 8 && y.DType.Bits() == 8 {
 		var table [256]byte
 		for i := range table {
 			table[i] = byte(one(byteValue(x.DType, i), 0, 0))
@@ -148,28 +158,32 @@ func byteValue(d tensor.DType, i int) int32 {
 	return int32(uint8(i))
 }
 
-// roundAll writes nearest(in/scale) + zero, saturated, to elements from to to-1 of y.
-func roundAll(y *tensor.Tensor, in []float32, from, to int, scale float32, zero int32) {
+// quantArgs are the parameters of a kernel that rounds to a type.
+func quantArgs(d tensor.DType, zero int32) spec.QuantArgs {
+	lo, hi := d.IntRange()
+	return spec.QuantArgs{OutZero: zero, QLo: int32(lo), QHi: int32(hi)}
+}
+
+// rounder returns the function that writes nearest(in/scale) + zero, saturated, to elements from to to-1 of y.
+func rounder(c *op.Call, y *tensor.Tensor) func(in []float32, from, to int, scale float32, zero int32) {
 	lo, hi := y.DType.IntRange()
-	switch y.DType {
-	case tensor.I8:
-		roundTo(tensor.Of[int8](y)[from:to], in[from:to], scale, zero, lo, hi)
-	case tensor.U8:
-		roundTo(tensor.Of[uint8](y)[from:to], in[from:to], scale, zero, lo, hi)
-	case tensor.I16:
-		roundTo(tensor.Of[int16](y)[from:to], in[from:to], scale, zero, lo, hi)
-	case tensor.U16:
-		roundTo(tensor.Of[uint16](y)[from:to], in[from:to], scale, zero, lo, hi)
-	default:
+	slow := func(in []float32, from, to int, scale float32, zero int32) {
 		for i := from; i < to; i++ {
 			storeInt(y, i, nearest(float64(in[i]/scale), zero, lo, hi))
 		}
 	}
-}
-
-func roundTo[T int8 | uint8 | int16 | uint16](out []T, in []float32, scale float32, zero int32, lo, hi int64) {
-	for i, v := range in {
-		out[i] = T(nearest(float64(v/scale), zero, lo, hi))
+	if bits := y.DType.Bits(); bits < 8 || bits > 16 {
+		return slow
+	}
+	row, size := c.Select(spec.Quantize, tensor.F32, tensor.F32, tensor.F32, y.DType, c.Num), y.DType.Bits()/8
+	return func(in []float32, from, to int, scale float32, zero int32) {
+		if int64(zero) < lo || int64(zero) > hi {
+			slow(in, from, to, scale, zero)
+			return
+		}
+		args := quantArgs(y.DType, zero)
+		args.ScaleA = scale
+		kernels.Quant(row, &args, y.Data[from*size:to*size], tensor.Bytes(in[from:to]), nil)
 	}
 }
 
@@ -207,16 +221,8 @@ func prepareDequantize(c *op.Call) (op.Run, error) {
 			}
 		}
 	} else if q.PerTensor() && x.DType.Bits() == 8 {
-		var table [256]float32
-		for i := range table {
-			table[i] = float32(byteValue(x.DType, i)-q.ZeroAt(0)) * q.Scale[0]
-		}
-		body = func(from, to int) {
-			out := tensor.Of[float32](y)[from:to]
-			for i, v := range x.Data[from:to] {
-				out[i] = table[v]
-			}
-		}
+		widen := widener(c, x, y)
+		body = func(from, to int) { widen(from, to, q.Scale[0], q.ZeroAt(0)) }
 	} else {
 		read, ch := intReader(x), channelOf(x.Shape, q)
 		body = func(from, to int) {
@@ -231,6 +237,15 @@ func prepareDequantize(c *op.Call) (op.Run, error) {
 		forElements(c, y, body)
 		return nil
 	}, nil
+}
+
+// widener returns the function that writes (x - zero) * scale to elements from to to-1 of y; x has 8 bits per element.
+func widener(c *op.Call, x, y *tensor.Tensor) func(from, to int, scale float32, zero int32) {
+	row := c.Select(spec.Dequantize, x.DType, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	return func(from, to int, scale float32, zero int32) {
+		args := spec.QuantArgs{ZeroA: zero, ScaleA: scale}
+		kernels.Quant(row, &args, y.Data[4*from:4*to], x.Data[from:to], nil)
+	}
 }
 
 // blockOf returns the function from flat index to the index of the scale: per tensor, per axis or blocked.
@@ -309,7 +324,8 @@ func prepareQuantizeLinear(c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 		zero := zeroAt(c.Input(2))
-		body := func(from, to int) { roundAll(y, tensor.Of[float32](x), from, to, tensor.Of[float32](s)[0], zero(0)) }
+		round := rounder(c, y)
+		body := func(from, to int) { round(tensor.Of[float32](x), from, to, tensor.Of[float32](s)[0], zero(0)) }
 		return func() error {
 			forElements(c, y, body)
 			return nil
@@ -434,17 +450,9 @@ func prepareDequantizeLinear(c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 		zero := zeroAt(c.Input(2))
-		var table [256]float32
-		body := func(from, to int) {
-			out := tensor.Of[float32](y)[from:to]
-			for i, v := range x.Data[from:to] {
-				out[i] = table[v]
-			}
-		}
+		widen := widener(c, x, y)
+		body := func(from, to int) { widen(from, to, tensor.Of[float32](s)[0], zero(0)) }
 		return func() error {
-			for i := range table {
-				table[i] = float32(byteValue(x.DType, i)-zero(0)) * tensor.Of[float32](s)[0]
-			}
 			forElements(c, y, body)
 			return nil
 		}, nil
