@@ -96,13 +96,9 @@ func New(g *model.Graph, o Options) (*Model, error) {
 		o.Plans = DefaultPlans
 	}
 	m := &Model{graph: g.Clone(), meta: g.Meta, opts: o, plans: map[string]*list.Element{}}
-	c := &opt.Context{Ops: ops.Lookup, Skip: map[string]bool{}, After: o.AfterPass, MaxConst: min(o.MaxMemory, 256<<20), MaxMemory: o.MaxMemory}
-	for _, name := range o.SkipPasses {
-		c.Skip[name] = true
-	}
 	m.inputs = infos(m.graph.Inputs)
 	names := infos(m.graph.Outputs)
-	if err := opt.Run(c, m.graph); err != nil {
+	if err := opt.Run(m.passes(), m.graph); err != nil {
 		return nil, err
 	}
 	if err := model.Verify(m.graph); err != nil {
@@ -114,6 +110,16 @@ func New(g *model.Graph, o Options) (*Model, error) {
 		m.outputs[i].Name, m.outputs[i].Dims = names[i].Name, names[i].Dims
 	}
 	return m, nil
+}
+
+// passes is what graph passes need.
+func (m *Model) passes() *opt.Context {
+	o := m.opts
+	c := &opt.Context{Ops: ops.Lookup, Skip: map[string]bool{}, After: o.AfterPass, MaxConst: min(o.MaxMemory, 256<<20), MaxMemory: o.MaxMemory}
+	for _, name := range o.SkipPasses {
+		c.Skip[name] = true
+	}
+	return c
 }
 
 func infos(values []*model.Value) []Info {
@@ -171,7 +177,11 @@ func (m *Model) planned(shapes []tensor.Shape) (*planned, error) {
 	p := e.Value.(*planned)
 	m.mu.Unlock()
 	p.once.Do(func() {
-		p.plan, p.err = plan.Build(m.graph, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs})
+		var g *model.Graph
+		if g, p.err = opt.RunShaped(m.passes(), m.graph, shapes); p.err != nil {
+			return
+		}
+		p.plan, p.err = plan.Build(g, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs})
 	})
 	return p, p.err
 }

@@ -45,9 +45,9 @@ func (m *modelFlags) register(cmd *cobra.Command) {
 var precisions = []string{"fp32", "fp16", "bf16", "int8"}
 
 func passNames() []string {
-	list := make([]string, len(opt.Passes))
-	for i, p := range opt.Passes {
-		list[i] = p.Name
+	var list []string
+	for _, p := range opt.AllPasses() {
+		list = append(list, p.Name)
 	}
 	return list
 }

@@ -5,6 +5,18 @@ package amd64
 import "github.com/edgerun/edgerun/kernels/spec"
 
 //go:noescape
+func addF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func addF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
+func clipF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func clipF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func convertBF16F32Ymm(a *spec.MapArgs)
 
 //go:noescape
@@ -60,6 +72,18 @@ func dequantizeU8Ymm(a *spec.QuantArgs)
 
 //go:noescape
 func dequantizeU8Zmm(a *spec.QuantArgs)
+
+//go:noescape
+func divF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func divF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
+func divintoF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func divintoF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
 func expF32Zmm(a *spec.MapArgs)
@@ -119,6 +143,12 @@ func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 func hardswishF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func mulF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func mulF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
 func peakBF16Zmm24x16(a *spec.MapArgs)
 
 //go:noescape
@@ -176,10 +206,26 @@ func readU64Zmm(a *spec.MapArgs)
 func sigmoidF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func subF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func subF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
+func subfromF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func subfromF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
 func tanhF32Zmm(a *spec.MapArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
+	"addF32Ymm":              addF32Ymm,
+	"addF32Zmm":              addF32Zmm,
+	"clipF32Ymm":             clipF32Ymm,
+	"clipF32Zmm":             clipF32Zmm,
 	"convertBF16F32Ymm":      convertBF16F32Ymm,
 	"convertBF16F32Zmm":      convertBF16F32Zmm,
 	"convertF16F32Ymm":       convertF16F32Ymm,
@@ -199,6 +245,10 @@ var functions = map[string]any{
 	"dequantizeI8Zmm":        dequantizeI8Zmm,
 	"dequantizeU8Ymm":        dequantizeU8Ymm,
 	"dequantizeU8Zmm":        dequantizeU8Zmm,
+	"divF32Ymm":              divF32Ymm,
+	"divF32Zmm":              divF32Zmm,
+	"divintoF32Ymm":          divintoF32Ymm,
+	"divintoF32Zmm":          divintoF32Zmm,
 	"expF32Zmm":              expF32Zmm,
 	"gemmBF16NZmm8x48":       gemmBF16NZmm8x48,
 	"gemmBF16Zmm8x48":        gemmBF16Zmm8x48,
@@ -218,6 +268,8 @@ var functions = map[string]any{
 	"gemmU8I8Vnni8x48":       gemmU8I8Vnni8x48,
 	"gemmU8I8Ymm6x16":        gemmU8I8Ymm6x16,
 	"hardswishF32Zmm":        hardswishF32Zmm,
+	"mulF32Ymm":              mulF32Ymm,
+	"mulF32Zmm":              mulF32Zmm,
 	"peakBF16Zmm24x16":       peakBF16Zmm24x16,
 	"peakF32Ymm12x8":         peakF32Ymm12x8,
 	"peakF32Zmm24x16":        peakF32Zmm24x16,
@@ -237,5 +289,9 @@ var functions = map[string]any{
 	"readU64Ymm":             readU64Ymm,
 	"readU64Zmm":             readU64Zmm,
 	"sigmoidF32Zmm":          sigmoidF32Zmm,
+	"subF32Ymm":              subF32Ymm,
+	"subF32Zmm":              subF32Zmm,
+	"subfromF32Ymm":          subfromF32Ymm,
+	"subfromF32Zmm":          subfromF32Zmm,
 	"tanhF32Zmm":             tanhF32Zmm,
 }

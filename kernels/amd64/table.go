@@ -51,6 +51,20 @@ var Table = bound([]spec.Row{
 	function(spec.Sigmoid, "sigmoidF32Zmm"),
 	function(spec.Tanh, "tanhF32Zmm"),
 	function(spec.HardSwish, "hardswishF32Zmm"),
+	function(spec.Add, "addF32Zmm"),
+	function(spec.Sub, "subF32Zmm"),
+	function(spec.SubFrom, "subfromF32Zmm"),
+	function(spec.Mul, "mulF32Zmm"),
+	function(spec.Div, "divF32Zmm"),
+	function(spec.DivInto, "divintoF32Zmm"),
+	function(spec.Clip, "clipF32Zmm"),
+	function8(spec.Add, "addF32Ymm"),
+	function8(spec.Sub, "subF32Ymm"),
+	function8(spec.SubFrom, "subfromF32Ymm"),
+	function8(spec.Mul, "mulF32Ymm"),
+	function8(spec.Div, "divF32Ymm"),
+	function8(spec.DivInto, "divintoF32Ymm"),
+	function8(spec.Clip, "clipF32Ymm"),
 	convert(tensor.F32, tensor.BF16, cpu.AVX512, 16, "convertF32BF16Zmm"),
 	convert(tensor.BF16, tensor.F32, cpu.AVX512, 16, "convertBF16F32Zmm"),
 	convert(tensor.F32, tensor.F16, cpu.AVX512, 16, "convertF32F16Zmm"),
@@ -100,6 +114,13 @@ func quantised(o spec.Op, d tensor.DType, needs cpu.Features, n int, name, code 
 // function is a row of 16 elements at once.
 func function(o spec.Op, name string) spec.Row {
 	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: name}
+}
+
+// function8 is a row of 8 elements at once.
+func function8(o spec.Op, name string) spec.Row {
+	r := function(o, name)
+	r.NR, r.Needs = 8, cpu.AVX2
+	return r
 }
 
 // convert is a row of n elements at once.

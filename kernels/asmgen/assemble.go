@@ -23,6 +23,7 @@ var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.DepthwiseArgs](),
 	reflect.TypeFor[spec.MapArgs](),
 	reflect.TypeFor[spec.QuantArgs](),
+	reflect.TypeFor[spec.BinaryArgs](),
 }
 
 // signature is the Go declaration of a routine.

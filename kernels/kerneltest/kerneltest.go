@@ -51,6 +51,8 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = readLevels(row), readCase
 		case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:
 			levels, test = quantLevels(row), quantCase
+		case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
+			levels, test = binaryLevels(row), binaryCase
 		default:
 			levels, test = mapLevels(row), mapCase
 		}

@@ -72,6 +72,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))
 			case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:
 				_, ok = r.Func.(func(*spec.QuantArgs))
+			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
+				_, ok = r.Func.(func(*spec.BinaryArgs))
 			default:
 				_, ok = r.Func.(func(*spec.MapArgs))
 			}

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"unsafe"
 
@@ -14,6 +15,57 @@ var functions = map[spec.Op]func(float32) float32{
 	spec.Exp: fmath.Exp, spec.Sigmoid: fmath.Sigmoid, spec.Tanh: fmath.Tanh,
 	spec.HardSwish: func(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 },
 	spec.Convert:   func(x float32) float32 { return x },
+}
+
+// pairs define the rows of two operands.
+var pairs = map[spec.Op]func(x, b float32) float32{
+	spec.Add: func(x, b float32) float32 { return x + b }, spec.Mul: func(x, b float32) float32 { return x * b },
+	spec.Sub: func(x, b float32) float32 { return x - b }, spec.SubFrom: func(x, b float32) float32 { return b - x },
+	spec.Div: func(x, b float32) float32 { return x / b }, spec.DivInto: func(x, b float32) float32 { return b / x },
+}
+
+// The factors of a function of two: length, elements of both, places of both and of the output, step, what the output is written over.
+func binaryLevels(row *spec.Row) []int {
+	return []int{2*row.NR + 4, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), 2, 3}
+}
+
+func binaryCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
+	n, step := c[0], c[6]
+	if n > 2*row.NR+1 {
+		n = 256*row.NR + c[0]
+	}
+	x := draw(rng, row.In, n, kind(c[1]), nil)
+	b := draw(rng, row.W, 1+step*max(0, n-1), kind(c[2]), nil)
+	xb, bb := s.input(x.bytes, 4, place(c[3])), s.input(b.bytes, 4, place(c[4]))
+	out := xb
+	switch {
+	case c[7] == 1 && step == 1 && n > 0:
+		out = bb
+	case c[7] == 2:
+		out = s.output(4*n, 4, place(c[5]))
+	}
+	args := spec.BinaryArgs{X: xb.pointer(), B: bb.pointer(), Y: out.pointer(), N: n, Step: step}
+	was := args
+	row.Func.(func(*spec.BinaryArgs))(&args)
+	if args != was {
+		t.Errorf("%s: the kernel changed its arguments", row.Name)
+	}
+	for i, v := range x.f {
+		w := b.f[i*step]
+		compare(t, row, unsafe.Pointer(&out.data[4*i]), fmt.Sprintf("Y[%d] of %d, X = %g, B = %g,", i, n, v, w), pairs[row.Op](v, w), 0, &margin{})
+		if t.Failed() {
+			return
+		}
+	}
+	if out != xb {
+		xb.unchanged(t, "X")
+	}
+	if out != bb {
+		bb.unchanged(t, "B")
+	}
+	if out != xb && out != bb {
+		out.outside(t)
+	}
 }
 
 // The factors of a function: length, elements, places of input and output, in place.
@@ -40,13 +92,26 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		out = xb
 	}
 	args := spec.MapArgs{X: xb.pointer(), Y: out.pointer(), N: n}
+	f := functions[row.Op]
+	if row.Op == spec.Clip {
+		args.Lo, args.Hi = [...]float32{0, -1, float32(math.Inf(-1))}[rng.IntN(3)], [...]float32{6, 0.5, float32(math.Inf(1))}[rng.IntN(3)]
+		f = func(x float32) float32 {
+			switch {
+			case x < args.Lo:
+				return args.Lo
+			case x > args.Hi:
+				return args.Hi
+			}
+			return x
+		}
+	}
 	was := args
 	row.Func.(func(*spec.MapArgs))(&args)
 	if args != was {
 		t.Errorf("%s: the kernel changed its arguments", row.Name)
 	}
 	for i, v := range x.f {
-		compare(t, row, unsafe.Pointer(&out.data[size*i]), fmt.Sprintf("Y[%d] of %d, X = %g,", i, n, v), functions[row.Op](v), 0, &margin{})
+		compare(t, row, unsafe.Pointer(&out.data[size*i]), fmt.Sprintf("Y[%d] of %d, X = %g,", i, n, v), f(v), 0, &margin{})
 		if t.Failed() {
 			return
 		}

@@ -40,6 +40,13 @@ var Table = []spec.Row{
 	function(spec.Sigmoid, "sigmoidF32Ref", fmath.Sigmoid),
 	function(spec.Tanh, "tanhF32Ref", fmath.Tanh),
 	function(spec.HardSwish, "hardswishF32Ref", hardSwish),
+	{Op: spec.Clip, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "clipF32Ref", Func: clip},
+	binary(spec.Add, "addF32Ref", func(x, b float32) float32 { return x + b }),
+	binary(spec.Sub, "subF32Ref", func(x, b float32) float32 { return x - b }),
+	binary(spec.SubFrom, "subfromF32Ref", func(x, b float32) float32 { return b - x }),
+	binary(spec.Mul, "mulF32Ref", func(x, b float32) float32 { return x * b }),
+	binary(spec.Div, "divF32Ref", func(x, b float32) float32 { return x / b }),
+	binary(spec.DivInto, "divintoF32Ref", func(x, b float32) float32 { return b / x }),
 	convert(tensor.F32, tensor.BF16, "convertF32BF16Ref", half.ToBF16),
 	convert(tensor.BF16, tensor.F32, "convertBF16F32Ref", half.WidenBF16),
 	convert(tensor.F32, tensor.F16, "convertF32F16Ref", half.ToF16),
@@ -75,6 +82,24 @@ func function(o spec.Op, name string, f func(float32) float32) spec.Row {
 func convert[S, D any](in, out tensor.DType, name string, f func([]D, []S)) spec.Row {
 	run := func(a *spec.MapArgs) { f(unsafe.Slice((*D)(a.Y), a.N), unsafe.Slice((*S)(a.X), a.N)) }
 	return spec.Row{Op: spec.Convert, In: in, W: in, Acc: tensor.F32, Out: out, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
+}
+
+// binary is a row of a function of two elements.
+func binary(o spec.Op, name string, f func(x, b float32) float32) spec.Row {
+	run := func(a *spec.BinaryArgs) {
+		x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
+		for i, v := range x {
+			y[i] = f(v, *(*float32)(unsafe.Add(a.B, 4*i*a.Step)))
+		}
+	}
+	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
+}
+
+func clip(a *spec.MapArgs) {
+	x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
+	for i, v := range x {
+		y[i] = Clamp(v, a.Lo, a.Hi)
+	}
 }
 
 func hardSwish(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 }

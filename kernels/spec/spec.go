@@ -31,6 +31,7 @@ const (
 	Sigmoid
 	Tanh
 	HardSwish // x * min(max(x+3, 0), 6) / 6
+	Clip      // clamp(x, Lo, Hi); NaN stays NaN
 	Convert   // x, rounded to the nearest of another type of float, half to even
 	// Peak and Read measure the machine. Peak: for i < N: MR·NR chains of KR multiply-adds each, on zeros, that stay in registers; it reads and
 	// writes nothing. Read: Y[0] = X[0] ^ X[1] ^ … ^ X[N-1].
@@ -41,6 +42,13 @@ const (
 	QuantMul   // Y[i] = quantise((A[i]-ZeroA)*(B[i]-ZeroB) * ScaleA), the product of the integers exact
 	Quantize   // Y[i] = quantise(A[i] / ScaleA)
 	Dequantize // Y[i] = (A[i]-ZeroA) * ScaleA
+	// Functions of two elements: for i < N: Y[i] = f(X[i], B[i*Step]).
+	Add
+	Sub     // x - b
+	SubFrom // b - x
+	Mul
+	Div     // x / b
+	DivInto // b / x
 	numOps
 )
 
@@ -48,8 +56,8 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "convert", "peak", "read",
-		"quantadd", "quantmul", "quantize", "dequantize"}[o]
+	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
+		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.
@@ -78,7 +86,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*MapArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*MapArgs), func(*BinaryArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -136,8 +144,15 @@ type DepthwiseArgs struct {
 
 // MapArgs describes N elements of a function; Y may be X where the types are the same.
 type MapArgs struct {
-	X, Y unsafe.Pointer
-	N    int
+	X, Y   unsafe.Pointer
+	N      int
+	Lo, Hi float32 // Clip only
+}
+
+// BinaryArgs describes N elements of a function of two; Step is 0 or 1. Y may be X or, where Step is 1, B.
+type BinaryArgs struct {
+	X, B, Y unsafe.Pointer
+	N, Step int
 }
 
 // QuantArgs describes N elements of an operation on integers that stand for reals; Y may be A or B where the elements have one size.

@@ -8,7 +8,9 @@ package opt
 import (
 	"fmt"
 	"iter"
+	"slices"
 
+	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -36,8 +38,16 @@ var Passes = []Pass{
 	{"fold-again", "what the passes above made constant is folded, and what is still dequantised", foldAll},
 	{"simplify-again", "what the passes above made superfluous disappears", simplify},
 	{"share", "nodes that compute the same become one", share},
+}
+
+// ShapedPasses follow when the shapes of inputs are known, once per plan.
+var ShapedPasses = []Pass{
+	{"fuse-chain", "elementwise operators on FP32 become steps of the product before them, or of one loop", fuseChain},
 	{"narrow", "values between operators of numerics bf16 are stored as BF16", narrow},
 }
+
+// AllPasses lists both.
+func AllPasses() []Pass { return slices.Concat(Passes, ShapedPasses) }
 
 // Context is what passes need beside the graph.
 type Context struct {
@@ -64,9 +74,25 @@ func Run(c *Context, g *model.Graph) error {
 	if c.MaxConst == 0 {
 		c.MaxConst = 256 << 20
 	}
-	c.top, c.room = g, room{limit: c.MaxMemory}
+	c.room = room{limit: c.MaxMemory}
 	removeDead(c, g)
-	for _, p := range Passes {
+	return c.passes(g, Passes)
+}
+
+// RunShaped returns g for inputs of the given shapes, with all shaped passes applied; g stays as it is.
+func RunShaped(c *Context, g *model.Graph, shapes []tensor.Shape) (*model.Graph, error) {
+	g = g.Clone()
+	for i, v := range g.Inputs {
+		if v.DType != tensor.Sequence {
+			setShape(v, shapes[i].Clone())
+		}
+	}
+	return g, c.passes(g, ShapedPasses)
+}
+
+func (c *Context) passes(g *model.Graph, list []Pass) error {
+	c.top = g
+	for _, p := range list {
 		if c.Skip[p.Name] {
 			continue
 		}

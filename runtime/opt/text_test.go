@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write testdata/PASS/*.after.txt anew")
 
 // Each pass alone, on the text form: testdata/PASS/NAME.txt becomes NAME.after.txt.
 func TestPassesOnText(t *testing.T) {
-	for _, p := range opt.Passes {
+	for _, p := range opt.AllPasses() {
 		files, err := filepath.Glob(filepath.Join("testdata", p.Name, "*.txt"))
 		if err != nil {
 			t.Fatal(err)

@@ -27,8 +27,8 @@ func TestMeasure(t *testing.T) {
 		if _, at := m.Bandwidth(1); at != "L1" {
 			t.Errorf("a byte is held by %s", at)
 		}
-		if _, at := m.Bandwidth(1 << 40); at != "DRAM" {
-			t.Errorf("a terabyte is held by %s", at)
+		if _, at := m.Bandwidth(1 << 30); at != "DRAM" {
+			t.Errorf("a gibibyte is held by %s", at)
 		}
 	}
 	if x, _ := new(peak.Machine).Bandwidth(1); x != 0 {

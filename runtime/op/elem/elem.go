@@ -9,7 +9,7 @@ import (
 )
 
 // Ops is the table of this family.
-var Ops = join(unaryOps, activationOps, arithmeticOps, compareOps, variadicOps, castOps, reduceOps, argOps, scanOps, softmaxOps,
+var Ops = join(operators(unaries), operators(activations), unaryOps, chainOps, arithmeticOps, compareOps, variadicOps, castOps, reduceOps, argOps, scanOps, softmaxOps,
 	normOps, skipOps, dropoutOps, randomOps, lossOps, trainOps)
 
 func join(tables ...map[string]op.Op) map[string]op.Op {

@@ -18,6 +18,8 @@ type unary struct {
 	f64 func(c *op.Call) func(y, x []float64)
 	// row computes float32; nil where no kernel does.
 	row *spec.Row
+	// integers too
+	integers bool
 }
 
 // kernel32 is a function without attributes that the kernel table has.
@@ -71,12 +73,26 @@ func rows(g func(y, x []float32), f func(y, x []float64)) unary {
 	}
 }
 
-func (u unary) op() op.Op {
-	return op.Op{Infer: same, Prepare: u.prepare, Traits: op.Pointwise | op.InPlace}
+// unaryOf is the function of a name, if it has one.
+func unaryOf(name string) (unary, bool) {
+	if u, ok := unaries[name]; ok {
+		return u, true
+	}
+	u, ok := activations[name]
+	return u, ok
+}
+
+// operators makes operators of functions.
+func operators(table map[string]unary) map[string]op.Op {
+	ops := map[string]op.Op{}
+	for name, u := range table {
+		ops[name] = op.Op{Infer: same, Prepare: u.prepare, Traits: op.Pointwise | op.InPlace}
+	}
+	return ops
 }
 
 func (u unary) prepare(c *op.Call) (op.Run, error) {
-	return each{
+	e := each{
 		f64: func(c *op.Call) (op.Run, error) { return mapRows(c, u.f64(c)), nil },
 		f32: func(c *op.Call) (op.Run, error) {
 			if u.row != nil {
@@ -84,16 +100,18 @@ func (u unary) prepare(c *op.Call) (op.Run, error) {
 			}
 			return mapRows(c, u.f32(c)), nil
 		},
-	}.byInput(c)
+	}
+	if u.integers {
+		e = each{e.f64, e.f32, onIntegers[int64], onIntegers[int32], onIntegers[int16], onIntegers[int8],
+			onIntegers[uint64], onIntegers[uint32], onIntegers[uint16], onIntegers[uint8]}
+	}
+	return e.byInput(c)
 }
 
-// withIntegers is a unary operator that also takes integers.
-func (u unary) withIntegers() op.Op {
-	prepare := func(c *op.Call) (op.Run, error) {
-		return each{u.prepare, u.prepare, onIntegers[int64], onIntegers[int32], onIntegers[int16], onIntegers[int8],
-			onIntegers[uint64], onIntegers[uint32], onIntegers[uint16], onIntegers[uint8]}.byInput(c)
-	}
-	return op.Op{Infer: same, Prepare: prepare, Traits: op.Pointwise | op.InPlace}
+// withIntegers is a function that takes integers too.
+func (u unary) withIntegers() unary {
+	u.integers = true
+	return u
 }
 
 func onIntegers[T integer](c *op.Call) (op.Run, error) {
@@ -168,31 +186,34 @@ func sign64(x float64) float64 {
 	return x
 }
 
-var unaryOps = map[string]op.Op{
+var unaries = map[string]unary{
 	"Abs":        rows(absRow[float32], absRow[float64]).withIntegers(),
 	"Neg":        rows(negRow[float32], negRow[float64]).withIntegers(),
 	"Sign":       fixed(sign64).withIntegers(),
 	"Square":     rows(squareRow[float32], squareRow[float64]).withIntegers(),
-	"Floor":      fixed(math.Floor).op(),
-	"Ceil":       fixed(math.Ceil).op(),
-	"Round":      fixed(math.RoundToEven).op(),
-	"Reciprocal": rows(reciprocalRow[float32], reciprocalRow[float64]).op(),
-	"Sqrt":       rows(sqrtRow[float32], sqrtRow[float64]).op(),
-	"Rsqrt":      fixed(func(x float64) float64 { return 1 / math.Sqrt(x) }).op(),
-	"Exp":        kernel32(spec.Exp, math.Exp).op(),
-	"Log":        two(fmath.Log, math.Log).op(),
-	"Sin":        two(fmath.Sin, math.Sin).op(),
-	"Cos":        two(fmath.Cos, math.Cos).op(),
-	"Tan":        fixed(math.Tan).op(),
-	"Asin":       fixed(math.Asin).op(),
-	"Acos":       fixed(math.Acos).op(),
-	"Atan":       fixed(math.Atan).op(),
-	"Sinh":       fixed(math.Sinh).op(),
-	"Cosh":       fixed(math.Cosh).op(),
-	"Asinh":      fixed(math.Asinh).op(),
-	"Acosh":      fixed(math.Acosh).op(),
-	"Atanh":      fixed(math.Atanh).op(),
-	"Erf":        two(fmath.Erf, math.Erf).op(),
+	"Floor":      fixed(math.Floor),
+	"Ceil":       fixed(math.Ceil),
+	"Round":      fixed(math.RoundToEven),
+	"Reciprocal": rows(reciprocalRow[float32], reciprocalRow[float64]),
+	"Sqrt":       rows(sqrtRow[float32], sqrtRow[float64]),
+	"Rsqrt":      fixed(func(x float64) float64 { return 1 / math.Sqrt(x) }),
+	"Exp":        kernel32(spec.Exp, math.Exp),
+	"Log":        two(fmath.Log, math.Log),
+	"Sin":        two(fmath.Sin, math.Sin),
+	"Cos":        two(fmath.Cos, math.Cos),
+	"Tan":        fixed(math.Tan),
+	"Asin":       fixed(math.Asin),
+	"Acos":       fixed(math.Acos),
+	"Atan":       fixed(math.Atan),
+	"Sinh":       fixed(math.Sinh),
+	"Cosh":       fixed(math.Cosh),
+	"Asinh":      fixed(math.Asinh),
+	"Acosh":      fixed(math.Acosh),
+	"Atanh":      fixed(math.Atanh),
+	"Erf":        two(fmath.Erf, math.Erf),
+}
+
+var unaryOps = map[string]op.Op{
 	"IsNaN":      {Infer: inferTest, Prepare: prepareIsNaN},
 	"IsInf":      {Infer: inferTest, Prepare: prepareIsInf},
 	"Not":        {Infer: inferNot, Prepare: prepareNot, Traits: op.Pointwise | op.InPlace},

@@ -7,6 +7,7 @@ import (
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/elem"
 )
 
 // Operators of numerics bf16 multiply BF16 and sum in FP32. A value between two of them may be stored as BF16: the pass narrow says so by
@@ -80,18 +81,22 @@ func bf16Row(c *op.Call, out tensor.DType) *spec.Row {
 }
 
 // prepareBF16Conv prepares y = clamp(conv(x, w) + b).
-func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []float32)) op.Run {
+func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []float32)) (op.Run, error) {
 	lo, hi := activation(c)
+	chain, err := elem.NewChain(c, v.y.Shape)
+	if err != nil {
+		return nil, err
+	}
 	bias := newFloats(c, c.Input(2))
 	var bs []float32
 	out := tensor.F32
-	direct := v.y.DType == tensor.BF16 && after == nil
-	if direct {
+	direct := v.y.DType == tensor.BF16 && after == nil // a chain rounds itself
+	if direct && chain == nil {
 		out = tensor.BF16
 	}
 	deep := v.cg == 1 && v.group > 1
 	row := bf16Row(c, out)
-	if !deep && row == nil {
+	if !deep && row == nil && chain == nil {
 		direct, out = false, tensor.F32
 	}
 	var y *floats
@@ -107,6 +112,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		x := narrow(c, v.x)
 		f := newFilters(c, v, c.Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, c.Num), roundedWide(w), uint16(0))
 		f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+		f.follow(chain, direct)
 		run = func() {
 			if len(bs) > 0 && len(bs) < v.outC {
 				panic("BUG: the bias is short")
@@ -117,7 +123,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	case row != nil:
 		x := narrow(c, v.x)
 		var xs []uint16
-		products := convProducts(c, v, row, rounded(w), func() []uint16 { return xs }, 0, nil, floatEpilogue[uint16, uint16](v, &bs, dst, lo, hi))
+		products := convProducts(c, v, row, rounded(w), func() []uint16 { return xs }, 0, nil, floatEpilogue[uint16, uint16](v, chain, &bs, dst, lo, hi))
 		run = func() {
 			xs = x()
 			products()
@@ -126,7 +132,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		x := rounding(c, v.x)
 		var xs []float32
 		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		products := convProducts(c, v, row, roundedWide(w), func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, dst, lo, hi))
+		products := convProducts(c, v, row, roundedWide(w), func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, dst, lo, hi))
 		run = func() {
 			xs = x()
 			products()
@@ -137,6 +143,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 			return nil
 		}
 		bs = bias.get()
+		chain.Bind()
 		if direct {
 			run()
 			return nil
@@ -148,24 +155,24 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		}
 		y.put()
 		return nil
-	}
+	}, nil
 }
 
 // bf16 is floats for numerics bf16.
-func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor) op.Run {
+func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor, chain *elem.Chain) op.Run {
 	a, y := c.In[0], c.Out[0]
 	lo, hi := activation(c)
 	fb := newFloats(c, bias)
 	var bs []float32
 	out := tensor.F32
-	if y.DType == tensor.BF16 {
+	if y.DType == tensor.BF16 && chain == nil {
 		out = tensor.BF16
 	}
 	row := bf16Row(c, out)
 	var fy *floats
 	var ys []float32
 	dst := func() []byte { return y.Data }
-	if row == nil || out == tensor.F32 {
+	if y.DType != tensor.BF16 || row == nil && chain == nil {
 		fy = newFloats(c, y)
 		dst = func() []byte { return tensor.Bytes(ys) }
 	}
@@ -173,7 +180,7 @@ func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor) op.
 	if row != nil {
 		from := narrow(c, a)
 		var as []uint16
-		products := matProducts(c, x, row, rounded(w), func() []uint16 { return as }, matEpilogue[uint16, uint16](x, dst, &bs, lo, hi))
+		products := matProducts(c, x, row, rounded(w), func() []uint16 { return as }, matEpilogue[uint16, uint16](x, y, chain, dst, &bs, lo, hi))
 		run = func() {
 			as = from()
 			products()
@@ -182,7 +189,7 @@ func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor) op.
 		from := rounding(c, a)
 		var as []float32
 		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		products := matProducts(c, x, row, roundedWide(w), func() []float32 { return as }, matEpilogue[float32, float32](x, dst, &bs, lo, hi))
+		products := matProducts(c, x, row, roundedWide(w), func() []float32 { return as }, matEpilogue[float32, float32](x, y, chain, dst, &bs, lo, hi))
 		run = func() {
 			as = from()
 			products()
@@ -193,6 +200,7 @@ func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor) op.
 			return nil
 		}
 		bs = fb.get()
+		chain.Bind()
 		if fy == nil {
 			run()
 			return nil

@@ -5,6 +5,7 @@ import (
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/elem"
 )
 
 var convOps = map[string]op.Op{
@@ -247,24 +248,29 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 		return nil, err
 	}
 	if c.Num == num.BF16 {
-		return prepareBF16Conv(c, v, w, after), nil
+		return prepareBF16Conv(c, v, w, after)
 	}
 	x, y, bias := newFloats(c, v.x), newFloats(c, v.y), newFloats(c, c.Input(2))
 	lo, hi := activation(c)
+	chain, err := elem.NewChain(c, v.y.Shape)
+	if err != nil {
+		return nil, err
+	}
 	var xs, ys, bs []float32
 	run := func() {}
 	switch {
 	case v.cg == 1 && v.group > 1:
-		run = v.depthwise(c, w, &xs, &ys, &bs, lo, hi)
+		run = v.depthwise(c, w, chain, &xs, &ys, &bs, lo, hi)
 	default:
 		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
+		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
 	}
 	return func() error {
 		xs, ys, bs = x.get(), y.room(), bias.get()
 		if len(ys) == 0 {
 			return nil
 		}
+		chain.Bind()
 		run()
 		if after != nil {
 			after(ys)
@@ -274,11 +280,12 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	}, nil
 }
 
-// floatEpilogue lets the kernel write bias and bounds itself.
-func floatEpilogue[A, B operand](v *conv, bs *[]float32, out func() []byte, lo, hi float32) func(g int, p *product[A, B, float32]) {
+// floatEpilogue lets the kernel write bias and bounds itself; then follows the chain, if there is one.
+func floatEpilogue[A, B operand](v *conv, chain *elem.Chain, bs *[]float32, out func() []byte, lo, hi float32) func(g int, p *product[A, B, float32]) {
 	return func(g int, p *product[A, B, float32]) {
-		p.lo, p.hi, p.ldc = lo, hi, v.outC
-		p.out = func() []byte { return rest(out(), g*v.og*p.row.Out.Bits()/8) }
+		p.lo, p.hi, p.ldc, p.chain, p.first = lo, hi, v.outC, chain, g*v.og
+		p.narrow = chain != nil && v.y.DType == tensor.BF16
+		p.out = func() []byte { return rest(out(), g*v.og*p.outElement) }
 		p.bias = func() []float32 { return rest(*bs, g*v.og) }
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/elem"
 )
 
 // filters is the work of a depthwise convolution, a row of positions at a time. Where a channel has several filters, each gets a copy
@@ -26,14 +28,19 @@ type filters[T, W operand] struct {
 	// Positions left to right-1 of a row have all taps of the last dimension within the input.
 	left, right int
 	parts       int // that a row is cut into, for the threads
-	shares      []filterShare
-	body        func(lo, hi int)
+	// chain, if set, follows on the results, which are FP32; where narrow is set, they are then rounded to BF16.
+	chain  *elem.Chain
+	narrow bool
+	shares []filterShare
+	body   func(lo, hi int)
 }
 
 // filterShare holds each share's own pointers.
 type filterShare struct {
 	in   []unsafe.Pointer
 	args spec.DepthwiseArgs
+	wide []float32 // part of a row that awaits the chain and rounding
+	elem.ChainLane
 }
 
 // newFilters prepares the convolution; pad is what lies in the padding.
@@ -89,6 +96,17 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 	return f
 }
 
+// follow lets a chain follow on the results; narrow rounds them to BF16 then.
+func (f *filters[T, W]) follow(chain *elem.Chain, narrow bool) {
+	f.chain, f.narrow = chain, narrow && chain != nil
+	if f.narrow {
+		f.size = 2
+		for i := range f.shares {
+			f.shares[i].wide = op.Make[float32](f.c, ceil(f.out[2], f.parts)*f.outC)
+		}
+	}
+}
+
 // run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
 func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
 	if len(f.w) < f.taps()*f.outC || len(x) < f.batch*f.inPos*f.channels || len(out) < f.m*f.outC*f.size {
@@ -116,6 +134,9 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	var element T
 	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.outC
 	a.InStep, a.OutStep = f.stride[2]*f.outC*int(unsafe.Sizeof(element)), f.outC*f.size
+	if f.narrow {
+		a.OutStep = 4 * f.outC
+	}
 	for u := from; u < to; u++ {
 		row, part := u/f.parts, u%f.parts
 		first, end := part*f.out[2]/f.parts, (part+1)*f.out[2]/f.parts
@@ -124,14 +145,30 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 			if x >= f.left && x < f.right {
 				n = min(end, f.right) - x
 			}
+			if f.narrow {
+				a.Out = unsafe.Pointer(&s.wide[(x-first)*f.outC])
+			} else {
+				a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+x)*f.outC*f.size])
+			}
 			f.positions(s, row, x, n)
 			x += n
 		}
+		if f.chain == nil {
+			continue
+		}
+		at, count := (row*f.out[2]+first)*f.outC, (end-first)*f.outC
+		if f.narrow {
+			f.chain.Apply(&s.ChainLane, s.wide[:count], s.wide[:count], at)
+			kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&f.dst[2*at])), count), s.wide[:count])
+			continue
+		}
+		y := floatsAt(f.dst, at, count)
+		f.chain.Apply(&s.ChainLane, y, y, at)
 	}
 	runtime.KeepAlive(s)
 }
 
-// positions computes n neighbouring positions from x on of an output row. Either all of them have all taps of the last dimension
+// positions computes n neighbouring positions from x on of an output row, to args.Out. Either all of them have all taps of the last dimension
 // within the input, or n is 1.
 func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
 	image, o0, o1 := row/(f.out[0]*f.out[1]), row/f.out[1]%f.out[0], row%f.out[1]
@@ -154,15 +191,15 @@ func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
 		}
 	}
 	a.Width = n
-	a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+x)*f.outC*f.size])
 	f.compute(a)
 }
 
 // depthwise runs one filter per channel on floats.
-func (v *conv) depthwise(c *op.Call, w *source[float32], xs, ys, bs *[]float32, lo, hi float32) func() {
+func (v *conv) depthwise(c *op.Call, w *source[float32], chain *elem.Chain, xs, ys, bs *[]float32, lo, hi float32) func() {
 	row := c.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	f := newFilters[float32](c, v, row, w, 0)
 	f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+	f.follow(chain, false)
 	return func() {
 		if len(*bs) > 0 && len(*bs) < v.outC {
 			panic("BUG: the bias is short")

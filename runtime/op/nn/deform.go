@@ -73,7 +73,7 @@ func prepareDeformConv(c *op.Call) (op.Run, error) {
 				}
 			}
 		}
-	}, floatEpilogue[float32, float32](v, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
+	}, floatEpilogue[float32, float32](v, nil, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
 	return func() error {
 		d.x, d.offset, d.mask, bs, ys = x.get(), offset.get(), mask.get(), bias.get(), y.room()
 		if len(ys) > 0 {

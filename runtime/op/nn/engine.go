@@ -6,8 +6,10 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/elem"
 )
 
 // operand is an element type of packed operands, accum one of sums.
@@ -32,8 +34,10 @@ type engine[A, B operand, C accum] struct {
 
 // lane is the scratch of one share.
 type lane[A operand, C accum] struct {
-	a    []A // where rows are gathered
-	c    []C // where sums await an epilogue
+	a    []A       // where rows are gathered
+	c    []C       // where sums await an epilogue
+	wide []float32 // where results await a chain and rounding
+	elem.ChainLane
 	args spec.GemmArgs
 }
 
@@ -86,19 +90,24 @@ func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) {
 // otherwise epilogue gets each tile of sums, whose rows are stride elements apart.
 type product[A, B operand, C accum] struct {
 	*engine[A, B, C]
-	src        func() []A
-	off, step  int
-	index      []int32
-	pad        []A
-	gather     func(dst []A, r0, rows int)
-	epilogue   func(sums []C, stride, r0, rows, j0, cols int)
-	out        func() []byte
-	ldc        int
-	bias       func() []C // one element per column; nil: none
-	scale      []float32
-	lo, hi     float32
-	zero       int32
-	qlo, qhi   int32
+	src       func() []A
+	off, step int
+	index     []int32
+	pad       []A
+	gather    func(dst []A, r0, rows int)
+	epilogue  func(sums []C, stride, r0, rows, j0, cols int)
+	out       func() []byte
+	ldc       int
+	bias      func() []C // one element per column; nil: none
+	scale     []float32
+	lo, hi    float32
+	zero      int32
+	qlo, qhi  int32
+	// chain, if set, follows on the results, which are FP32; first is where row 0 begins in the whole result. Where narrow is set, they
+	// are then rounded to BF16.
+	chain      *elem.Chain
+	first      int
+	narrow     bool
 	body       func(lo, hi int)
 	need       int // elements of src from off on
 	outElement int // bytes
@@ -130,6 +139,12 @@ func indexOf(c *op.Call, m, taps, mr int, at func(r int, dst []int32)) []int32 {
 // ready makes the loop body; call it once all fields are set.
 func (p *product[A, B, C]) ready() *product[A, B, C] {
 	p.outElement = p.row.Out.Bits() / 8
+	if p.narrow {
+		p.outElement = 2
+	}
+	if p.chain != nil && (p.row.Out != tensor.F32 || p.epilogue != nil) {
+		panic("BUG: a chain after integers or sums")
+	}
 	switch {
 	case p.gather != nil:
 		if p.taps != 1 {
@@ -158,6 +173,9 @@ func (p *product[A, B, C]) ready() *product[A, B, C] {
 		}
 		if p.epilogue != nil {
 			l.c = op.Make[C](p.call, p.row.MR*p.row.NR)
+		}
+		if p.narrow {
+			l.wide = op.Make[float32](p.call, min(p.m, blockTiles*p.row.MR)*p.n)
 		}
 	}
 	p.body = func(lo, hi int) {
@@ -224,11 +242,40 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 				default:
 					a.A = unsafe.Add(base, t*mr*a.AStride)
 				}
-				p.tile(l, t*mr, j*nr)
+				p.tile(l, t*mr, j*nr, t0*mr)
 			}
+		}
+		if p.chain != nil {
+			p.follow(l, t0*mr, min(p.m, t1*mr), from*nr, min(p.n, to*nr))
 		}
 	}
 	runtime.KeepAlive(l)
+}
+
+// follow applies the chain to columns from to to-1 of rows r0 to r1-1.
+func (p *product[A, B, C]) follow(l *lane[A, C], r0, r1, from, to int) {
+	cols := to - from
+	if cols == p.ldc { // the rows follow each other
+		cols *= r1 - r0
+		r1 = r0 + 1
+	}
+	for r := r0; r < r1 && cols > 0; r++ {
+		at := r*p.ldc + from
+		if !p.narrow {
+			y := floatsAt(p.outNow, at, cols)
+			p.chain.Apply(&l.ChainLane, y, y, p.first+at)
+			continue
+		}
+		y := l.wide[(r-r0)*p.n+from:][:cols]
+		p.chain.Apply(&l.ChainLane, y, y, p.first+at)
+		kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&p.outNow[2*at])), cols), y)
+	}
+}
+
+// floatsAt returns n elements of b from element i on.
+func floatsAt(b []byte, i, n int) []float32 {
+	b = b[4*i : 4*(i+n)]
+	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n)
 }
 
 // column sets what belongs to the columns from j0 on.
@@ -245,9 +292,15 @@ func (p *product[A, B, C]) column(a *spec.GemmArgs, j0 int) {
 	}
 }
 
-func (p *product[A, B, C]) tile(l *lane[A, C], r0, j0 int) {
+// tile computes the tile at row r0 and column j0; block is the first row of its block.
+func (p *product[A, B, C]) tile(l *lane[A, C], r0, j0, block int) {
 	a := &l.args
 	a.Rows = min(p.row.MR, p.m-r0)
+	if p.narrow {
+		a.C, a.CStride = unsafe.Pointer(&l.wide[(r0-block)*p.n+j0]), p.n
+		p.kernel(a)
+		return
+	}
 	if p.epilogue == nil {
 		a.C, a.CStride = unsafe.Pointer(&p.outNow[p.outElement*(r0*p.ldc+j0)]), p.ldc
 		p.kernel(a)

@@ -7,6 +7,7 @@ import (
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
+	"github.com/edgerun/edgerun/runtime/op/elem"
 )
 
 var matmulOps = map[string]op.Op{
@@ -170,36 +171,43 @@ func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, 
 			if pack != nil && (batch == 0 || x.bOff[batch] != x.bOff[batch-1]) {
 				pack()
 			}
+			p.first = batch * x.m * x.n
 			p.run(c.Par)
 		}
 	}
 }
 
 // floats prepares y[b] = clamp(a[b]·w[b] + bias) of floats, w from a source.
-func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) op.Run {
+func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) (op.Run, error) {
+	chain, err := elem.NewChain(c, c.Out[0].Shape)
+	if err != nil {
+		return nil, err
+	}
 	if c.Num == num.BF16 {
-		return x.bf16(c, w, bias)
+		return x.bf16(c, w, bias, chain), nil
 	}
 	lo, hi := activation(c)
 	fa, fy, fb := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newFloats(c, bias)
 	var as, ys, bs []float32
 	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-	run := matProducts(c, x, row, w, func() []float32 { return as }, matEpilogue[float32, float32](x, func() []byte { return tensor.Bytes(ys) }, &bs, lo, hi))
+	run := matProducts(c, x, row, w, func() []float32 { return as }, matEpilogue[float32, float32](x, c.Out[0], chain, func() []byte { return tensor.Bytes(ys) }, &bs, lo, hi))
 	return func() error {
 		as, ys, bs = fa.get(), fy.room(), fb.get()
 		if len(ys) > 0 {
+			chain.Bind()
 			run()
 			fy.put()
 		}
 		return nil
-	}
+	}, nil
 }
 
-// matEpilogue lets the kernel write bias and bounds itself.
-func matEpilogue[A, B operand](x *matrices, out func() []byte, bias *[]float32, lo, hi float32) func(batch func() int, p *product[A, B, float32]) {
+// matEpilogue lets the kernel write bias and bounds itself; then follows the chain, if there is one.
+func matEpilogue[A, B operand](x *matrices, y *tensor.Tensor, chain *elem.Chain, out func() []byte, bias *[]float32, lo, hi float32) func(batch func() int, p *product[A, B, float32]) {
 	return func(batch func() int, p *product[A, B, float32]) {
-		p.lo, p.hi, p.ldc = lo, hi, x.n
-		p.out = func() []byte { return rest(out(), batch()*x.m*x.n*p.row.Out.Bits()/8) }
+		p.lo, p.hi, p.ldc, p.chain = lo, hi, x.n, chain
+		p.narrow = chain != nil && y.DType == tensor.BF16
+		p.out = func() []byte { return rest(out(), batch()*x.m*x.n*p.outElement) }
 		p.bias = func() []float32 { return *bias }
 	}
 }
@@ -283,7 +291,7 @@ func (x *matrices) prepare(c *op.Call, bias *tensor.Tensor) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.floats(c, from, bias), nil
+	return x.floats(c, from, bias)
 }
 
 // bound64 applies the fused activation to float64.

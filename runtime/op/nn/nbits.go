@@ -107,7 +107,7 @@ func prepareNBits(c *op.Call) (op.Run, error) {
 		w.kind = fmt.Sprintf("nbits/%d/%d/%x", q.bits, q.block, h.Sum(nil))
 	}
 	x := &matrices{m: c.In[0].Len() / q.k, k: q.k, n: n, batch: 1, aOff: []int{0}, bOff: []int{0}, bT: true}
-	return x.floats(c, w, bias), nil
+	return x.floats(c, w, bias)
 }
 
 // at is the weight of column n and k: (q - zero) * scale, where q and zero are unsigned and zero is half the range if it is not given.
