@@ -285,6 +285,11 @@ func inferTranspose(c *op.Call) error {
 	}
 	x := c.In[0]
 	if x.Shape == nil {
+		if p := c.Attrs.Ints("perm"); p != nil {
+			if _, err := permutation(c, len(p)); err != nil {
+				return err
+			}
+		}
 		c.Set(0, x.DType, nil)
 		return nil
 	}
