@@ -143,6 +143,12 @@ func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 func hardswishF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func maxlanesF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func maxlanesF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func mulF32Ymm(a *spec.BinaryArgs)
 
 //go:noescape
@@ -206,6 +212,12 @@ func readU64Zmm(a *spec.MapArgs)
 func sigmoidF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func squarelanesF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func squarelanesF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func subF32Ymm(a *spec.BinaryArgs)
 
 //go:noescape
@@ -216,6 +228,12 @@ func subfromF32Ymm(a *spec.BinaryArgs)
 
 //go:noescape
 func subfromF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
+func sumlanesF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func sumlanesF32Zmm(a *spec.MapArgs)
 
 //go:noescape
 func tanhF32Zmm(a *spec.MapArgs)
@@ -268,6 +286,8 @@ var functions = map[string]any{
 	"gemmU8I8Vnni8x48":       gemmU8I8Vnni8x48,
 	"gemmU8I8Ymm6x16":        gemmU8I8Ymm6x16,
 	"hardswishF32Zmm":        hardswishF32Zmm,
+	"maxlanesF32Ymm":         maxlanesF32Ymm,
+	"maxlanesF32Zmm":         maxlanesF32Zmm,
 	"mulF32Ymm":              mulF32Ymm,
 	"mulF32Zmm":              mulF32Zmm,
 	"peakBF16Zmm24x16":       peakBF16Zmm24x16,
@@ -289,9 +309,13 @@ var functions = map[string]any{
 	"readU64Ymm":             readU64Ymm,
 	"readU64Zmm":             readU64Zmm,
 	"sigmoidF32Zmm":          sigmoidF32Zmm,
+	"squarelanesF32Ymm":      squarelanesF32Ymm,
+	"squarelanesF32Zmm":      squarelanesF32Zmm,
 	"subF32Ymm":              subF32Ymm,
 	"subF32Zmm":              subF32Zmm,
 	"subfromF32Ymm":          subfromF32Ymm,
 	"subfromF32Zmm":          subfromF32Zmm,
+	"sumlanesF32Ymm":         sumlanesF32Ymm,
+	"sumlanesF32Zmm":         sumlanesF32Zmm,
 	"tanhF32Zmm":             tanhF32Zmm,
 }

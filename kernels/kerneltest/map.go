@@ -121,3 +121,42 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		out.outside(t)
 	}
 }
+
+// reductions define the rows that reduce into lanes.
+var reductions = map[spec.Op]func(y, x float32) float32{
+	spec.SumLanes: func(y, x float32) float32 { return y + x }, spec.SquareLanes: func(y, x float32) float32 { return y + float32(x*x) },
+	spec.MaxLanes: func(y, x float32) float32 { return max(y, x) },
+}
+
+// The factors of a reduction: length, elements, what the lanes hold, places of both.
+func lanesLevels(*spec.Row) []int {
+	return []int{70, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces)}
+}
+
+func lanesCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
+	n := c[0]
+	if n > 65 {
+		n = 16*c[0] + rng.IntN(16)
+	}
+	x, y := draw(rng, row.In, n, kind(c[1]), nil), draw(rng, row.Acc, 16, kind(c[2]), nil)
+	xb, yb := s.input(x.bytes, 4, place(c[3])), s.output(64, 4, place(c[4]))
+	copy(yb.data, y.bytes)
+	args := spec.MapArgs{X: xb.pointer(), Y: yb.pointer(), N: n}
+	was := args
+	row.Func.(func(*spec.MapArgs))(&args)
+	if args != was {
+		t.Errorf("%s: the kernel changed its arguments", row.Name)
+	}
+	for i, v := range x.f {
+		y.f[i%16] = reductions[row.Op](y.f[i%16], v)
+	}
+	for i, want := range y.f {
+		got := *(*float32)(unsafe.Pointer(&yb.data[4*i]))
+		if row.Op == spec.MaxLanes && got == want {
+			continue // zeros of either sign
+		}
+		compare(t, row, unsafe.Pointer(&yb.data[4*i]), fmt.Sprintf("lane %d of %d elements", i, n), want, 0, &margin{})
+	}
+	xb.unchanged(t, "X")
+	yb.outside(t)
+}

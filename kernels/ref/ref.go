@@ -47,6 +47,9 @@ var Table = []spec.Row{
 	binary(spec.Mul, "mulF32Ref", func(x, b float32) float32 { return x * b }),
 	binary(spec.Div, "divF32Ref", func(x, b float32) float32 { return x / b }),
 	binary(spec.DivInto, "divintoF32Ref", func(x, b float32) float32 { return b / x }),
+	lanes(spec.SumLanes, "sumlanesF32Ref", func(y, x float32) float32 { return y + x }),
+	lanes(spec.SquareLanes, "squarelanesF32Ref", func(y, x float32) float32 { return y + float32(x*x) }),
+	lanes(spec.MaxLanes, "maxlanesF32Ref", func(y, x float32) float32 { return max(y, x) }),
 	convert(tensor.F32, tensor.BF16, "convertF32BF16Ref", half.ToBF16),
 	convert(tensor.BF16, tensor.F32, "convertBF16F32Ref", half.WidenBF16),
 	convert(tensor.F32, tensor.F16, "convertF32F16Ref", half.ToF16),
@@ -82,6 +85,17 @@ func function(o spec.Op, name string, f func(float32) float32) spec.Row {
 func convert[S, D any](in, out tensor.DType, name string, f func([]D, []S)) spec.Row {
 	run := func(a *spec.MapArgs) { f(unsafe.Slice((*D)(a.Y), a.N), unsafe.Slice((*S)(a.X), a.N)) }
 	return spec.Row{Op: spec.Convert, In: in, W: in, Acc: tensor.F32, Out: out, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
+}
+
+// lanes is a row of a reduction into 16 lanes.
+func lanes(o spec.Op, name string, f func(y, x float32) float32) spec.Row {
+	run := func(a *spec.MapArgs) {
+		y := (*[16]float32)(a.Y)
+		for i, v := range unsafe.Slice((*float32)(a.X), a.N) {
+			y[i&15] = f(y[i&15], v)
+		}
+	}
+	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 16, KR: 1, Num: spec.Consistent, Name: name, Func: run}
 }
 
 // binary is a row of a function of two elements.

@@ -49,6 +49,10 @@ const (
 	Mul
 	Div     // x / b
 	DivInto // b / x
+	// Reductions into 16 lanes: for i < N: Y[i%16] = f(Y[i%16], X[i]).
+	SumLanes    // y + x
+	SquareLanes // y + x*x, the product rounded
+	MaxLanes    // the larger one; NaN where either is
 	numOps
 )
 
@@ -57,7 +61,8 @@ const Ops = int(numOps)
 
 func (o Op) String() string {
 	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
-		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto"}[o]
+		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto",
+		"sumlanes", "squarelanes", "maxlanes"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.

@@ -116,10 +116,10 @@ func (f *fuser) append(host *model.Node, texts []string, operand *model.Value) {
 	host.Attrs.Set("chain", append(host.Attrs.Strs("chain"), texts...))
 }
 
-// begin turns an elementwise node into operator Chain.
+// begin turns an elementwise node into operator Chain. Its input may be an operand too.
 func (f *fuser) begin(n *model.Node) bool {
 	texts, main, operand, ok := f.read(n)
-	if !ok || operand == n.In[main] {
+	if !ok {
 		return false
 	}
 	n.Op, n.In, n.Attrs = "Chain", []*model.Value{n.In[main]}, attr.Attrs{}
@@ -131,7 +131,11 @@ func (f *fuser) begin(n *model.Node) bool {
 func (f *fuser) read(n *model.Node) (texts []string, main int, operand *model.Value, ok bool) {
 	shape := n.Out[0].Shape
 	fits := func(i int) bool { return plainFloat(n.Input(i)) && n.In[i].Const == nil && n.In[i].Shape.Equal(shape) }
-	unary, binary := elem.ChainStep(n.Op)
+	name := n.Op
+	if name == "Sum" && len(n.In) == 2 {
+		name = "Add"
+	}
+	unary, binary := elem.ChainStep(name)
 	switch {
 	case n.Op == "Clip":
 		lo, okLo := bound(n.Input(1), "lo")
@@ -167,7 +171,7 @@ func (f *fuser) read(n *model.Node) (texts []string, main int, operand *model.Va
 		if main < 0 {
 			return nil, 0, nil, false
 		}
-		text := n.Op
+		text := name
 		if main == 1 && (n.Op == "Sub" || n.Op == "Div") {
 			text += " rev"
 		}

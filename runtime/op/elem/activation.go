@@ -58,21 +58,6 @@ func sigmoid[T float](x T) T {
 
 func softplus64(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
 
-func reluRow[T float](y, x []T) {
-	for i, v := range x {
-		if v < 0 {
-			v = 0
-		}
-		y[i] = v
-	}
-}
-
-func relu6Row[T float](y, x []T) {
-	for i, v := range x {
-		y[i] = bound(v, 0, 6)
-	}
-}
-
 func hardSwish64(x float64) float64 { return float64(x*min(max(x+3, 0), 6)) / 6 }
 
 func softsignRow[T float](y, x []T) {
@@ -181,8 +166,8 @@ func geluOf[T float](c *op.Call) func(y, x []T) {
 }
 
 var activations = map[string]unary{
-	"Relu":            rows(reluRow[float32], reluRow[float64]).withIntegers(),
-	"Relu6":           rows(relu6Row[float32], relu6Row[float64]),
+	"Relu":            clipped(0, float32(math.Inf(1))).withIntegers(),
+	"Relu6":           clipped(0, 6),
 	"Sigmoid":         kernel32(spec.Sigmoid, sigmoid[float64]),
 	"Tanh":            kernel32(spec.Tanh, math.Tanh),
 	"Softplus":        two(fmath.Softplus, softplus64),

@@ -100,6 +100,16 @@ func arithmetic[T number](c *op.Call) (op.Run, error) {
 	default:
 		return nil, c.Errorf("BUG: no arithmetic operator")
 	}
+	switch c.Op {
+	case "Add":
+		k = kernels32(k, add32, add32)
+	case "Sub":
+		k = kernels32(k, sub32, subFrom32)
+	case "Mul":
+		k = kernels32(k, mul32, mul32)
+	case "Div":
+		k = kernels32(k, div32, divInto32)
+	}
 	k.after = bounded[T](c)
 	return runBinary(c, k)
 }

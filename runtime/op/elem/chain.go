@@ -8,9 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/attr"
-	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
-	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -67,11 +65,6 @@ const chainBlock = 4096
 // chainPeriod is the length up to which short operands are repeated.
 const chainPeriod = 512
 
-// chainKernel selects a row of functions on FP32.
-func chainKernel(o spec.Op) any {
-	return kernels.Here().Select(o, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32).Func
-}
-
 // NewChain reads attribute chain of a node whose result is of the given shape; nil where it has none.
 func NewChain(c *op.Call, out tensor.Shape) (*Chain, error) {
 	list := c.Attrs.Strs(chainAttr)
@@ -115,13 +108,13 @@ func newChainStep(c *op.Call, out tensor.Shape, text string) (s chainStep, err e
 		}
 	}
 	if name == "Clip" {
-		s.row = chainKernel(spec.Clip).(func(*spec.MapArgs))
+		s.row = row32(spec.Clip).Func.(func(*spec.MapArgs))
 		s.lo, s.hi = attrs.Float("lo", float32(math.Inf(-1))), attrs.Float("hi", float32(math.Inf(1)))
 		return s, nil
 	}
 	if u, ok := unaryOf(name); ok {
 		if u.row != nil {
-			s.row = u.row.Func.(func(*spec.MapArgs))
+			s.row, s.lo, s.hi = u.row.Func.(func(*spec.MapArgs)), u.lo, u.hi
 		} else {
 			s.unary = u.f32(&op.Call{Name: c.Name, Op: name, Attrs: attrs})
 		}
@@ -144,7 +137,7 @@ func newChainStep(c *op.Call, out tensor.Shape, text string) (s chainStep, err e
 	if all, err := c.Broadcast(out, b.Shape); err != nil || !all.Equal(out) {
 		return s, c.Errorf("chain: operand %v for a result %v", b.Shape, out)
 	}
-	s.pair = chainKernel(pair[reverse]).(func(*spec.BinaryArgs))
+	s.pair = row32(pair[reverse]).Func.(func(*spec.BinaryArgs))
 	s.operand, s.walk = newView[float32](c, b), newStrided(out, b.Shape)
 	if w := s.walk; len(w.dims) > 0 && w.step[0] == 1 && w.row < chainPeriod && !slices.ContainsFunc(w.outer[0], func(step int) bool { return step != 0 }) {
 		s.period = w.row

@@ -314,6 +314,10 @@ func sumRun[T float](acc *[16]T, k int, x []T, n, step int) {
 	for ; i < n && (step != 1 || (k+i)&15 != 0); i++ {
 		acc[(k+i)&15] += x[i*step]
 	}
+	if x32, ok := as32(x); ok && n-i >= 64 {
+		sumLanes32(lanes32(acc), x32[i:n])
+		return
+	}
 	for ; i+16 <= n; i += 16 {
 		b := x[i : i+16]
 		for l := range acc {
@@ -331,6 +335,10 @@ func squareRun[T float](acc *[16]T, k int, x []T, n, step int) {
 	for ; i < n && (step != 1 || (k+i)&15 != 0); i++ {
 		v := x[i*step]
 		acc[(k+i)&15] += T(v * v)
+	}
+	if x32, ok := as32(x); ok && n-i >= 64 {
+		squareLanes32(lanes32(acc), x32[i:n])
+		return
 	}
 	for ; i+16 <= n; i += 16 {
 		b := x[i : i+16]

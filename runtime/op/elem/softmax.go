@@ -73,6 +73,11 @@ func lineMax[T float](x []T, step int) T {
 
 // softmax is e**(x-max) / Σ, the sum in 16 lanes.
 func softmax[T float](y, x []T, step int) {
+	if y32, ok := as32(y); ok && step == 1 {
+		x32, _ := as32(x)
+		softmax32(y32, x32)
+		return
+	}
 	m := lineMax(x, step)
 	var l [16]T
 	k := 0
@@ -86,6 +91,24 @@ func softmax[T float](y, x []T, step int) {
 	for i := 0; i < len(y); i += step {
 		y[i] /= s
 	}
+}
+
+// softmax32 is softmax of elements that follow each other.
+func softmax32(y, x []float32) {
+	var l [16]float32
+	for i := range l {
+		l[i] = x[0]
+	}
+	maxLanes32(&l, x)
+	m := l[0]
+	for _, v := range l {
+		m = max(m, v)
+	}
+	scalar32(sub32, y, x, m)
+	exp32(y, y)
+	l = [16]float32{}
+	sumLanes32(&l, y)
+	scalar32(div32, y, y, pairwise(&l))
 }
 
 // logSoftmax is x - max - log Σ e**(x-max).

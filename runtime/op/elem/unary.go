@@ -7,7 +7,6 @@ import (
 	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
-	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -17,7 +16,8 @@ type unary struct {
 	f32 func(c *op.Call) func(y, x []float32)
 	f64 func(c *op.Call) func(y, x []float64)
 	// row computes float32; nil where no kernel does.
-	row *spec.Row
+	row    *spec.Row
+	lo, hi float32 // of Clip
 	// integers too
 	integers bool
 }
@@ -25,12 +25,22 @@ type unary struct {
 // kernel32 is a function without attributes that the kernel table has.
 func kernel32(o spec.Op, f func(float64) float64) unary {
 	u := rows(nil, mapped(f))
-	u.row = kernels.Here().Select(o, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
+	u.row = row32(o)
+	return u
+}
+
+// clipped is a function that bounds its argument.
+func clipped(lo, hi float32) unary {
+	u := rows(nil, func(y, x []float64) {
+		copy(y, x)
+		clampRow(y, float64(lo), float64(hi))
+	})
+	u.row, u.lo, u.hi = row32(spec.Clip), lo, hi
 	return u
 }
 
 // mapKernel applies a row of the kernel table to input 0, in shares that each have arguments of their own.
-func mapKernel(c *op.Call, row *spec.Row) op.Run {
+func mapKernel(c *op.Call, row *spec.Row, lo, hi float32) op.Run {
 	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
 	row = c.Select(row.Op, row.In, row.W, row.Acc, row.Out, num.FP32)
 	f := row.Func.(func(*spec.MapArgs))
@@ -38,6 +48,9 @@ func mapKernel(c *op.Call, row *spec.Row) op.Run {
 	const most = 1 << 14 // elements of one call, which cannot be interrupted
 	shares := max(1, min(4*c.Par.Threads(), n/grain))
 	args := make([]spec.MapArgs, shares)
+	for i := range args {
+		args[i].Lo, args[i].Hi = lo, hi
+	}
 	var in, out []float32
 	body := func(lo, hi int) {
 		for s := lo; s < hi; s++ {
@@ -96,7 +109,7 @@ func (u unary) prepare(c *op.Call) (op.Run, error) {
 		f64: func(c *op.Call) (op.Run, error) { return mapRows(c, u.f64(c)), nil },
 		f32: func(c *op.Call) (op.Run, error) {
 			if u.row != nil {
-				return mapKernel(c, u.row), nil
+				return mapKernel(c, u.row, u.lo, u.hi), nil
 			}
 			return mapRows(c, u.f32(c)), nil
 		},

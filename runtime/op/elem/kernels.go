@@ -1,0 +1,122 @@
+package elem
+
+import (
+	"sync"
+	"unsafe"
+
+	"github.com/edgerun/edgerun/internal/num"
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
+)
+
+// row32 selects a row of functions on FP32.
+func row32(o spec.Op) *spec.Row {
+	return kernels.Here().Select(o, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
+}
+
+// The rows that operators call on runs of elements.
+var (
+	add32, sub32, subFrom32 = pairRow(spec.Add), pairRow(spec.Sub), pairRow(spec.SubFrom)
+	mul32, div32, divInto32 = pairRow(spec.Mul), pairRow(spec.Div), pairRow(spec.DivInto)
+	exp32                   = mapRow(spec.Exp)
+	sumKernel               = row32(spec.SumLanes).Func.(func(*spec.MapArgs))
+	squareKernel            = row32(spec.SquareLanes).Func.(func(*spec.MapArgs))
+	maxKernel               = row32(spec.MaxLanes).Func.(func(*spec.MapArgs))
+)
+
+// kernelBlock is the number of elements of one call, which cannot be interrupted.
+const kernelBlock = 1 << 15
+
+// callArgs holds what one call passes by address.
+type callArgs struct {
+	m   spec.MapArgs
+	b   spec.BinaryArgs
+	acc [16]float32
+}
+
+// argsPool serves code that has no place of its own for them.
+var argsPool = sync.Pool{New: func() any { return new(callArgs) }}
+
+// pairRow makes f(y, x, b, step): y[i] = x[i] op b[i*step], step 0 or 1.
+func pairRow(o spec.Op) func(y, x, b []float32, step int) {
+	f := row32(o).Func.(func(*spec.BinaryArgs))
+	return func(y, x, b []float32, step int) {
+		if len(y) == 0 {
+			return
+		}
+		_, _ = x[len(y)-1], b[(len(y)-1)*step]
+		l := argsPool.Get().(*callArgs)
+		for i := 0; i < len(y); i += kernelBlock {
+			l.b = spec.BinaryArgs{X: unsafe.Pointer(&x[i]), B: unsafe.Pointer(&b[i*step]), Y: unsafe.Pointer(&y[i]), N: min(kernelBlock, len(y)-i), Step: step}
+			f(&l.b)
+		}
+		l.b = spec.BinaryArgs{}
+		argsPool.Put(l)
+	}
+}
+
+// mapRow makes f(y, x): y[i] = op(x[i]).
+func mapRow(o spec.Op) func(y, x []float32) {
+	f := row32(o).Func.(func(*spec.MapArgs))
+	return func(y, x []float32) {
+		if len(y) == 0 {
+			return
+		}
+		_ = x[len(y)-1]
+		l := argsPool.Get().(*callArgs)
+		for i := 0; i < len(y); i += kernelBlock {
+			l.m = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&y[i]), N: min(kernelBlock, len(y)-i)}
+			f(&l.m)
+		}
+		l.m = spec.MapArgs{}
+		argsPool.Put(l)
+	}
+}
+
+// sumLanes32 adds x to lanes, from the first one on; squareLanes32 adds its squares, maxLanes32 keeps what is larger.
+func sumLanes32(acc *[16]float32, x []float32)    { reduceLanes(sumKernel, acc, x) }
+func squareLanes32(acc *[16]float32, x []float32) { reduceLanes(squareKernel, acc, x) }
+func maxLanes32(acc *[16]float32, x []float32)    { reduceLanes(maxKernel, acc, x) }
+
+func reduceLanes(f func(*spec.MapArgs), acc *[16]float32, x []float32) {
+	l := argsPool.Get().(*callArgs)
+	l.acc = *acc
+	for i := 0; i < len(x); i += kernelBlock {
+		l.m = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&l.acc), N: min(kernelBlock, len(x)-i)}
+		f(&l.m)
+	}
+	*acc = l.acc
+	l.m = spec.MapArgs{}
+	argsPool.Put(l)
+}
+
+// as32 is x if its elements are float32, without an allocation.
+func as32[T float](x []T) ([]float32, bool) {
+	if unsafe.Sizeof(T(0)) != 4 {
+		return nil, false
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x)), true
+}
+
+// lanes32 is the same of lanes.
+func lanes32[T float](acc *[16]T) *[16]float32 { return (*[16]float32)(unsafe.Pointer(acc)) }
+
+// kernels32 gives a kernel for float32 the loops of the table.
+func kernels32[T number](k kernel[T, T], forward, reverse func(y, x, b []float32, step int)) kernel[T, T] {
+	k32, ok := any(&k).(*kernel[float32, float32])
+	if !ok {
+		return k
+	}
+	k32.vv = func(y, a, b []float32) { forward(y, a, b, 1) }
+	k32.vs = func(y, a []float32, b float32) { scalar32(forward, y, a, b) }
+	k32.sv = func(y []float32, a float32, b []float32) { scalar32(reverse, y, b, a) }
+	return k
+}
+
+func scalar32(f func(y, x, b []float32, step int), y, x []float32, b float32) {
+	l := argsPool.Get().(*callArgs)
+	l.acc[0] = b
+	f(y, x, l.acc[:1], 0)
+	argsPool.Put(l)
+}
