@@ -156,10 +156,20 @@ type phase struct {
 	delta        [][3]int // of each tap: q + delta is the input position
 }
 
-// phases sorts the output positions. Taps that reach none of a phase's are left out.
-func (t *transposedConv) phases() []*phase {
+// tiles reports whether along the last dimension each input position makes a run of outputs of its own, as long as the stride; then the
+// phases along it can be columns of one product.
+func (t *transposedConv) tiles() bool {
+	return t.group == 1 && t.kernel[2] == t.stride[2] && t.dilation[2] == 1 && t.begin[2] == 0 && t.in[2] == t.out[2]*t.stride[2]
+}
+
+// phases sorts the output positions. Taps that reach none of a phase's are left out. Where merged is set the phases along the last dimension
+// stay together, as do the taps along it, which bear the number of their first.
+func (t *transposedConv) phases(merged bool) []*phase {
 	var list []*phase
 	rem := [3]int{min(t.stride[0], t.in[0]), min(t.stride[1], t.in[1]), min(t.stride[2], t.in[2])}
+	if merged {
+		rem[2] = min(1, rem[2])
+	}
 	for r := range rem[0] * rem[1] * rem[2] {
 		ph := &phase{first: [3]int{r / (rem[1] * rem[2]), r / rem[2] % rem[1], r % rem[2]}}
 		for d := range 3 {
@@ -216,11 +226,11 @@ func (t *transposedConv) target(ph *phase, q [3]int) int {
 // transposedProducts makes one product per phase and group and returns the work of one run. store gets the sums of n channels
 // from first on, for output row r.
 func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, row *spec.Row, w *source[B], src func() []A,
-	set func(group int, p *product[A, B, C]), store func(sums []C, r, first int)) func() {
+	store func(sums []C, r, first int)) func() {
 	var packs []func()
 	var jobs []*product[A, B, C]
 	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
-	for _, ph := range t.phases() {
+	for _, ph := range t.phases(false) {
 		live, size := len(ph.taps), ph.size()
 		index := indexOf(c, t.batch*size, live, row.MR, func(r int, dst []int32) {
 			q := ph.at(r % size)
@@ -244,9 +254,6 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 					r := (r0+i)/size*positions + t.target(ph, ph.at((r0+i)%size))
 					store(sums[i*stride:i*stride+cols], r, g*t.og+j0)
 				}
-			}
-			if set != nil {
-				set(g, p)
 			}
 			jobs = append(jobs, p.ready())
 		}
@@ -287,18 +294,12 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	fx, fy, bias := newFloats(c, x), newFloats(c, y), newFloats(c, c.Input(2))
-	lo, hi := activation(c)
 	from, err := floatSource(c, w, true)
 	if err != nil {
 		return nil, err
 	}
 	var xs, ys, bs []float32
-	store := func(sums []float32, r, first int) { copy(ys[r*t.outC+first:], sums) }
-	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-	run := transposedProducts(c, t, row, from, func() []float32 { return xs }, func(g int, p *product[float32, float32, float32]) {
-		p.lo, p.hi = lo, hi
-		p.bias = func() []float32 { return rest(bs, g*t.og) }
-	}, store)
+	run := t.floatProducts(c, from, &xs, &ys, &bs)
 	return func() error {
 		xs, ys, bs = fx.get(), fy.room(), bias.get()
 		if len(ys) > 0 {
@@ -307,6 +308,67 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 		}
 		return nil
 	}, nil
+}
+
+// floatProducts makes one product per phase and group, whose rows go to where they belong, and returns the work of one run.
+func (t *transposedConv) floatProducts(c *op.Call, w *source[float32], xs, ys, bs *[]float32) func() {
+	var packs []func()
+	var jobs []*product[float32, float32, float32]
+	lo, hi := activation(c)
+	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
+	merged, n := t.tiles(), t.og
+	var bias []float32 // of all columns
+	if merged {
+		n *= t.kernel[2]
+		bias = op.Make[float32](c, n)
+	}
+	for _, ph := range t.phases(merged) {
+		live, size := len(ph.taps), ph.size()
+		index := indexOf(c, t.batch*size, live, row.MR, func(r int, dst []int32) {
+			q := ph.at(r % size)
+			for k := range dst {
+				dst[k] = -1
+				if off := t.source(ph, q, k); off >= 0 {
+					dst[k] = int32(r/size*inPos + off)
+				}
+			}
+		})
+		for g := range t.group {
+			e := newEngine[float32, float32, float32](c, row, t.batch*size, live, t.cg, n)
+			kind := "transposed/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(ph.first, t.stride, t.dilation, t.begin, merged)
+			pack := attach(c, e, w, kind, func(k, j int) int {
+				return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg]+j/t.og)*t.og + j%t.og
+			}, func(j int) int { return g*t.og + j%t.og })
+			if pack != nil {
+				packs = append(packs, pack)
+			}
+			p := &product[float32, float32, float32]{engine: e, src: func() []float32 { return *xs }, off: g * t.cg, step: t.ic, index: index, pad: op.Make[float32](c, t.cg), lo: lo, hi: hi}
+			p.ldc, p.line = t.stride[2]*t.outC, ph.count[2]
+			p.place = func(r int) int { return (r/size*positions+t.target(ph, ph.at(r%size)))*t.outC + g*t.og }
+			p.out = func() []byte { return tensor.Bytes(*ys) }
+			p.bias = func() []float32 {
+				if merged && len(*bs) > 0 {
+					return bias
+				}
+				return rest(*bs, g*t.og)
+			}
+			jobs = append(jobs, p.ready())
+		}
+	}
+	return func() {
+		for _, f := range packs {
+			f()
+		}
+		for i := range bias {
+			if len(*bs) > 0 {
+				bias[i] = (*bs)[i%t.og]
+			}
+		}
+		for _, p := range jobs {
+			p.run(c.Par)
+		}
+	}
 }
 
 // checkQuant fails unless w is constant and quantised per tensor, or per output channel in one group.
@@ -330,7 +392,7 @@ func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]in
 	if wide {
 		buf := op.Make[int32](c, x.Len())
 		row := c.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
-		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, nil, func(sums []int64, r, first int) {
+		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, func(sums []int64, r, first int) {
 			for j, s := range sums {
 				store(s, r, first+j)
 			}
@@ -342,7 +404,7 @@ func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]in
 	}
 	buf := make([]int16, x.Len())
 	row := c.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
-	run := transposedProducts(c, t, row, intSource[int16](w, qzero(w.Quant), true, t.outC), func() []int16 { return buf }, nil, func(sums []int32, r, first int) {
+	run := transposedProducts(c, t, row, intSource[int16](w, qzero(w.Quant), true, t.outC), func() []int16 { return buf }, func(sums []int32, r, first int) {
 		for j, s := range sums {
 			store(int64(s), r, first+j)
 		}
@@ -415,7 +477,7 @@ func (t *transposedConv) float64s(c *op.Call) (op.Run, error) {
 	}
 	lo, hi := bounds64(c)
 	taps, positions, inPos := t.taps(), t.inPositions(), t.positions()
-	list := t.phases()
+	list := t.phases(false)
 	return func() error {
 		x, w, y := tensor.Of[float64](c.In[0]), tensor.Of[float64](c.In[1]), tensor.Of[float64](c.Out[0])
 		for _, ph := range list {

@@ -103,6 +103,9 @@ type product[A, B operand, C accum] struct {
 	lo, hi    float32
 	zero      int32
 	qlo, qhi  int32
+	// place, if set, is the element of out where row r begins; the rows of each line of so many follow ldc elements apart.
+	place func(r int) int
+	line  int
 	// chain, if set, follows on the results, which are FP32; first is where row 0 begins in the whole result. Where narrow is set, they
 	// are then rounded to BF16.
 	chain      *elem.Chain
@@ -171,7 +174,7 @@ func (p *product[A, B, C]) ready() *product[A, B, C] {
 		if p.gather != nil {
 			l.a = op.Make[A](p.call, min(p.m, blockTiles*p.row.MR)*p.k)
 		}
-		if p.epilogue != nil {
+		if p.epilogue != nil || p.place != nil {
 			l.c = op.Make[C](p.call, p.row.MR*p.row.NR)
 		}
 		if p.narrow {
@@ -206,7 +209,11 @@ func (p *product[A, B, C]) run(par op.Par) {
 		}
 	}
 	if p.epilogue == nil {
-		if p.outNow = p.out(); len(p.outNow) < ((p.m-1)*p.ldc+p.n)*p.outElement {
+		last := (p.m - 1) * p.ldc
+		if p.place != nil {
+			last = p.place(p.m - 1)
+		}
+		if p.outNow = p.out(); len(p.outNow) < (last+p.n)*p.outElement {
 			panic("BUG: the output is short")
 		}
 	}
@@ -301,9 +308,23 @@ func (p *product[A, B, C]) tile(l *lane[A, C], r0, j0, block int) {
 		p.kernel(a)
 		return
 	}
-	if p.epilogue == nil {
+	switch {
+	case p.epilogue != nil:
+	case p.place == nil:
 		a.C, a.CStride = unsafe.Pointer(&p.outNow[p.outElement*(r0*p.ldc+j0)]), p.ldc
 		p.kernel(a)
+		return
+	case r0%p.line+a.Rows <= p.line:
+		a.C, a.CStride = unsafe.Pointer(&p.outNow[p.outElement*(p.place(r0)+j0)]), p.ldc
+		p.kernel(a)
+		return
+	default: // rows of two lines
+		a.C, a.CStride = unsafe.Pointer(&l.c[0]), p.row.NR
+		p.kernel(a)
+		for i := range a.Rows {
+			sums := unsafe.Slice((*byte)(unsafe.Add(a.C, p.outElement*i*p.row.NR)), p.outElement*a.Cols)
+			copy(p.outNow[p.outElement*(p.place(r0+i)+j0):], sums)
+		}
 		return
 	}
 	a.C, a.CStride = unsafe.Pointer(&l.c[0]), p.row.NR
