@@ -46,6 +46,22 @@ test: tools lint ## everything that must never break (Debian 12, under 40 minute
 acceptance: tools ## measure every figure that is promised, into docs/acceptance.md
 	go run ./internal/acceptance -out docs/acceptance.md
 
+PEERS ?= ../shared/peers
+.PHONY: bench-peers
+bench-peers: build .venv/installed ## compare with other runtimes, into docs/performance.md (under 12 minutes)
+	go run ./internal/peers -python .venv/bin/python -edgerun bin/edgerun -peers $(PEERS) -out docs/performance.md
+
+.venv/installed: $(PEERS)/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install -q -r $<
+	touch $@
+
+BASE ?= HEAD
+BENCH ?= Models
+.PHONY: bench-diff
+bench-diff: ## compare benchmarks (BENCH=regexp) of the working tree with those of revision BASE
+	go run ./internal/benchdiff -base '$(BASE)' -bench '$(BENCH)'
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10m) each
 	@FUZZTIME=$(FUZZTIME) ./scripts/fuzz.sh

@@ -68,6 +68,8 @@ var layers = []struct {
 	{"internal/demo", 16, false},
 	{"internal/acceptance", 17, false},
 	{"internal/docs", 17, false},
+	{"internal/peers", 17, false},
+	{"internal/benchdiff", 17, false},
 	{"cmd", 18, true},
 }
 
