@@ -49,22 +49,28 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ce162; WORD $0xfa28 // vmovaps zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x156f840f; WORD $0x0000 // je 1657
+	LONG $0x4daf840f; WORD $0x0000 // je 4e97
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x28f98348 // cmp rcx,0x28
+	LONG $0x3e848f0f; WORD $0x0000 // jg 3f7a
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x0dc18f0f; WORD $0x0000 // jg eb7
+	LONG $0x2f578f0f; WORD $0x0000 // jg 3057
+	LONG $0x18f98348 // cmp rcx,0x18
+	LONG $0x226d8f0f; WORD $0x0000 // jg 2377
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x06988f0f; WORD $0x0000 // jg 798
+	LONG $0x15848f0f; WORD $0x0000 // jg 1698
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x0aba8f0f; WORD $0x0000 // jg bd8
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01e3840f; WORD $0x0000 // je 2ed
+	LONG $0x0605840f; WORD $0x0000 // je 72d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x035d840f; WORD $0x0000 // je 471
+	LONG $0x077f840f; WORD $0x0000 // je 8b1
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04e08e0f; WORD $0x0000 // jle 5fe
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x09028e0f; WORD $0x0000 // jle a3e
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1e2
+	LONG $0x00b5840f; WORD $0x0000 // je 202
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -114,7 +120,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 23e
+	WORD $0x5ceb // jmp 25e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -141,12 +147,572 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x008e840f; WORD $0x0000 // je 2df
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x04028c0f; WORD $0x0000 // jl 674
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss ymm27,DWORD PTR [r12+rax*1]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x00055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss ymm27,DWORD PTR [r14+rax*1]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss ymm27,DWORD PTR [r15+rax*1]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x06 // vmovups ymm24,YMMWORD PTR [rsi+0xc0]
+	QUAD $0x01005c18287d4262 // vbroadcastss ymm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	QUAD $0x01015c18287d4262 // vbroadcastss ymm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	QUAD $0x01025c18287d4262 // vbroadcastss ymm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	QUAD $0x01035c18287d4262 // vbroadcastss ymm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	QUAD $0x01045c18287d4262 // vbroadcastss ymm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x01055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	QUAD $0x01065c18287d4262 // vbroadcastss ymm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	QUAD $0x01075c18287d4262 // vbroadcastss ymm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x0c // vmovups ymm24,YMMWORD PTR [rsi+0x180]
+	QUAD $0x02005c18287d4262 // vbroadcastss ymm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	QUAD $0x02015c18287d4262 // vbroadcastss ymm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	QUAD $0x02025c18287d4262 // vbroadcastss ymm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	QUAD $0x02035c18287d4262 // vbroadcastss ymm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	QUAD $0x02045c18287d4262 // vbroadcastss ymm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x02055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	QUAD $0x02065c18287d4262 // vbroadcastss ymm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	QUAD $0x02075c18287d4262 // vbroadcastss ymm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x12 // vmovups ymm24,YMMWORD PTR [rsi+0x240]
+	QUAD $0x03005c18287d4262 // vbroadcastss ymm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	QUAD $0x03015c18287d4262 // vbroadcastss ymm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	QUAD $0x03025c18287d4262 // vbroadcastss ymm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	QUAD $0x03035c18287d4262 // vbroadcastss ymm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	QUAD $0x03045c18287d4262 // vbroadcastss ymm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x03055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	QUAD $0x03065c18287d4262 // vbroadcastss ymm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	QUAD $0x03075c18287d4262 // vbroadcastss ymm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x18 // vmovups ymm24,YMMWORD PTR [rsi+0x300]
+	QUAD $0x04005c18287d4262 // vbroadcastss ymm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	QUAD $0x04015c18287d4262 // vbroadcastss ymm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	QUAD $0x04025c18287d4262 // vbroadcastss ymm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	QUAD $0x04035c18287d4262 // vbroadcastss ymm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	QUAD $0x04045c18287d4262 // vbroadcastss ymm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x04055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	QUAD $0x04065c18287d4262 // vbroadcastss ymm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	QUAD $0x04075c18287d4262 // vbroadcastss ymm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x1e // vmovups ymm24,YMMWORD PTR [rsi+0x3c0]
+	QUAD $0x05005c18287d4262 // vbroadcastss ymm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	QUAD $0x05015c18287d4262 // vbroadcastss ymm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	QUAD $0x05025c18287d4262 // vbroadcastss ymm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	QUAD $0x05035c18287d4262 // vbroadcastss ymm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	QUAD $0x05045c18287d4262 // vbroadcastss ymm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x05055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	QUAD $0x05065c18287d4262 // vbroadcastss ymm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	QUAD $0x05075c18287d4262 // vbroadcastss ymm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x24 // vmovups ymm24,YMMWORD PTR [rsi+0x480]
+	QUAD $0x06005c18287d4262 // vbroadcastss ymm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	QUAD $0x06015c18287d4262 // vbroadcastss ymm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	QUAD $0x06025c18287d4262 // vbroadcastss ymm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	QUAD $0x06035c18287d4262 // vbroadcastss ymm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	QUAD $0x06045c18287d4262 // vbroadcastss ymm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x06055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	QUAD $0x06065c18287d4262 // vbroadcastss ymm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	QUAD $0x06075c18287d4262 // vbroadcastss ymm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x2a // vmovups ymm24,YMMWORD PTR [rsi+0x540]
+	QUAD $0x07005c18287d4262 // vbroadcastss ymm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	QUAD $0x07015c18287d4262 // vbroadcastss ymm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	QUAD $0x07025c18287d4262 // vbroadcastss ymm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	QUAD $0x07035c18287d4262 // vbroadcastss ymm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	QUAD $0x07045c18287d4262 // vbroadcastss ymm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x07055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	QUAD $0x07065c18287d4262 // vbroadcastss ymm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	QUAD $0x07075c18287d4262 // vbroadcastss ymm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfc0c8e0f; WORD $0xffff // jle 280
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009e830f; WORD $0x0000 // jae 71f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss ymm27,DWORD PTR [r12+rax*1]
+	LONG $0x20251262; WORD $0xe0b8 // vfmadd231ps ymm12,ymm27,ymm24
+	QUAD $0x00055c18287d4262 // vbroadcastss ymm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x20251262; WORD $0xf8b8 // vfmadd231ps ymm15,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss ymm27,DWORD PTR [r14+rax*1]
+	LONG $0x20258262; WORD $0xd0b8 // vfmadd231ps ymm18,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss ymm27,DWORD PTR [r15+rax*1]
+	LONG $0x20258262; WORD $0xe8b8 // vfmadd231ps ymm21,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8172 // jb 6a0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfa18850f; WORD $0xffff // jne 140
+	LONG $0x00476ae9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 802
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 85e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x3673 // jae 8a3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb 880
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe94850f; WORD $0xffff // jne 740
+	LONG $0x0045e6e9; BYTE $0x00 // jmp 4e97
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 982
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 9de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4373 // jae a30
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb a00
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe87850f; WORD $0xffff // jne 8c0
+	LONG $0x004459e9; BYTE $0x00 // jmp 4e97
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5d73 // jae bca
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20259262; WORD $0xc0b8 // vfmadd231ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20259262; WORD $0xd8b8 // vfmadd231ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20259262; WORD $0xf0b8 // vfmadd231ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20251262; WORD $0xc8b8 // vfmadd231ps ymm9,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb b80
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6d850f; WORD $0xffff // jne a40
+	LONG $0x0042bfe9; BYTE $0x00 // jmp 4e97
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x060b840f; WORD $0x0000 // je 11ed
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0785840f; WORD $0x0000 // je 1371
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x09088e0f; WORD $0x0000 // jle 14fe
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je cc2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp d1e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x04028c0f; WORD $0x0000 // jl 1134
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
@@ -163,290 +729,143 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
 	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 260
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe38850f; WORD $0xffff // jne 120
-	LONG $0x00136ae9; BYTE $0x00 // jmp 1657
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3c2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 41e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3674 // je 463
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	QUAD $0x01005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x4]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 440
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe94850f; WORD $0xffff // jne 300
-	LONG $0x0011e6e9; BYTE $0x00 // jmp 1657
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 542
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 59e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4374 // je 5f0
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	QUAD $0x01015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x4]
 	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
-	LONG $0x04c08348 // add rax,0x4
+	QUAD $0x01025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	QUAD $0x01035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	QUAD $0x01045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x01055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	QUAD $0x01065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	QUAD $0x01075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	QUAD $0x02005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	QUAD $0x02015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	QUAD $0x02025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	QUAD $0x02035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	QUAD $0x02045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x02055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	QUAD $0x02065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	QUAD $0x02075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	QUAD $0x03005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	QUAD $0x03015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	QUAD $0x03025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	QUAD $0x03035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	QUAD $0x03045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x03055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	QUAD $0x03065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	QUAD $0x03075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	QUAD $0x04005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	QUAD $0x04015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	QUAD $0x04025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	QUAD $0x04035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	QUAD $0x04045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x04055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	QUAD $0x04065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	QUAD $0x04075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	QUAD $0x05005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	QUAD $0x05015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	QUAD $0x05025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	QUAD $0x05035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	QUAD $0x05045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x05055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	QUAD $0x05065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	QUAD $0x05075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	QUAD $0x06005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	QUAD $0x06015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	QUAD $0x06025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	QUAD $0x06035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	QUAD $0x06045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x06055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	QUAD $0x06065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	QUAD $0x06075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	QUAD $0x07005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	QUAD $0x07015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	QUAD $0x07025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	QUAD $0x07035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	QUAD $0x07045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x07055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	QUAD $0x07065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	QUAD $0x07075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 5c0
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe87850f; WORD $0xffff // jne 480
-	LONG $0x001059e9; BYTE $0x00 // jmp 1657
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6c2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 71e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5d74 // je 78a
+	LONG $0xfc0c8e0f; WORD $0xffff // jle d40
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009e830f; WORD $0x0000 // jae 11df
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
@@ -455,22 +874,26 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
 	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	QUAD $0x00055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 740
+	WORD $0x8172 // jb 1160
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6d850f; WORD $0xffff // jne 600
-	LONG $0x000ebfe9; BYTE $0x00 // jmp 1657
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0226840f; WORD $0x0000 // je 9c8
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03b2840f; WORD $0x0000 // je b5e
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x053b8e0f; WORD $0x0000 // jle cf1
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa18850f; WORD $0xffff // jne c00
+	LONG $0x003caae9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 882
+	LONG $0x00b5840f; WORD $0x0000 // je 12c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -520,7 +943,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 8de
+	WORD $0x5ceb // jmp 131e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -547,13 +970,960 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00c9840f; WORD $0x0000 // je 9ba
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x3673 // jae 1363
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb 1340
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe94850f; WORD $0xffff // jne 1200
+	LONG $0x003b26e9; BYTE $0x00 // jmp 4e97
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 1442
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 149e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4373 // jae 14f0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 14c0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe87850f; WORD $0xffff // jne 1380
+	LONG $0x003999e9; BYTE $0x00 // jmp 4e97
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 15c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 161e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5d73 // jae 168a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 1640
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6d850f; WORD $0xffff // jne 1500
+	LONG $0x0037ffe9; BYTE $0x00 // jmp 4e97
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x07e6840f; WORD $0x0000 // je 1e88
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0972840f; WORD $0x0000 // je 201e
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0afb8e0f; WORD $0x0000 // jle 21b1
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 1782
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 17de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x05ba8c0f; WORD $0x0000 // jl 1dac
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x00055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x08 // vmovups ymm25,YMMWORD PTR [rsi+0x100]
+	QUAD $0x01005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	QUAD $0x01015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	QUAD $0x01025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	QUAD $0x01035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	QUAD $0x01045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x01055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	QUAD $0x01065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	QUAD $0x01075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x0e // vmovups ymm25,YMMWORD PTR [rsi+0x1c0]
+	QUAD $0x02005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	QUAD $0x02015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	QUAD $0x02025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	QUAD $0x02035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	QUAD $0x02045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x02055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	QUAD $0x02065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	QUAD $0x02075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x14 // vmovups ymm25,YMMWORD PTR [rsi+0x280]
+	QUAD $0x03005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	QUAD $0x03015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	QUAD $0x03025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	QUAD $0x03035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	QUAD $0x03045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x03055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	QUAD $0x03065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	QUAD $0x03075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x1a // vmovups ymm25,YMMWORD PTR [rsi+0x340]
+	QUAD $0x04005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	QUAD $0x04015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	QUAD $0x04025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	QUAD $0x04035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	QUAD $0x04045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x04055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	QUAD $0x04065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	QUAD $0x04075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x20 // vmovups ymm25,YMMWORD PTR [rsi+0x400]
+	QUAD $0x05005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	QUAD $0x05015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	QUAD $0x05025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	QUAD $0x05035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	QUAD $0x05045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x05055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	QUAD $0x05065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	QUAD $0x05075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x26 // vmovups ymm25,YMMWORD PTR [rsi+0x4c0]
+	QUAD $0x06005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	QUAD $0x06015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	QUAD $0x06025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	QUAD $0x06035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	QUAD $0x06045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x06055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	QUAD $0x06065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	QUAD $0x06075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x2c // vmovups ymm25,YMMWORD PTR [rsi+0x580]
+	QUAD $0x07005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	QUAD $0x07015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	QUAD $0x07025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	QUAD $0x07035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	QUAD $0x07045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x07055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	QUAD $0x07065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	QUAD $0x07075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfa548e0f; WORD $0xffff // jle 1800
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x00c1830f; WORD $0x0000 // jae 1e7a
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x20251262; WORD $0xe9b8 // vfmadd231ps ymm13,ymm27,ymm25
+	QUAD $0x00055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x20258262; WORD $0xc1b8 // vfmadd231ps ymm16,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x20258262; WORD $0xd9b8 // vfmadd231ps ymm19,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x20258262; WORD $0xf1b8 // vfmadd231ps ymm22,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 1dc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xf83d850f; WORD $0xffff // jne 16c0
+	LONG $0x00300fe9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 1f62
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1fbe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4373 // jae 2010
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 1fe0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe87850f; WORD $0xffff // jne 1ea0
+	LONG $0x002e79e9; BYTE $0x00 // jmp 4e97
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 20e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 213e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5673 // jae 21a3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 2160
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe74850f; WORD $0xffff // jne 2020
+	LONG $0x002ce6e9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 2282
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 22de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x7c73 // jae 2369
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x20259262; WORD $0xc9b8 // vfmadd231ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x20259262; WORD $0xe1b8 // vfmadd231ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x20259262; WORD $0xf9b8 // vfmadd231ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x20251262; WORD $0xd1b8 // vfmadd231ps ymm10,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 2300
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne 21c0
+	LONG $0x002b20e9; BYTE $0x00 // jmp 4e97
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x07e7840f; WORD $0x0000 // je 2b68
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0973840f; WORD $0x0000 // je 2cfe
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0afc8e0f; WORD $0x0000 // jle 2e91
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 2462
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 24be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x05ba8c0f; WORD $0x0000 // jl 2a8c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
@@ -578,297 +1948,205 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
 	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 900
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdfd850f; WORD $0xffff // jne 7c0
-	LONG $0x000c8fe9; BYTE $0x00 // jmp 1657
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je aa2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp afe
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4374 // je b50
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	QUAD $0x01005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x4]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb b20
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe87850f; WORD $0xffff // jne 9e0
-	LONG $0x000af9e9; BYTE $0x00 // jmp 1657
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je c22
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp c7e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5674 // je ce3
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	QUAD $0x01015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x4]
 	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
+	QUAD $0x01025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	QUAD $0x01035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	QUAD $0x01045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x01055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	QUAD $0x01065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	QUAD $0x01075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	QUAD $0x02005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	QUAD $0x02015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	QUAD $0x02025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	QUAD $0x02035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	QUAD $0x02045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x02055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	QUAD $0x02065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	QUAD $0x02075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	QUAD $0x03005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	QUAD $0x03015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	QUAD $0x03025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	QUAD $0x03035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	QUAD $0x03045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x03055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	QUAD $0x03065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	QUAD $0x03075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	QUAD $0x04005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	QUAD $0x04015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	QUAD $0x04025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	QUAD $0x04035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	QUAD $0x04045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x04055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	QUAD $0x04065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	QUAD $0x04075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	QUAD $0x05005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	QUAD $0x05015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	QUAD $0x05025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	QUAD $0x05035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	QUAD $0x05045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x05055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	QUAD $0x05065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	QUAD $0x05075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	QUAD $0x06005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	QUAD $0x06015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	QUAD $0x06025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	QUAD $0x06035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	QUAD $0x06045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x06055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	QUAD $0x06065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	QUAD $0x06075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	QUAD $0x07005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	QUAD $0x07015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	QUAD $0x07025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	QUAD $0x07035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	QUAD $0x07045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x07055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	QUAD $0x07065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	QUAD $0x07075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb ca0
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe74850f; WORD $0xffff // jne b60
-	LONG $0x000966e9; BYTE $0x00 // jmp 1657
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je dc2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp e1e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7c74 // je ea9
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0xfa548e0f; WORD $0xffff // jle 24e0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x00c1830f; WORD $0x0000 // jae 2b5a
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
@@ -881,22 +2159,31 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
 	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
 	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	QUAD $0x00055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb e40
+	LONG $0xff46820f; WORD $0xffff // jb 2aa0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne d00
-	LONG $0x0007a0e9; BYTE $0x00 // jmp 1657
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x025e840f; WORD $0x0000 // je 111f
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03e0840f; WORD $0x0000 // je 12ab
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x058f8e0f; WORD $0x0000 // jle 1464
+	LONG $0xf83d850f; WORD $0xffff // jne 23a0
+	LONG $0x00232fe9; BYTE $0x00 // jmp 4e97
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je fa2
+	LONG $0x00b5840f; WORD $0x0000 // je 2c42
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -946,7 +2233,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp ffe
+	WORD $0x5ceb // jmp 2c9e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -973,14 +2260,1063 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x0100840f; WORD $0x0000 // je 1111
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4373 // jae 2cf0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 2cc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe87850f; WORD $0xffff // jne 2b80
+	LONG $0x002199e9; BYTE $0x00 // jmp 4e97
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 2dc2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 2e1e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5673 // jae 2e83
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 2e40
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe74850f; WORD $0xffff // jne 2d00
+	LONG $0x002006e9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 2f62
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 2fbe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x7c73 // jae 3049
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 2fe0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne 2ea0
+	LONG $0x001e40e9; BYTE $0x00 // jmp 4e97
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x09de840f; WORD $0x0000 // je 3a3f
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0b60840f; WORD $0x0000 // je 3bcb
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0d0f8e0f; WORD $0x0000 // jle 3d84
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 3142
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 319e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x07728c0f; WORD $0x0000 // jl 3924
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x00055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x0a // vmovups ymm26,YMMWORD PTR [rsi+0x140]
+	QUAD $0x01005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	QUAD $0x01015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	QUAD $0x01025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	QUAD $0x01035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	QUAD $0x01045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x01055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	QUAD $0x01065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	QUAD $0x01075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x10 // vmovups ymm26,YMMWORD PTR [rsi+0x200]
+	QUAD $0x02005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	QUAD $0x02015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	QUAD $0x02025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	QUAD $0x02035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	QUAD $0x02045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x02055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	QUAD $0x02065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	QUAD $0x02075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x16 // vmovups ymm26,YMMWORD PTR [rsi+0x2c0]
+	QUAD $0x03005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	QUAD $0x03015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	QUAD $0x03025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	QUAD $0x03035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	QUAD $0x03045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x03055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	QUAD $0x03065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	QUAD $0x03075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x1c // vmovups ymm26,YMMWORD PTR [rsi+0x380]
+	QUAD $0x04005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	QUAD $0x04015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	QUAD $0x04025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	QUAD $0x04035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	QUAD $0x04045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x04055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	QUAD $0x04065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	QUAD $0x04075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x22 // vmovups ymm26,YMMWORD PTR [rsi+0x440]
+	QUAD $0x05005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	QUAD $0x05015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	QUAD $0x05025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	QUAD $0x05035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	QUAD $0x05045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x05055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	QUAD $0x05065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	QUAD $0x05075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x28 // vmovups ymm26,YMMWORD PTR [rsi+0x500]
+	QUAD $0x06005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	QUAD $0x06015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	QUAD $0x06025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	QUAD $0x06035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	QUAD $0x06045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x06055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	QUAD $0x06065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	QUAD $0x06075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x2e // vmovups ymm26,YMMWORD PTR [rsi+0x5c0]
+	QUAD $0x07005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	QUAD $0x07015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	QUAD $0x07025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	QUAD $0x07035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	QUAD $0x07045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x07055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	QUAD $0x07065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	QUAD $0x07075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xf89c8e0f; WORD $0xffff // jle 31c0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0100830f; WORD $0x0000 // jae 3a31
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x20251262; WORD $0xf2b8 // vfmadd231ps ymm14,ymm27,ymm26
+	QUAD $0x00055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x20258262; WORD $0xcab8 // vfmadd231ps ymm17,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x20258262; WORD $0xe2b8 // vfmadd231ps ymm20,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x20258262; WORD $0xfab8 // vfmadd231ps ymm23,ymm27,ymm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 3940
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xf646850f; WORD $0xffff // jne 3080
+	LONG $0x001458e9; BYTE $0x00 // jmp 4e97
+	BYTE $0x90 // nop
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 3b02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 3b5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5073 // jae 3bbd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 3b80
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe7a850f; WORD $0xffff // jne 3a40
+	LONG $0x0012cce9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 3ca2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 3cfe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x6973 // jae 3d76
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 3d20
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe61850f; WORD $0xffff // jne 3be0
+	LONG $0x001113e9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 3e62
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 3ebe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009b830f; WORD $0x0000 // jae 3f6c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x20259262; WORD $0xd2b8 // vfmadd231ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x20259262; WORD $0xeab8 // vfmadd231ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x20251262; WORD $0xc2b8 // vfmadd231ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x20251262; WORD $0xdab8 // vfmadd231ps ymm11,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb 3ee0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe2b850f; WORD $0xffff // jne 3da0
+	LONG $0x000f1de9; BYTE $0x00 // jmp 4e97
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x09db840f; WORD $0x0000 // je 495f
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0b5d840f; WORD $0x0000 // je 4aeb
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0d0c8e0f; WORD $0x0000 // jle 4ca4
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4062
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 40be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x07728c0f; WORD $0x0000 // jl 4844
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
@@ -1013,303 +3349,270 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 1020
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdc6850f; WORD $0xffff // jne ee0
-	LONG $0x000538e9; BYTE $0x00 // jmp 1657
-	BYTE $0x90 // nop
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 11e2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 123e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5074 // je 129d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x05 // vmovups zmm26,ZMMWORD PTR [rsi+0x140]
+	QUAD $0x01005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x4]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
 	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 1260
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe7a850f; WORD $0xffff // jne 1120
-	LONG $0x0003ace9; BYTE $0x00 // jmp 1657
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1382
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 13de
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x6974 // je 1456
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	QUAD $0x01015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x4]
 	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
 	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
-	LONG $0x04c08348 // add rax,0x4
+	QUAD $0x01025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	QUAD $0x01035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	QUAD $0x01045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x01055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	QUAD $0x01065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	QUAD $0x01075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x08 // vmovups zmm26,ZMMWORD PTR [rsi+0x200]
+	QUAD $0x02005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	QUAD $0x02015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	QUAD $0x02025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	QUAD $0x02035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	QUAD $0x02045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x02055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	QUAD $0x02065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	QUAD $0x02075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x0b // vmovups zmm26,ZMMWORD PTR [rsi+0x2c0]
+	QUAD $0x03005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	QUAD $0x03015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	QUAD $0x03025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	QUAD $0x03035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	QUAD $0x03045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x03055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	QUAD $0x03065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	QUAD $0x03075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x0e // vmovups zmm26,ZMMWORD PTR [rsi+0x380]
+	QUAD $0x04005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	QUAD $0x04015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	QUAD $0x04025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	QUAD $0x04035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	QUAD $0x04045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x04055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	QUAD $0x04065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	QUAD $0x04075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x11 // vmovups zmm26,ZMMWORD PTR [rsi+0x440]
+	QUAD $0x05005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	QUAD $0x05015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	QUAD $0x05025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	QUAD $0x05035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	QUAD $0x05045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x05055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	QUAD $0x05065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	QUAD $0x05075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x14 // vmovups zmm26,ZMMWORD PTR [rsi+0x500]
+	QUAD $0x06005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	QUAD $0x06015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	QUAD $0x06025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	QUAD $0x06035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	QUAD $0x06045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x06055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	QUAD $0x06065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	QUAD $0x06075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x17 // vmovups zmm26,ZMMWORD PTR [rsi+0x5c0]
+	QUAD $0x07005c18487d4262 // vbroadcastss zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	QUAD $0x07015c18487d4262 // vbroadcastss zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	QUAD $0x07025c18487d4262 // vbroadcastss zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	QUAD $0x07035c18487d4262 // vbroadcastss zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	QUAD $0x07045c18487d4262 // vbroadcastss zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x07055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	QUAD $0x07065c18487d4262 // vbroadcastss zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	QUAD $0x07075c18487d4262 // vbroadcastss zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 1400
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe61850f; WORD $0xffff // jne 12c0
-	LONG $0x0001f3e9; BYTE $0x00 // jmp 1657
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1542
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 159e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x009b840f; WORD $0x0000 // je 164c
+	LONG $0xf89c8e0f; WORD $0xffff // jle 40e0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0100830f; WORD $0x0000 // jae 4951
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
@@ -1326,12 +3629,342 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
 	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
 	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x04 // vbroadcastss zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe0b8 // vfmadd231ps zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe9b8 // vfmadd231ps zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf2b8 // vfmadd231ps zmm14,zmm27,zmm26
+	QUAD $0x00055c18487d4262 // vbroadcastss zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf8b8 // vfmadd231ps zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc1b8 // vfmadd231ps zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xcab8 // vfmadd231ps zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x06 // vbroadcastss zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd0b8 // vfmadd231ps zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd9b8 // vfmadd231ps zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe2b8 // vfmadd231ps zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x07 // vbroadcastss zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe8b8 // vfmadd231ps zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 15c0
+	LONG $0xff0f820f; WORD $0xffff // jb 4860
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2b850f; WORD $0xffff // jne 1480
-	WORD $0x00eb // jmp 1657
+	LONG $0xf646850f; WORD $0xffff // jne 3fa0
+	LONG $0x000538e9; BYTE $0x00 // jmp 4e97
+	BYTE $0x90 // nop
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4a22
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 4a7e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5073 // jae 4add
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 4aa0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe7a850f; WORD $0xffff // jne 4960
+	LONG $0x0003ace9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4bc2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 4c1e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x6973 // jae 4c96
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 4c40
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe61850f; WORD $0xffff // jne 4b00
+	LONG $0x0001f3e9; BYTE $0x00 // jmp 4e97
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4d82
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 4dde
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x02e1c148 // shl rcx,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009b830f; WORD $0x0000 // jae 4e8c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x00 // vbroadcastss zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc9b8 // vfmadd231ps zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd2b8 // vfmadd231ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x01 // vbroadcastss zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe1b8 // vfmadd231ps zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xeab8 // vfmadd231ps zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x02 // vbroadcastss zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf9b8 // vfmadd231ps zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc2b8 // vfmadd231ps zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c18; BYTE $0x03 // vbroadcastss zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc8b8 // vfmadd231ps zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd1b8 // vfmadd231ps zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xdab8 // vfmadd231ps zmm11,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb 4e00
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe2b850f; WORD $0xffff // jne 4cc0
+	WORD $0x00eb // jmp 4e97
 	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
 	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
@@ -1348,7 +3981,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xd25d // vminps zmm2,zmm30,zmm2
 	LONG $0x4b7cf162; WORD $0x5611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01d18e0f; WORD $0x0000 // jle 1888
+	LONG $0x01d18e0f; WORD $0x0000 // jle 50c8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -1360,7 +3993,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xed5d // vminps zmm5,zmm30,zmm5
 	LONG $0x4b7cf162; WORD $0x6e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x018c8e0f; WORD $0x0000 // jle 1888
+	LONG $0x018c8e0f; WORD $0x0000 // jle 50c8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -1372,7 +4005,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xc05d // vminps zmm8,zmm30,zmm8
 	LONG $0x4b7c7162; WORD $0x4611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01478e0f; WORD $0x0000 // jle 1888
+	LONG $0x01478e0f; WORD $0x0000 // jle 50c8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -1384,7 +4017,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xdb5d // vminps zmm11,zmm30,zmm11
 	LONG $0x4b7c7162; WORD $0x5e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x01028e0f; WORD $0x0000 // jle 1888
+	LONG $0x01028e0f; WORD $0x0000 // jle 50c8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -1396,7 +4029,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xf65d // vminps zmm14,zmm30,zmm14
 	LONG $0x4b7c7162; WORD $0x7611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00bd8e0f; WORD $0x0000 // jle 1888
+	LONG $0x00bd8e0f; WORD $0x0000 // jle 50c8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -1408,7 +4041,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc95d // vminps zmm17,zmm30,zmm17
 	LONG $0x4b7ce162; WORD $0x4e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x7c7e // jle 1888
+	WORD $0x7c7e // jle 50c8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -1420,7 +4053,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xe45d // vminps zmm20,zmm30,zmm20
 	LONG $0x4b7ce162; WORD $0x6611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x3b7e // jle 1888
+	WORD $0x3b7e // jle 50c8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21

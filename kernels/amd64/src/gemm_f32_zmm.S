@@ -8,56 +8,118 @@
 
 	.include "rows.inc"
 
+// halves counts the columns of a tile in eights: full vectors, and a half one where it is odd.
 .macro fma acc, b
 	vfmadd231ps zmm\acc, zmm27, zmm\b
 .endm
-.macro row i, reg, vecs
-	vbroadcastss zmm27, dword ptr [\reg + rax]
+.macro fmahalf acc, b
+	vfmadd231ps ymm\acc, ymm27, ymm\b
+.endm
+.macro row i, reg, halves, at
+	.if \halves == 1
+	vbroadcastss ymm27, dword ptr [\reg + rax + \at]
+	fmahalf	%(3*\i), 24
+	.else
+	vbroadcastss zmm27, dword ptr [\reg + rax + \at]
 	fma	%(3*\i), 24
-	.if \vecs > 1
+	.endif
+	.if \halves == 3
+	fmahalf	%(3*\i+1), 25
+	.elseif \halves > 3
 	fma	%(3*\i+1), 25
 	.endif
-	.if \vecs > 2
+	.if \halves == 5
+	fmahalf	%(3*\i+2), 26
+	.elseif \halves > 5
 	fma	%(3*\i+2), 26
 	.endif
 .endm
 
-// products adds all taps to the sums of a tile.
-.macro products rows, vecs
+// step adds the products of the k that lies u steps on.
+.macro step rows, halves, u
+	.if \halves == 1
+	vmovups	ymm24, [rsi + 192*\u]
+	.else
+	vmovups	zmm24, [rsi + 192*\u]
+	.endif
+	.if \halves == 3
+	vmovups	ymm25, [rsi + 192*\u + 64]
+	.elseif \halves > 3
+	vmovups	zmm25, [rsi + 192*\u + 64]
+	.endif
+	.if \halves == 5
+	vmovups	ymm26, [rsi + 192*\u + 128]
+	.elseif \halves > 5
+	vmovups	zmm26, [rsi + 192*\u + 128]
+	.endif
+	row	0, r8, \halves, 4*\u
+	.if \rows > 1
+	row	1, r9, \halves, 4*\u
+	.endif
+	.if \rows > 2
+	row	2, r10, \halves, 4*\u
+	row	3, r11, \halves, 4*\u
+	.endif
+	.if \rows > 4
+	row	4, r12, \halves, 4*\u
+	row	5, r13, \halves, 4*\u
+	row	6, r14, \halves, 4*\u
+	row	7, r15, \halves, 4*\u
+	.endif
+.endm
+
+// products adds all taps to the sums of a tile. Tiles of all rows take eight steps at a time, and fetch what comes next of each row.
+.macro products rows, halves
 	.balign 32
 3:	rows_of_tap 8
 	shl	rcx, 2
-	test	rcx, rcx
-	jz	5f
+	.if \rows == 8
+	sub	rcx, 32
+	jl	7f
 	.balign 32
-4:	vmovups	zmm24, [rsi]
-	.if \vecs > 1
-	vmovups	zmm25, [rsi + 64]
+6:
+	ahead	\halves, 0, r8
+	ahead	\halves, 1, r9
+	ahead	\halves, 2, r10
+	ahead	\halves, 3, r11
+	ahead	\halves, 4, r12
+	ahead	\halves, 5, r13
+	ahead	\halves, 6, r14
+	ahead	\halves, 7, r15
+	add	rsi, 8*192
+	add	rax, 32
+	cmp	rax, rcx
+	jle	6b
+7:	add	rcx, 32
 	.endif
-	.if \vecs > 2
-	vmovups	zmm26, [rsi + 128]
-	.endif
+	cmp	rax, rcx
+	jae	5f
+	.balign 32
+4:	step	\rows, \halves, 0
 	add	rsi, 192
-	row	0, r8, \vecs
-	.if \rows > 1
-	row	1, r9, \vecs
-	.endif
-	.if \rows > 2
-	row	2, r10, \vecs
-	row	3, r11, \vecs
-	.endif
-	.if \rows > 4
-	row	4, r12, \vecs
-	row	5, r13, \vecs
-	row	6, r14, \vecs
-	row	7, r15, \vecs
-	.endif
 	add	rax, 4
 	cmp	rax, rcx
 	jb	4b
 5:	dec	rbx
 	jnz	3b
 	jmp	.Lstore
+.endm
+.macro ahead halves, u, reg
+	prefetcht0 [\reg + rax + 64]
+	step	8, \halves, \u
+.endm
+
+.macro tiles halves
+	cmp	rax, 1
+	je	11f
+	cmp	rax, 2
+	je	12f
+	cmp	rax, 4
+	jle	14f
+	products 8, \halves
+11:	products 1, \halves
+12:	products 2, \halves
+14:	products 4, \halves
 .endm
 
 .macro copy to, from
@@ -117,40 +179,22 @@ gemmF32Zmm8x48:
 	test	rbx, rbx
 	jz	.Lstore
 	mov	rax, [rdi + GemmArgs_Rows]
+	cmp	rcx, 40
+	jg	.Lsix
 	cmp	rcx, 32
-	jg	.Lthree
+	jg	.Lfive
+	cmp	rcx, 24
+	jg	.Lfour
 	cmp	rcx, 16
+	jg	.Lthree
+	cmp	rcx, 8
 	jg	.Ltwo
-	cmp	rax, 1
-	je	.L1x1
-	cmp	rax, 2
-	je	.L2x1
-	cmp	rax, 4
-	jle	.L4x1
-	products 8, 1
-.L1x1:	products 1, 1
-.L2x1:	products 2, 1
-.L4x1:	products 4, 1
-.Ltwo:	cmp	rax, 1
-	je	.L1x2
-	cmp	rax, 2
-	je	.L2x2
-	cmp	rax, 4
-	jle	.L4x2
-	products 8, 2
-.L1x2:	products 1, 2
-.L2x2:	products 2, 2
-.L4x2:	products 4, 2
-.Lthree: cmp	rax, 1
-	je	.L1x3
-	cmp	rax, 2
-	je	.L2x3
-	cmp	rax, 4
-	jle	.L4x3
-	products 8, 3
-.L1x3:	products 1, 3
-.L2x3:	products 2, 3
-.L4x3:	products 4, 3
+	tiles	1
+.Ltwo:	tiles	2
+.Lthree: tiles	3
+.Lfour:	tiles	4
+.Lfive:	tiles	5
+.Lsix:	tiles	6
 
 .Lstore:
 	vbroadcastss zmm29, dword ptr [rdi + GemmArgs_Lo]
