@@ -1,6 +1,8 @@
 package elem
 
 import (
+	"slices"
+
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -53,6 +55,9 @@ func softmaxRun[T float](c *op.Call) (op.Run, error) {
 	}
 	switch c.Op {
 	case "Softmax":
+		if _, ok := any(T(0)).(float32); ok && l.inner == 1 {
+			return softmaxLines(c, l), nil
+		}
 		return runLines(c, l, softmax[T]), nil
 	case "LogSoftmax":
 		return runLines(c, l, logSoftmax[T]), nil
@@ -73,11 +78,6 @@ func lineMax[T float](x []T, step int) T {
 
 // softmax is e**(x-max) / Σ, the sum in 16 lanes.
 func softmax[T float](y, x []T, step int) {
-	if y32, ok := as32(y); ok && step == 1 {
-		x32, _ := as32(x)
-		softmax32(y32, x32)
-		return
-	}
 	m := lineMax(x, step)
 	var l [16]T
 	k := 0
@@ -93,22 +93,63 @@ func softmax[T float](y, x []T, step int) {
 	}
 }
 
-// softmax32 is softmax of elements that follow each other.
-func softmax32(y, x []float32) {
-	var l [16]float32
-	for i := range l {
-		l[i] = x[0]
+// softmax32 is softmax of lines of n elements each, one after the other.
+func softmax32(y, x []float32, n int) {
+	if n >= 64 {
+		for i := 0; i < len(x); i += n {
+			y, x := y[i:i+n], x[i:i+n]
+			var l [16]float32
+			for k := range l {
+				l[k] = x[0]
+			}
+			maxLanes32(&l, x)
+			scalar32(sub32, y, x, slices.Max(l[:]))
+			exp32(y, y)
+			l = [16]float32{}
+			sumLanes32(&l, y)
+			scalar32(div32, y, y, pairwise(&l))
+		}
+		return
 	}
-	maxLanes32(&l, x)
-	m := l[0]
-	for _, v := range l {
-		m = max(m, v)
+	for i := 0; i < len(x); i += n { // short lines share the exponentials
+		m := lineMax(x[i:i+n], 1)
+		for k, v := range x[i : i+n] {
+			y[i+k] = v - m
+		}
 	}
-	scalar32(sub32, y, x, m)
 	exp32(y, y)
-	l = [16]float32{}
-	sumLanes32(&l, y)
-	scalar32(div32, y, y, pairwise(&l))
+	for i := 0; i < len(y); i += n {
+		y := y[i : i+n]
+		var l [16]float32
+		for k, e := range y {
+			l[k&15] += e
+		}
+		s := pairwise(&l)
+		for k := range y {
+			y[k] /= s
+		}
+	}
+}
+
+// softmaxLines runs softmax32 over blocks of lines.
+func softmaxLines(c *op.Call, l lines) op.Run {
+	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
+	block := max(1, 4096/max(1, l.n)) // lines
+	var in, out []float32
+	body := func(lo, hi int) {
+		for ; lo < hi; lo += block {
+			from, to := lo*l.n, min(hi, lo+block)*l.n
+			softmax32(out[from:to], in[from:to], l.n)
+		}
+	}
+	return func() error {
+		in, out = x.get(), y.room()
+		if l.n > 0 {
+			c.Par.For(l.count(), 1+grain/l.n, body)
+		}
+		y.put()
+		return nil
+	}
 }
 
 // logSoftmax is x - max - log Σ e**(x-max).
