@@ -119,8 +119,11 @@ type product[A, B operand, C accum] struct {
 	outNow     []byte
 }
 
-// blockTiles is the number of tiles of rows that are multiplied with one panel of B before the next one is taken up.
+// blockTiles is about the number of tiles of rows that are multiplied with one panel of B before the next one is taken up.
 const blockTiles = 6
+
+// rowBlock divides n tiles into blocks of like size, at most half as large again as blockTiles, and returns that size.
+func rowBlock(n int) int { return ceil(n, max(1, (n+blockTiles/2)/blockTiles)) }
 
 // indexOf makes the index of m rows and taps for tiles of mr rows: [tile][taps][mr]. at(r, t) is the row of src that row r reads at tap t, or
 // negative for the padding. Places behind the last row repeat it.
@@ -169,16 +172,17 @@ func (p *product[A, B, C]) ready() *product[A, B, C] {
 			panic("BUG: taps without an index")
 		}
 	}
+	blockRows := min(p.m, blockTiles*3/2*p.row.MR)
 	for i := range p.lanes {
 		l := &p.lanes[i]
 		if p.gather != nil {
-			l.a = op.Make[A](p.call, min(p.m, blockTiles*p.row.MR)*p.k)
+			l.a = op.Make[A](p.call, blockRows*p.k)
 		}
 		if p.epilogue != nil || p.place != nil {
 			l.c = op.Make[C](p.call, p.row.MR*p.row.NR)
 		}
 		if p.narrow {
-			l.wide = op.Make[float32](p.call, min(p.m, blockTiles*p.row.MR)*p.n)
+			l.wide = op.Make[float32](p.call, blockRows*p.n)
 		}
 	}
 	p.body = func(lo, hi int) {
@@ -232,8 +236,9 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 	if p.gather != nil {
 		base, a.AStride = pointer(l.a), p.k*size
 	}
-	for t0, end := r*tiles/p.rowShare, (r+1)*tiles/p.rowShare; t0 < end; t0 += blockTiles {
-		t1 := min(t0+blockTiles, end)
+	t0, end := r*tiles/p.rowShare, (r+1)*tiles/p.rowShare
+	for block := rowBlock(end - t0); t0 < end; t0 += block {
+		t1 := min(t0+block, end)
 		if p.gather != nil {
 			p.gather(l.a, t0*mr, min(p.m, t1*mr)-t0*mr)
 		}
