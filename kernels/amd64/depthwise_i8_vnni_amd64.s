@@ -8,58 +8,45 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
-	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x487d6262; WORD $0x7f58; BYTE $0x16 // vpbroadcastd zmm31,DWORD PTR [rdi+0x58]
-	LONG $0x487d6262; WORD $0x6f58; BYTE $0x17 // vpbroadcastd zmm29,DWORD PTR [rdi+0x5c]
-	LONG $0x487d6262; WORD $0x7758; BYTE $0x18 // vpbroadcastd zmm30,DWORD PTR [rdi+0x60]
-	LONG $0x40150162; WORD $0xeffa // vpsubd zmm29,zmm29,zmm31
-	LONG $0x400d0162; WORD $0xf7fa // vpsubd zmm30,zmm30,zmm31
-	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps zmm29,zmm29
-	LONG $0x487c0162; WORD $0xf65b // vcvtdq2ps zmm30,zmm30
+	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	WORD $0x854d; BYTE $0xff // test r15,r15
+	LONG $0x0b508e0f; WORD $0x0000 // jle b6c
+	LONG $0x487d6262; WORD $0x6f79; BYTE $0x2c // vpbroadcastw zmm29,WORD PTR [rdi+0x58]
+	LONG $0x487d6262; WORD $0x7778; BYTE $0x5c // vpbroadcastb zmm30,BYTE PTR [rdi+0x5c]
+	LONG $0x487d6262; WORD $0x7f78; BYTE $0x60 // vpbroadcastb zmm31,BYTE PTR [rdi+0x60]
 	LONG $0x808080b8; BYTE $0x80 // mov eax,0x80808080
 	LONG $0x487d6262; WORD $0xe07c // vpbroadcastd zmm28,eax
-	WORD $0x3145; BYTE $0xed // xor r13d,r13d
-	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
-	LONG $0x04ff8349 // cmp r15,0x4
-	LONG $0x071c8c0f; WORD $0x0000 // jl 782
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x06eb8e0f; WORD $0x0000 // jle 760
+	LONG $0x0b218e0f; WORD $0x0000 // jle b6c
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
 	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
 	LONG $0x92fbc1c4; BYTE $0xcf // kmovq k1,r15
-	LONG $0x92fbc1c4; BYTE $0xe7 // kmovq k4,r15
-	LONG $0x31f9e3c4; WORD $0x10e9 // kshiftrq k5,k1,0x10
-	LONG $0x31f9e3c4; WORD $0x20f1 // kshiftrq k6,k1,0x20
-	LONG $0x31f9e3c4; WORD $0x30f9 // kshiftrq k7,k1,0x30
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
+	LONG $0x04ff8349 // cmp r15,0x4
+	LONG $0x058f8c0f; WORD $0x0000 // jl 615
+	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	LONG $0x487df162; WORD $0xc86f // vmovdqa32 zmm1,zmm0
 	LONG $0x487df162; WORD $0xd06f // vmovdqa32 zmm2,zmm0
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
-	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 122
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d9362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm0,zmm24,zmm26,0x88
-	LONG $0x403d9362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm1,zmm24,zmm26,0xdd
-	LONG $0x40359362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm2,zmm25,zmm27,0x88
-	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1f74 // je c9
+	LONG $0x487ed162; WORD $0x046f; BYTE $0x80 // vmovdqu32 zmm0,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c6f487ed162 // vmovdqu32 zmm1,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x0280546f487ed162 // vmovdqu32 zmm2,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c6f487ed162 // vmovdqu32 zmm3,ZMMWORD PTR [r8+rax*4+0xc0]
 	LONG $0x487df162; WORD $0xe06f // vmovdqa32 zmm4,zmm0
 	LONG $0x487df162; WORD $0xe96f // vmovdqa32 zmm5,zmm1
 	LONG $0x487df162; WORD $0xf26f // vmovdqa32 zmm6,zmm2
@@ -73,61 +60,34 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
 	LONG $0x487d7162; WORD $0xfb6f // vmovdqa32 zmm15,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x02d18d0f; WORD $0x0000 // jge 448
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
+	WORD $0x294d; BYTE $0xfb // sub r11,r15
+	LONG $0x024f8e0f; WORD $0x0000 // jle 37c
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
-	WORD $0x894d; BYTE $0xc0 // mov r8,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1ad
-	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1d3
-	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	WORD $0x0149; BYTE $0xc1 // add r9,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1f9
-	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xea // add r10,r13
-	WORD $0x0149; BYTE $0xc2 // add r10,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
+	LONG $0x02fb8349 // cmp r11,0x2
+	WORD $0x197c // jl 156
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x1274 // je 156
+	LONG $0xfa548b4e; BYTE $0x10 // mov r10,QWORD PTR [rdx+r15*8+0x10]
+	LONG $0x04fb8349 // cmp r11,0x4
+	WORD $0x077c // jl 156
+	LONG $0xfa5c8b4e; BYTE $0x18 // mov r11,QWORD PTR [rdx+r15*8+0x18]
+	WORD $0x03eb // jmp 159
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 21f
-	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
+	WORD $0x014d; BYTE $0xe8 // add r8,r13
+	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x014d; BYTE $0xeb // add r11,r13
-	WORD $0x0149; BYTE $0xc3 // add r11,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x405d2162; WORD $0xc560 // vpunpcklbw zmm24,zmm20,zmm21
-	LONG $0x405d2162; WORD $0xcd68 // vpunpckhbw zmm25,zmm20,zmm21
-	LONG $0x404d2162; WORD $0xd760 // vpunpcklbw zmm26,zmm22,zmm23
-	LONG $0x404d2162; WORD $0xdf68 // vpunpckhbw zmm27,zmm22,zmm23
-	LONG $0x403d8162; WORD $0xc261 // vpunpcklwd zmm16,zmm24,zmm26
-	LONG $0x403d8162; WORD $0xca69 // vpunpckhwd zmm17,zmm24,zmm26
-	LONG $0x40358162; WORD $0xd361 // vpunpcklwd zmm18,zmm25,zmm27
-	LONG $0x40358162; WORD $0xdb69 // vpunpckhwd zmm19,zmm25,zmm27
+	LONG $0x04c78349 // add r15,0x4
+	LONG $0x487fe162; WORD $0x016f // vmovdqu8 zmm16,ZMMWORD PTR [rcx]
+	LONG $0x487fe162; WORD $0x496f; BYTE $0x01 // vmovdqu8 zmm17,ZMMWORD PTR [rcx+0x40]
+	LONG $0x487fe162; WORD $0x516f; BYTE $0x02 // vmovdqu8 zmm18,ZMMWORD PTR [rcx+0x80]
+	LONG $0x487fe162; WORD $0x596f; BYTE $0x03 // vmovdqu8 zmm19,ZMMWORD PTR [rcx+0xc0]
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // add rcx,0x100
 	LONG $0xc97fc162; WORD $0x206f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [r8]
 	LONG $0xc97fc162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [r9]
 	LONG $0xc97fc162; WORD $0x326f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [r10]
@@ -208,246 +168,166 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x40553262; WORD $0xe950 // vpdpbusd zmm13,zmm21,zmm17
 	LONG $0x404d3262; WORD $0xf250 // vpdpbusd zmm14,zmm22,zmm18
 	LONG $0x40453262; WORD $0xfb50 // vpdpbusd zmm15,zmm23,zmm19
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfd38820f; WORD $0xffff // jb 180
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d8362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm16,zmm24,zmm26,0x88
-	LONG $0x403d8362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm17,zmm24,zmm26,0xdd
-	LONG $0x40358362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm18,zmm25,zmm27,0x88
-	LONG $0x40358362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm19,zmm25,zmm27,0xdd
-	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0xfffda4e9; BYTE $0xff // jmp 120
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x487cc162; WORD $0x0410; BYTE $0x80 // vmovups zmm16,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c10487cc162 // vmovups zmm17,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x02805410487cc162 // vmovups zmm18,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c10487cc162 // vmovups zmm19,ZMMWORD PTR [r8+rax*4+0xc0]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x487d4262; WORD $0xd87c // vpbroadcastd zmm27,r8d
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487cb162; WORD $0xc059 // vmulps zmm0,zmm0,zmm16
-	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
-	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x4024f162; WORD $0xc05d // vminps zmm0,zmm27,zmm0
 	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
-	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
 	LONG $0x4874b162; WORD $0xc959 // vmulps zmm1,zmm1,zmm17
-	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
-	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x4024f162; WORD $0xc95d // vminps zmm1,zmm27,zmm1
 	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
 	LONG $0x486cb162; WORD $0xd259 // vmulps zmm2,zmm2,zmm18
-	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
-	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x4024f162; WORD $0xd25d // vminps zmm2,zmm27,zmm2
 	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x4864b162; WORD $0xdb59 // vmulps zmm3,zmm3,zmm19
-	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
-	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x4024f162; WORD $0xdb5d // vminps zmm3,zmm27,zmm3
 	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
-	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
 	LONG $0x487df162; WORD $0xc16b // vpackssdw zmm0,zmm0,zmm1
+	LONG $0x487d9162; WORD $0xc5ed // vpaddsw zmm0,zmm0,zmm29
 	LONG $0x486df162; WORD $0xd36b // vpackssdw zmm2,zmm2,zmm3
+	LONG $0x486d9162; WORD $0xd5ed // vpaddsw zmm2,zmm2,zmm29
 	LONG $0x487df162; WORD $0xc263 // vpacksswb zmm0,zmm0,zmm2
-	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x487d9262; WORD $0xc63c // vpmaxsb zmm0,zmm0,zmm30
+	LONG $0x487d9262; WORD $0xc738 // vpminsb zmm0,zmm0,zmm31
+	LONG $0x497fd162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm0
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
 	LONG $0x485cb162; WORD $0xe059 // vmulps zmm4,zmm4,zmm16
-	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
-	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x4024f162; WORD $0xe45d // vminps zmm4,zmm27,zmm4
 	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
-	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
 	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps zmm5,zmm5
 	LONG $0x4854b162; WORD $0xe959 // vmulps zmm5,zmm5,zmm17
-	LONG $0x48549162; WORD $0xed5f // vmaxps zmm5,zmm5,zmm29
-	LONG $0x48549162; WORD $0xee5d // vminps zmm5,zmm5,zmm30
+	LONG $0x4024f162; WORD $0xed5d // vminps zmm5,zmm27,zmm5
 	LONG $0x487df162; WORD $0xed5b // vcvtps2dq zmm5,zmm5
-	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
 	LONG $0x484cb162; WORD $0xf259 // vmulps zmm6,zmm6,zmm18
-	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
-	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x4024f162; WORD $0xf65d // vminps zmm6,zmm27,zmm6
 	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
-	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
 	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
 	LONG $0x4844b162; WORD $0xfb59 // vmulps zmm7,zmm7,zmm19
-	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
-	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x4024f162; WORD $0xff5d // vminps zmm7,zmm27,zmm7
 	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
-	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
 	LONG $0x485df162; WORD $0xe56b // vpackssdw zmm4,zmm4,zmm5
+	LONG $0x485d9162; WORD $0xe5ed // vpaddsw zmm4,zmm4,zmm29
 	LONG $0x484df162; WORD $0xf76b // vpackssdw zmm6,zmm6,zmm7
+	LONG $0x484d9162; WORD $0xf5ed // vpaddsw zmm6,zmm6,zmm29
 	LONG $0x485df162; WORD $0xe663 // vpacksswb zmm4,zmm4,zmm6
-	LONG $0x497ff162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm4
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x485d9262; WORD $0xe63c // vpmaxsb zmm4,zmm4,zmm30
+	LONG $0x485d9262; WORD $0xe738 // vpminsb zmm4,zmm4,zmm31
+	LONG $0x497fd162; WORD $0x267f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm4
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps zmm8,zmm8
 	LONG $0x483c3162; WORD $0xc059 // vmulps zmm8,zmm8,zmm16
-	LONG $0x483c1162; WORD $0xc55f // vmaxps zmm8,zmm8,zmm29
-	LONG $0x483c1162; WORD $0xc65d // vminps zmm8,zmm8,zmm30
+	LONG $0x40245162; WORD $0xc05d // vminps zmm8,zmm27,zmm8
 	LONG $0x487d5162; WORD $0xc05b // vcvtps2dq zmm8,zmm8
-	LONG $0x483d1162; WORD $0xc7fe // vpaddd zmm8,zmm8,zmm31
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
 	LONG $0x48343162; WORD $0xc959 // vmulps zmm9,zmm9,zmm17
-	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
-	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x40245162; WORD $0xc95d // vminps zmm9,zmm27,zmm9
 	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
-	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
 	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
 	LONG $0x482c3162; WORD $0xd259 // vmulps zmm10,zmm10,zmm18
-	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
-	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x40245162; WORD $0xd25d // vminps zmm10,zmm27,zmm10
 	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
-	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
 	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps zmm11,zmm11
 	LONG $0x48243162; WORD $0xdb59 // vmulps zmm11,zmm11,zmm19
-	LONG $0x48241162; WORD $0xdd5f // vmaxps zmm11,zmm11,zmm29
-	LONG $0x48241162; WORD $0xde5d // vminps zmm11,zmm11,zmm30
+	LONG $0x40245162; WORD $0xdb5d // vminps zmm11,zmm27,zmm11
 	LONG $0x487d5162; WORD $0xdb5b // vcvtps2dq zmm11,zmm11
-	LONG $0x48251162; WORD $0xdffe // vpaddd zmm11,zmm11,zmm31
 	LONG $0x483d5162; WORD $0xc16b // vpackssdw zmm8,zmm8,zmm9
+	LONG $0x483d1162; WORD $0xc5ed // vpaddsw zmm8,zmm8,zmm29
 	LONG $0x482d5162; WORD $0xd36b // vpackssdw zmm10,zmm10,zmm11
+	LONG $0x482d1162; WORD $0xd5ed // vpaddsw zmm10,zmm10,zmm29
 	LONG $0x483d5162; WORD $0xc263 // vpacksswb zmm8,zmm8,zmm10
-	LONG $0x497f7162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm8
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x483d1262; WORD $0xc63c // vpmaxsb zmm8,zmm8,zmm30
+	LONG $0x483d1262; WORD $0xc738 // vpminsb zmm8,zmm8,zmm31
+	LONG $0x497f5162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm8
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
 	LONG $0x481c3162; WORD $0xe059 // vmulps zmm12,zmm12,zmm16
-	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
-	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x40245162; WORD $0xe45d // vminps zmm12,zmm27,zmm12
 	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
-	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
 	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
 	LONG $0x48143162; WORD $0xe959 // vmulps zmm13,zmm13,zmm17
-	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
-	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x40245162; WORD $0xed5d // vminps zmm13,zmm27,zmm13
 	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
-	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
 	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps zmm14,zmm14
 	LONG $0x480c3162; WORD $0xf259 // vmulps zmm14,zmm14,zmm18
-	LONG $0x480c1162; WORD $0xf55f // vmaxps zmm14,zmm14,zmm29
-	LONG $0x480c1162; WORD $0xf65d // vminps zmm14,zmm14,zmm30
+	LONG $0x40245162; WORD $0xf65d // vminps zmm14,zmm27,zmm14
 	LONG $0x487d5162; WORD $0xf65b // vcvtps2dq zmm14,zmm14
-	LONG $0x480d1162; WORD $0xf7fe // vpaddd zmm14,zmm14,zmm31
 	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
 	LONG $0x48043162; WORD $0xfb59 // vmulps zmm15,zmm15,zmm19
-	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
-	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x40245162; WORD $0xff5d // vminps zmm15,zmm27,zmm15
 	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
-	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
 	LONG $0x481d5162; WORD $0xe56b // vpackssdw zmm12,zmm12,zmm13
+	LONG $0x481d1162; WORD $0xe5ed // vpaddsw zmm12,zmm12,zmm29
 	LONG $0x480d5162; WORD $0xf76b // vpackssdw zmm14,zmm14,zmm15
+	LONG $0x480d1162; WORD $0xf5ed // vpaddsw zmm14,zmm14,zmm29
 	LONG $0x481d5162; WORD $0xe663 // vpacksswb zmm12,zmm12,zmm14
-	LONG $0x497f7162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm12
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
-	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfff908e9; BYTE $0xff // jmp 68
+	LONG $0x481d1262; WORD $0xe63c // vpmaxsb zmm12,zmm12,zmm30
+	LONG $0x481d1262; WORD $0xe738 // vpminsb zmm12,zmm12,zmm31
+	LONG $0x497f5162; WORD $0x267f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm12
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x04fb6b4c // imul r15,rbx,0x4
 	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x04 // imul r15,QWORD PTR [rdi+0x48],0x4
-	WORD $0x014d; BYTE $0xfe // add r14,r15
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
-	LONG $0xfff8d5e9; BYTE $0xff // jmp 57
+	LONG $0xfffa67e9; BYTE $0xff // jmp 7c
 	LONG $0x02ff8349 // cmp r15,0x2
-	LONG $0x04a18c0f; WORD $0x0000 // jl c2d
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x04758e0f; WORD $0x0000 // jle c10
-	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
-	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
-	LONG $0xcf4f0f49 // cmovg rcx,r15
-	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
-	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
-	LONG $0x92fbc1c4; BYTE $0xcf // kmovq k1,r15
-	LONG $0x92fbc1c4; BYTE $0xe7 // kmovq k4,r15
-	LONG $0x31f9e3c4; WORD $0x10e9 // kshiftrq k5,k1,0x10
-	LONG $0x31f9e3c4; WORD $0x20f1 // kshiftrq k6,k1,0x20
-	LONG $0x31f9e3c4; WORD $0x30f9 // kshiftrq k7,k1,0x30
+	LONG $0x03318c0f; WORD $0x0000 // jl 950
+	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	LONG $0x487df162; WORD $0xc86f // vmovdqa32 zmm1,zmm0
 	LONG $0x487df162; WORD $0xd06f // vmovdqa32 zmm2,zmm0
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
-	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 848
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d9362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm0,zmm24,zmm26,0x88
-	LONG $0x403d9362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm1,zmm24,zmm26,0xdd
-	LONG $0x40359362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm2,zmm25,zmm27,0x88
-	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1f74 // je 662
+	LONG $0x487ed162; WORD $0x046f; BYTE $0x80 // vmovdqu32 zmm0,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c6f487ed162 // vmovdqu32 zmm1,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x0280546f487ed162 // vmovdqu32 zmm2,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c6f487ed162 // vmovdqu32 zmm3,ZMMWORD PTR [r8+rax*4+0xc0]
 	LONG $0x487df162; WORD $0xe06f // vmovdqa32 zmm4,zmm0
 	LONG $0x487df162; WORD $0xe96f // vmovdqa32 zmm5,zmm1
 	LONG $0x487df162; WORD $0xf26f // vmovdqa32 zmm6,zmm2
 	LONG $0x487df162; WORD $0xfb6f // vmovdqa32 zmm7,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x01e38d0f; WORD $0x0000 // jge a50
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
+	WORD $0x294d; BYTE $0xfb // sub r11,r15
+	LONG $0x01578e0f; WORD $0x0000 // jle 7e4
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
-	WORD $0x894d; BYTE $0xc0 // mov r8,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 8ad
-	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 8d3
-	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	WORD $0x0149; BYTE $0xc1 // add r9,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 8f9
-	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xea // add r10,r13
-	WORD $0x0149; BYTE $0xc2 // add r10,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
+	LONG $0x02fb8349 // cmp r11,0x2
+	WORD $0x197c // jl 6b6
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x1274 // je 6b6
+	LONG $0xfa548b4e; BYTE $0x10 // mov r10,QWORD PTR [rdx+r15*8+0x10]
+	LONG $0x04fb8349 // cmp r11,0x4
+	WORD $0x077c // jl 6b6
+	LONG $0xfa5c8b4e; BYTE $0x18 // mov r11,QWORD PTR [rdx+r15*8+0x18]
+	WORD $0x03eb // jmp 6b9
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 91f
-	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
+	WORD $0x014d; BYTE $0xe8 // add r8,r13
+	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x014d; BYTE $0xeb // add r11,r13
-	WORD $0x0149; BYTE $0xc3 // add r11,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x405d2162; WORD $0xc560 // vpunpcklbw zmm24,zmm20,zmm21
-	LONG $0x405d2162; WORD $0xcd68 // vpunpckhbw zmm25,zmm20,zmm21
-	LONG $0x404d2162; WORD $0xd760 // vpunpcklbw zmm26,zmm22,zmm23
-	LONG $0x404d2162; WORD $0xdf68 // vpunpckhbw zmm27,zmm22,zmm23
-	LONG $0x403d8162; WORD $0xc261 // vpunpcklwd zmm16,zmm24,zmm26
-	LONG $0x403d8162; WORD $0xca69 // vpunpckhwd zmm17,zmm24,zmm26
-	LONG $0x40358162; WORD $0xd361 // vpunpcklwd zmm18,zmm25,zmm27
-	LONG $0x40358162; WORD $0xdb69 // vpunpckhwd zmm19,zmm25,zmm27
+	LONG $0x04c78349 // add r15,0x4
+	LONG $0x487fe162; WORD $0x016f // vmovdqu8 zmm16,ZMMWORD PTR [rcx]
+	LONG $0x487fe162; WORD $0x496f; BYTE $0x01 // vmovdqu8 zmm17,ZMMWORD PTR [rcx+0x40]
+	LONG $0x487fe162; WORD $0x516f; BYTE $0x02 // vmovdqu8 zmm18,ZMMWORD PTR [rcx+0x80]
+	LONG $0x487fe162; WORD $0x596f; BYTE $0x03 // vmovdqu8 zmm19,ZMMWORD PTR [rcx+0xc0]
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // add rcx,0x100
 	LONG $0xc97fc162; WORD $0x206f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [r8]
 	LONG $0xc97fc162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [r9]
 	LONG $0xc97fc162; WORD $0x326f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [r10]
@@ -488,184 +368,110 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055b262; WORD $0xe950 // vpdpbusd zmm5,zmm21,zmm17
 	LONG $0x404db262; WORD $0xf250 // vpdpbusd zmm6,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xfb50 // vpdpbusd zmm7,zmm23,zmm19
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfe30820f; WORD $0xffff // jb 880
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d8362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm16,zmm24,zmm26,0x88
-	LONG $0x403d8362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm17,zmm24,zmm26,0xdd
-	LONG $0x40358362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm18,zmm25,zmm27,0x88
-	LONG $0x40358362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm19,zmm25,zmm27,0xdd
-	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0xfffe9ce9; BYTE $0xff // jmp 680
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x487cc162; WORD $0x0410; BYTE $0x80 // vmovups zmm16,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c10487cc162 // vmovups zmm17,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x02805410487cc162 // vmovups zmm18,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c10487cc162 // vmovups zmm19,ZMMWORD PTR [r8+rax*4+0xc0]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x487d4262; WORD $0xd87c // vpbroadcastd zmm27,r8d
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487cb162; WORD $0xc059 // vmulps zmm0,zmm0,zmm16
-	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
-	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x4024f162; WORD $0xc05d // vminps zmm0,zmm27,zmm0
 	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
-	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
 	LONG $0x4874b162; WORD $0xc959 // vmulps zmm1,zmm1,zmm17
-	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
-	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x4024f162; WORD $0xc95d // vminps zmm1,zmm27,zmm1
 	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
 	LONG $0x486cb162; WORD $0xd259 // vmulps zmm2,zmm2,zmm18
-	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
-	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x4024f162; WORD $0xd25d // vminps zmm2,zmm27,zmm2
 	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x4864b162; WORD $0xdb59 // vmulps zmm3,zmm3,zmm19
-	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
-	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x4024f162; WORD $0xdb5d // vminps zmm3,zmm27,zmm3
 	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
-	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
 	LONG $0x487df162; WORD $0xc16b // vpackssdw zmm0,zmm0,zmm1
+	LONG $0x487d9162; WORD $0xc5ed // vpaddsw zmm0,zmm0,zmm29
 	LONG $0x486df162; WORD $0xd36b // vpackssdw zmm2,zmm2,zmm3
+	LONG $0x486d9162; WORD $0xd5ed // vpaddsw zmm2,zmm2,zmm29
 	LONG $0x487df162; WORD $0xc263 // vpacksswb zmm0,zmm0,zmm2
-	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x487d9262; WORD $0xc63c // vpmaxsb zmm0,zmm0,zmm30
+	LONG $0x487d9262; WORD $0xc738 // vpminsb zmm0,zmm0,zmm31
+	LONG $0x497fd162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm0
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
 	LONG $0x485cb162; WORD $0xe059 // vmulps zmm4,zmm4,zmm16
-	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
-	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x4024f162; WORD $0xe45d // vminps zmm4,zmm27,zmm4
 	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
-	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
 	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps zmm5,zmm5
 	LONG $0x4854b162; WORD $0xe959 // vmulps zmm5,zmm5,zmm17
-	LONG $0x48549162; WORD $0xed5f // vmaxps zmm5,zmm5,zmm29
-	LONG $0x48549162; WORD $0xee5d // vminps zmm5,zmm5,zmm30
+	LONG $0x4024f162; WORD $0xed5d // vminps zmm5,zmm27,zmm5
 	LONG $0x487df162; WORD $0xed5b // vcvtps2dq zmm5,zmm5
-	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
 	LONG $0x484cb162; WORD $0xf259 // vmulps zmm6,zmm6,zmm18
-	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
-	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x4024f162; WORD $0xf65d // vminps zmm6,zmm27,zmm6
 	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
-	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
 	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
 	LONG $0x4844b162; WORD $0xfb59 // vmulps zmm7,zmm7,zmm19
-	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
-	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x4024f162; WORD $0xff5d // vminps zmm7,zmm27,zmm7
 	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
-	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
 	LONG $0x485df162; WORD $0xe56b // vpackssdw zmm4,zmm4,zmm5
+	LONG $0x485d9162; WORD $0xe5ed // vpaddsw zmm4,zmm4,zmm29
 	LONG $0x484df162; WORD $0xf76b // vpackssdw zmm6,zmm6,zmm7
+	LONG $0x484d9162; WORD $0xf5ed // vpaddsw zmm6,zmm6,zmm29
 	LONG $0x485df162; WORD $0xe663 // vpacksswb zmm4,zmm4,zmm6
-	LONG $0x497ff162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm4
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
-	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffb7ee9; BYTE $0xff // jmp 78e
+	LONG $0x485d9262; WORD $0xe63c // vpmaxsb zmm4,zmm4,zmm30
+	LONG $0x485d9262; WORD $0xe738 // vpminsb zmm4,zmm4,zmm31
+	LONG $0x497fd162; WORD $0x267f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm4
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x02fb6b4c // imul r15,rbx,0x2
 	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x02 // imul r15,QWORD PTR [rdi+0x48],0x2
-	WORD $0x014d; BYTE $0xfe // add r14,r15
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x02ef8349 // sub r15,0x2
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	LONG $0x01ff8349 // cmp r15,0x1
-	LONG $0x036e8c0f; WORD $0x0000 // jl fa5
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x03428e0f; WORD $0x0000 // jle f88
-	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
-	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
-	LONG $0xcf4f0f49 // cmovg rcx,r15
-	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
-	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
-	LONG $0x92fbc1c4; BYTE $0xcf // kmovq k1,r15
-	LONG $0x92fbc1c4; BYTE $0xe7 // kmovq k4,r15
-	LONG $0x31f9e3c4; WORD $0x10e9 // kshiftrq k5,k1,0x10
-	LONG $0x31f9e3c4; WORD $0x20f1 // kshiftrq k6,k1,0x20
-	LONG $0x31f9e3c4; WORD $0x30f9 // kshiftrq k7,k1,0x30
+	LONG $0x02068c0f; WORD $0x0000 // jl b60
+	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	LONG $0x487df162; WORD $0xc86f // vmovdqa32 zmm1,zmm0
 	LONG $0x487df162; WORD $0xd06f // vmovdqa32 zmm2,zmm0
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
-	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je cf3
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d9362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm0,zmm24,zmm26,0x88
-	LONG $0x403d9362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm1,zmm24,zmm26,0xdd
-	LONG $0x40359362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm2,zmm25,zmm27,0x88
-	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1f74 // je 99d
+	LONG $0x487ed162; WORD $0x046f; BYTE $0x80 // vmovdqu32 zmm0,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c6f487ed162 // vmovdqu32 zmm1,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x0280546f487ed162 // vmovdqu32 zmm2,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c6f487ed162 // vmovdqu32 zmm3,ZMMWORD PTR [r8+rax*4+0xc0]
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x01748d0f; WORD $0x0000 // jge e74
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
+	WORD $0x294d; BYTE $0xfb // sub r11,r15
+	LONG $0x00db8e0f; WORD $0x0000 // jle a88
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
-	WORD $0x894d; BYTE $0xc0 // mov r8,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge d4d
-	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge d73
-	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	WORD $0x0149; BYTE $0xc1 // add r9,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge d99
-	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xea // add r10,r13
-	WORD $0x0149; BYTE $0xc2 // add r10,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
+	LONG $0x02fb8349 // cmp r11,0x2
+	WORD $0x197c // jl 9d6
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x1274 // je 9d6
+	LONG $0xfa548b4e; BYTE $0x10 // mov r10,QWORD PTR [rdx+r15*8+0x10]
+	LONG $0x04fb8349 // cmp r11,0x4
+	WORD $0x077c // jl 9d6
+	LONG $0xfa5c8b4e; BYTE $0x18 // mov r11,QWORD PTR [rdx+r15*8+0x18]
+	WORD $0x03eb // jmp 9d9
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge dbf
-	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
+	WORD $0x014d; BYTE $0xe8 // add r8,r13
+	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x014d; BYTE $0xeb // add r11,r13
-	WORD $0x0149; BYTE $0xc3 // add r11,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x405d2162; WORD $0xc560 // vpunpcklbw zmm24,zmm20,zmm21
-	LONG $0x405d2162; WORD $0xcd68 // vpunpckhbw zmm25,zmm20,zmm21
-	LONG $0x404d2162; WORD $0xd760 // vpunpcklbw zmm26,zmm22,zmm23
-	LONG $0x404d2162; WORD $0xdf68 // vpunpckhbw zmm27,zmm22,zmm23
-	LONG $0x403d8162; WORD $0xc261 // vpunpcklwd zmm16,zmm24,zmm26
-	LONG $0x403d8162; WORD $0xca69 // vpunpckhwd zmm17,zmm24,zmm26
-	LONG $0x40358162; WORD $0xd361 // vpunpcklwd zmm18,zmm25,zmm27
-	LONG $0x40358162; WORD $0xdb69 // vpunpckhwd zmm19,zmm25,zmm27
+	LONG $0x04c78349 // add r15,0x4
+	LONG $0x487fe162; WORD $0x016f // vmovdqu8 zmm16,ZMMWORD PTR [rcx]
+	LONG $0x487fe162; WORD $0x496f; BYTE $0x01 // vmovdqu8 zmm17,ZMMWORD PTR [rcx+0x40]
+	LONG $0x487fe162; WORD $0x516f; BYTE $0x02 // vmovdqu8 zmm18,ZMMWORD PTR [rcx+0x80]
+	LONG $0x487fe162; WORD $0x596f; BYTE $0x03 // vmovdqu8 zmm19,ZMMWORD PTR [rcx+0xc0]
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // add rcx,0x100
 	LONG $0xc97fc162; WORD $0x206f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [r8]
 	LONG $0xc97fc162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [r9]
 	LONG $0xc97fc162; WORD $0x326f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [r10]
@@ -686,66 +492,51 @@ TEXT ·depthwiseI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055b262; WORD $0xc950 // vpdpbusd zmm1,zmm21,zmm17
 	LONG $0x404db262; WORD $0xd250 // vpdpbusd zmm2,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xdb50 // vpdpbusd zmm3,zmm23,zmm19
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfeac820f; WORD $0xffff // jb d20
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d8362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm16,zmm24,zmm26,0x88
-	LONG $0x403d8362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm17,zmm24,zmm26,0xdd
-	LONG $0x40358362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm18,zmm25,zmm27,0x88
-	LONG $0x40358362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm19,zmm25,zmm27,0xdd
-	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0xffff18e9; BYTE $0xff // jmp 9a0
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x487cc162; WORD $0x0410; BYTE $0x80 // vmovups zmm16,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c10487cc162 // vmovups zmm17,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x02805410487cc162 // vmovups zmm18,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c10487cc162 // vmovups zmm19,ZMMWORD PTR [r8+rax*4+0xc0]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x487d4262; WORD $0xd87c // vpbroadcastd zmm27,r8d
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487cb162; WORD $0xc059 // vmulps zmm0,zmm0,zmm16
-	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
-	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x4024f162; WORD $0xc05d // vminps zmm0,zmm27,zmm0
 	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
-	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
 	LONG $0x4874b162; WORD $0xc959 // vmulps zmm1,zmm1,zmm17
-	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
-	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x4024f162; WORD $0xc95d // vminps zmm1,zmm27,zmm1
 	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
 	LONG $0x486cb162; WORD $0xd259 // vmulps zmm2,zmm2,zmm18
-	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
-	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x4024f162; WORD $0xd25d // vminps zmm2,zmm27,zmm2
 	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x4864b162; WORD $0xdb59 // vmulps zmm3,zmm3,zmm19
-	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
-	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x4024f162; WORD $0xdb5d // vminps zmm3,zmm27,zmm3
 	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
-	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
 	LONG $0x487df162; WORD $0xc16b // vpackssdw zmm0,zmm0,zmm1
+	LONG $0x487d9162; WORD $0xc5ed // vpaddsw zmm0,zmm0,zmm29
 	LONG $0x486df162; WORD $0xd36b // vpackssdw zmm2,zmm2,zmm3
+	LONG $0x486d9162; WORD $0xd5ed // vpaddsw zmm2,zmm2,zmm29
 	LONG $0x487df162; WORD $0xc263 // vpacksswb zmm0,zmm0,zmm2
-	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
-	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffcb1e9; BYTE $0xff // jmp c39
+	LONG $0x487d9262; WORD $0xc63c // vpmaxsb zmm0,zmm0,zmm30
+	LONG $0x487d9262; WORD $0xc738 // vpminsb zmm0,zmm0,zmm31
+	LONG $0x497fd162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm0
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x01fb6b4c // imul r15,rbx,0x1
 	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x01 // imul r15,QWORD PTR [rdi+0x48],0x1
-	WORD $0x014d; BYTE $0xfe // add r14,r15
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x01ef8349 // sub r15,0x1
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
+	WORD $0x8948; BYTE $0xce // mov rsi,rcx
+	LONG $0x40c08348 // add rax,0x40
+	LONG $0xfff4d2e9; BYTE $0xff // jmp 3e
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 
 // func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
@@ -753,56 +544,43 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
-	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x487d6262; WORD $0x7f58; BYTE $0x16 // vpbroadcastd zmm31,DWORD PTR [rdi+0x58]
-	LONG $0x487d6262; WORD $0x6f58; BYTE $0x17 // vpbroadcastd zmm29,DWORD PTR [rdi+0x5c]
-	LONG $0x487d6262; WORD $0x7758; BYTE $0x18 // vpbroadcastd zmm30,DWORD PTR [rdi+0x60]
-	LONG $0x40150162; WORD $0xeffa // vpsubd zmm29,zmm29,zmm31
-	LONG $0x400d0162; WORD $0xf7fa // vpsubd zmm30,zmm30,zmm31
-	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps zmm29,zmm29
-	LONG $0x487c0162; WORD $0xf65b // vcvtdq2ps zmm30,zmm30
-	WORD $0x3145; BYTE $0xed // xor r13d,r13d
-	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
-	LONG $0x04ff8349 // cmp r15,0x4
-	LONG $0x06c78c0f; WORD $0x0000 // jl 16e2
+	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	WORD $0x854d; BYTE $0xff // test r15,r15
+	LONG $0x0ab88e0f; WORD $0x0000 // jle 1654
+	LONG $0x487d6262; WORD $0x6f79; BYTE $0x2c // vpbroadcastw zmm29,WORD PTR [rdi+0x58]
+	LONG $0x487d6262; WORD $0x7778; BYTE $0x5c // vpbroadcastb zmm30,BYTE PTR [rdi+0x5c]
+	LONG $0x487d6262; WORD $0x7f78; BYTE $0x60 // vpbroadcastb zmm31,BYTE PTR [rdi+0x60]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x06968e0f; WORD $0x0000 // jle 16c0
+	LONG $0x0a948e0f; WORD $0x0000 // jle 1654
 	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
 	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
 	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
 	LONG $0x92fbc1c4; BYTE $0xcf // kmovq k1,r15
-	LONG $0x92fbc1c4; BYTE $0xe7 // kmovq k4,r15
-	LONG $0x31f9e3c4; WORD $0x10e9 // kshiftrq k5,k1,0x10
-	LONG $0x31f9e3c4; WORD $0x20f1 // kshiftrq k6,k1,0x20
-	LONG $0x31f9e3c4; WORD $0x30f9 // kshiftrq k7,k1,0x30
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
+	LONG $0x04ff8349 // cmp r15,0x4
+	LONG $0x053a8c0f; WORD $0x0000 // jl 1135
+	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	LONG $0x487df162; WORD $0xc86f // vmovdqa32 zmm1,zmm0
 	LONG $0x487df162; WORD $0xd06f // vmovdqa32 zmm2,zmm0
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
-	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 10d7
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d9362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm0,zmm24,zmm26,0x88
-	LONG $0x403d9362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm1,zmm24,zmm26,0xdd
-	LONG $0x40359362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm2,zmm25,zmm27,0x88
-	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1f74 // je c3e
+	LONG $0x487ed162; WORD $0x046f; BYTE $0x80 // vmovdqu32 zmm0,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c6f487ed162 // vmovdqu32 zmm1,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x0280546f487ed162 // vmovdqu32 zmm2,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c6f487ed162 // vmovdqu32 zmm3,ZMMWORD PTR [r8+rax*4+0xc0]
 	LONG $0x487df162; WORD $0xe06f // vmovdqa32 zmm4,zmm0
 	LONG $0x487df162; WORD $0xe96f // vmovdqa32 zmm5,zmm1
 	LONG $0x487df162; WORD $0xf26f // vmovdqa32 zmm6,zmm2
@@ -816,62 +594,35 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
 	LONG $0x487d7162; WORD $0xfb6f // vmovdqa32 zmm15,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x027c8d0f; WORD $0x0000 // jge 13a8
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
+	WORD $0x294d; BYTE $0xfb // sub r11,r15
+	LONG $0x01ef8e0f; WORD $0x0000 // jle e9c
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
-	WORD $0x894d; BYTE $0xc0 // mov r8,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 116d
-	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1193
-	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	WORD $0x0149; BYTE $0xc1 // add r9,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 11b9
-	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xea // add r10,r13
-	WORD $0x0149; BYTE $0xc2 // add r10,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
+	LONG $0x02fb8349 // cmp r11,0x2
+	WORD $0x197c // jl cd6
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x1274 // je cd6
+	LONG $0xfa548b4e; BYTE $0x10 // mov r10,QWORD PTR [rdx+r15*8+0x10]
+	LONG $0x04fb8349 // cmp r11,0x4
+	WORD $0x077c // jl cd6
+	LONG $0xfa5c8b4e; BYTE $0x18 // mov r11,QWORD PTR [rdx+r15*8+0x18]
+	WORD $0x03eb // jmp cd9
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 11df
-	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
+	WORD $0x014d; BYTE $0xe8 // add r8,r13
+	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x014d; BYTE $0xeb // add r11,r13
-	WORD $0x0149; BYTE $0xc3 // add r11,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x405d2162; WORD $0xc560 // vpunpcklbw zmm24,zmm20,zmm21
-	LONG $0x405d2162; WORD $0xcd68 // vpunpckhbw zmm25,zmm20,zmm21
-	LONG $0x404d2162; WORD $0xd760 // vpunpcklbw zmm26,zmm22,zmm23
-	LONG $0x404d2162; WORD $0xdf68 // vpunpckhbw zmm27,zmm22,zmm23
-	LONG $0x403d8162; WORD $0xc261 // vpunpcklwd zmm16,zmm24,zmm26
-	LONG $0x403d8162; WORD $0xca69 // vpunpckhwd zmm17,zmm24,zmm26
-	LONG $0x40358162; WORD $0xd361 // vpunpcklwd zmm18,zmm25,zmm27
-	LONG $0x40358162; WORD $0xdb69 // vpunpckhwd zmm19,zmm25,zmm27
+	LONG $0x04c78349 // add r15,0x4
+	LONG $0x487fe162; WORD $0x016f // vmovdqu8 zmm16,ZMMWORD PTR [rcx]
+	LONG $0x487fe162; WORD $0x496f; BYTE $0x01 // vmovdqu8 zmm17,ZMMWORD PTR [rcx+0x40]
+	LONG $0x487fe162; WORD $0x516f; BYTE $0x02 // vmovdqu8 zmm18,ZMMWORD PTR [rcx+0x80]
+	LONG $0x487fe162; WORD $0x596f; BYTE $0x03 // vmovdqu8 zmm19,ZMMWORD PTR [rcx+0xc0]
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // add rcx,0x100
 	LONG $0xc97fc162; WORD $0x206f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [r8]
 	LONG $0xc97fc162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [r9]
 	LONG $0xc97fc162; WORD $0x326f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [r10]
@@ -936,246 +687,166 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x40553262; WORD $0xe950 // vpdpbusd zmm13,zmm21,zmm17
 	LONG $0x404d3262; WORD $0xf250 // vpdpbusd zmm14,zmm22,zmm18
 	LONG $0x40453262; WORD $0xfb50 // vpdpbusd zmm15,zmm23,zmm19
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfd98820f; WORD $0xffff // jb 1140
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d8362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm16,zmm24,zmm26,0x88
-	LONG $0x403d8362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm17,zmm24,zmm26,0xdd
-	LONG $0x40358362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm18,zmm25,zmm27,0x88
-	LONG $0x40358362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm19,zmm25,zmm27,0xdd
-	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0xfffe04e9; BYTE $0xff // jmp ca0
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x487cc162; WORD $0x0410; BYTE $0x80 // vmovups zmm16,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c10487cc162 // vmovups zmm17,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x02805410487cc162 // vmovups zmm18,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c10487cc162 // vmovups zmm19,ZMMWORD PTR [r8+rax*4+0xc0]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x487d4262; WORD $0xd87c // vpbroadcastd zmm27,r8d
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487cb162; WORD $0xc059 // vmulps zmm0,zmm0,zmm16
-	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
-	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x4024f162; WORD $0xc05d // vminps zmm0,zmm27,zmm0
 	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
-	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
 	LONG $0x4874b162; WORD $0xc959 // vmulps zmm1,zmm1,zmm17
-	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
-	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x4024f162; WORD $0xc95d // vminps zmm1,zmm27,zmm1
 	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
 	LONG $0x486cb162; WORD $0xd259 // vmulps zmm2,zmm2,zmm18
-	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
-	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x4024f162; WORD $0xd25d // vminps zmm2,zmm27,zmm2
 	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x4864b162; WORD $0xdb59 // vmulps zmm3,zmm3,zmm19
-	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
-	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x4024f162; WORD $0xdb5d // vminps zmm3,zmm27,zmm3
 	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
-	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
 	LONG $0x487df162; WORD $0xc16b // vpackssdw zmm0,zmm0,zmm1
+	LONG $0x487d9162; WORD $0xc5ed // vpaddsw zmm0,zmm0,zmm29
 	LONG $0x486df162; WORD $0xd36b // vpackssdw zmm2,zmm2,zmm3
+	LONG $0x486d9162; WORD $0xd5ed // vpaddsw zmm2,zmm2,zmm29
 	LONG $0x487df162; WORD $0xc267 // vpackuswb zmm0,zmm0,zmm2
-	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x487d9162; WORD $0xc6de // vpmaxub zmm0,zmm0,zmm30
+	LONG $0x487d9162; WORD $0xc7da // vpminub zmm0,zmm0,zmm31
+	LONG $0x497fd162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm0
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
 	LONG $0x485cb162; WORD $0xe059 // vmulps zmm4,zmm4,zmm16
-	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
-	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x4024f162; WORD $0xe45d // vminps zmm4,zmm27,zmm4
 	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
-	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
 	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps zmm5,zmm5
 	LONG $0x4854b162; WORD $0xe959 // vmulps zmm5,zmm5,zmm17
-	LONG $0x48549162; WORD $0xed5f // vmaxps zmm5,zmm5,zmm29
-	LONG $0x48549162; WORD $0xee5d // vminps zmm5,zmm5,zmm30
+	LONG $0x4024f162; WORD $0xed5d // vminps zmm5,zmm27,zmm5
 	LONG $0x487df162; WORD $0xed5b // vcvtps2dq zmm5,zmm5
-	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
 	LONG $0x484cb162; WORD $0xf259 // vmulps zmm6,zmm6,zmm18
-	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
-	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x4024f162; WORD $0xf65d // vminps zmm6,zmm27,zmm6
 	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
-	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
 	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
 	LONG $0x4844b162; WORD $0xfb59 // vmulps zmm7,zmm7,zmm19
-	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
-	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x4024f162; WORD $0xff5d // vminps zmm7,zmm27,zmm7
 	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
-	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
 	LONG $0x485df162; WORD $0xe56b // vpackssdw zmm4,zmm4,zmm5
+	LONG $0x485d9162; WORD $0xe5ed // vpaddsw zmm4,zmm4,zmm29
 	LONG $0x484df162; WORD $0xf76b // vpackssdw zmm6,zmm6,zmm7
+	LONG $0x484d9162; WORD $0xf5ed // vpaddsw zmm6,zmm6,zmm29
 	LONG $0x485df162; WORD $0xe667 // vpackuswb zmm4,zmm4,zmm6
-	LONG $0x497ff162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm4
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x485d9162; WORD $0xe6de // vpmaxub zmm4,zmm4,zmm30
+	LONG $0x485d9162; WORD $0xe7da // vpminub zmm4,zmm4,zmm31
+	LONG $0x497fd162; WORD $0x267f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm4
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps zmm8,zmm8
 	LONG $0x483c3162; WORD $0xc059 // vmulps zmm8,zmm8,zmm16
-	LONG $0x483c1162; WORD $0xc55f // vmaxps zmm8,zmm8,zmm29
-	LONG $0x483c1162; WORD $0xc65d // vminps zmm8,zmm8,zmm30
+	LONG $0x40245162; WORD $0xc05d // vminps zmm8,zmm27,zmm8
 	LONG $0x487d5162; WORD $0xc05b // vcvtps2dq zmm8,zmm8
-	LONG $0x483d1162; WORD $0xc7fe // vpaddd zmm8,zmm8,zmm31
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
 	LONG $0x48343162; WORD $0xc959 // vmulps zmm9,zmm9,zmm17
-	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
-	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x40245162; WORD $0xc95d // vminps zmm9,zmm27,zmm9
 	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
-	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
 	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
 	LONG $0x482c3162; WORD $0xd259 // vmulps zmm10,zmm10,zmm18
-	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
-	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x40245162; WORD $0xd25d // vminps zmm10,zmm27,zmm10
 	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
-	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
 	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps zmm11,zmm11
 	LONG $0x48243162; WORD $0xdb59 // vmulps zmm11,zmm11,zmm19
-	LONG $0x48241162; WORD $0xdd5f // vmaxps zmm11,zmm11,zmm29
-	LONG $0x48241162; WORD $0xde5d // vminps zmm11,zmm11,zmm30
+	LONG $0x40245162; WORD $0xdb5d // vminps zmm11,zmm27,zmm11
 	LONG $0x487d5162; WORD $0xdb5b // vcvtps2dq zmm11,zmm11
-	LONG $0x48251162; WORD $0xdffe // vpaddd zmm11,zmm11,zmm31
 	LONG $0x483d5162; WORD $0xc16b // vpackssdw zmm8,zmm8,zmm9
+	LONG $0x483d1162; WORD $0xc5ed // vpaddsw zmm8,zmm8,zmm29
 	LONG $0x482d5162; WORD $0xd36b // vpackssdw zmm10,zmm10,zmm11
+	LONG $0x482d1162; WORD $0xd5ed // vpaddsw zmm10,zmm10,zmm29
 	LONG $0x483d5162; WORD $0xc267 // vpackuswb zmm8,zmm8,zmm10
-	LONG $0x497f7162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm8
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x483d1162; WORD $0xc6de // vpmaxub zmm8,zmm8,zmm30
+	LONG $0x483d1162; WORD $0xc7da // vpminub zmm8,zmm8,zmm31
+	LONG $0x497f5162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm8
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
 	LONG $0x481c3162; WORD $0xe059 // vmulps zmm12,zmm12,zmm16
-	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
-	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x40245162; WORD $0xe45d // vminps zmm12,zmm27,zmm12
 	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
-	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
 	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
 	LONG $0x48143162; WORD $0xe959 // vmulps zmm13,zmm13,zmm17
-	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
-	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x40245162; WORD $0xed5d // vminps zmm13,zmm27,zmm13
 	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
-	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
 	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps zmm14,zmm14
 	LONG $0x480c3162; WORD $0xf259 // vmulps zmm14,zmm14,zmm18
-	LONG $0x480c1162; WORD $0xf55f // vmaxps zmm14,zmm14,zmm29
-	LONG $0x480c1162; WORD $0xf65d // vminps zmm14,zmm14,zmm30
+	LONG $0x40245162; WORD $0xf65d // vminps zmm14,zmm27,zmm14
 	LONG $0x487d5162; WORD $0xf65b // vcvtps2dq zmm14,zmm14
-	LONG $0x480d1162; WORD $0xf7fe // vpaddd zmm14,zmm14,zmm31
 	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
 	LONG $0x48043162; WORD $0xfb59 // vmulps zmm15,zmm15,zmm19
-	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
-	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x40245162; WORD $0xff5d // vminps zmm15,zmm27,zmm15
 	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
-	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
 	LONG $0x481d5162; WORD $0xe56b // vpackssdw zmm12,zmm12,zmm13
+	LONG $0x481d1162; WORD $0xe5ed // vpaddsw zmm12,zmm12,zmm29
 	LONG $0x480d5162; WORD $0xf76b // vpackssdw zmm14,zmm14,zmm15
+	LONG $0x480d1162; WORD $0xf5ed // vpaddsw zmm14,zmm14,zmm29
 	LONG $0x481d5162; WORD $0xe667 // vpackuswb zmm12,zmm12,zmm14
-	LONG $0x497f7162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm12
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
-	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfff95de9; BYTE $0xff // jmp 101d
+	LONG $0x481d1162; WORD $0xe6de // vpmaxub zmm12,zmm12,zmm30
+	LONG $0x481d1162; WORD $0xe7da // vpminub zmm12,zmm12,zmm31
+	LONG $0x497f5162; WORD $0x267f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm12
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x04fb6b4c // imul r15,rbx,0x4
 	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x04 // imul r15,QWORD PTR [rdi+0x48],0x4
-	WORD $0x014d; BYTE $0xfe // add r14,r15
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
-	LONG $0xfff92ae9; BYTE $0xff // jmp 100c
+	LONG $0xfffabce9; BYTE $0xff // jmp bf1
 	LONG $0x02ff8349 // cmp r15,0x2
-	LONG $0x04718c0f; WORD $0x0000 // jl 1b5d
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x04458e0f; WORD $0x0000 // jle 1b40
-	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
-	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
-	LONG $0xcf4f0f49 // cmovg rcx,r15
-	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
-	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
-	LONG $0x92fbc1c4; BYTE $0xcf // kmovq k1,r15
-	LONG $0x92fbc1c4; BYTE $0xe7 // kmovq k4,r15
-	LONG $0x31f9e3c4; WORD $0x10e9 // kshiftrq k5,k1,0x10
-	LONG $0x31f9e3c4; WORD $0x20f1 // kshiftrq k6,k1,0x20
-	LONG $0x31f9e3c4; WORD $0x30f9 // kshiftrq k7,k1,0x30
+	LONG $0x03018c0f; WORD $0x0000 // jl 1440
+	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	LONG $0x487df162; WORD $0xc86f // vmovdqa32 zmm1,zmm0
 	LONG $0x487df162; WORD $0xd06f // vmovdqa32 zmm2,zmm0
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
-	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 17a8
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d9362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm0,zmm24,zmm26,0x88
-	LONG $0x403d9362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm1,zmm24,zmm26,0xdd
-	LONG $0x40359362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm2,zmm25,zmm27,0x88
-	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1f74 // je 1182
+	LONG $0x487ed162; WORD $0x046f; BYTE $0x80 // vmovdqu32 zmm0,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c6f487ed162 // vmovdqu32 zmm1,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x0280546f487ed162 // vmovdqu32 zmm2,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c6f487ed162 // vmovdqu32 zmm3,ZMMWORD PTR [r8+rax*4+0xc0]
 	LONG $0x487df162; WORD $0xe06f // vmovdqa32 zmm4,zmm0
 	LONG $0x487df162; WORD $0xe96f // vmovdqa32 zmm5,zmm1
 	LONG $0x487df162; WORD $0xf26f // vmovdqa32 zmm6,zmm2
 	LONG $0x487df162; WORD $0xfb6f // vmovdqa32 zmm7,zmm3
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x01b38d0f; WORD $0x0000 // jge 1980
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
+	WORD $0x294d; BYTE $0xfb // sub r11,r15
+	LONG $0x01278e0f; WORD $0x0000 // jle 12d4
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
-	WORD $0x894d; BYTE $0xc0 // mov r8,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 180d
-	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1833
-	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	WORD $0x0149; BYTE $0xc1 // add r9,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1859
-	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xea // add r10,r13
-	WORD $0x0149; BYTE $0xc2 // add r10,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
+	LONG $0x02fb8349 // cmp r11,0x2
+	WORD $0x197c // jl 11d6
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x1274 // je 11d6
+	LONG $0xfa548b4e; BYTE $0x10 // mov r10,QWORD PTR [rdx+r15*8+0x10]
+	LONG $0x04fb8349 // cmp r11,0x4
+	WORD $0x077c // jl 11d6
+	LONG $0xfa5c8b4e; BYTE $0x18 // mov r11,QWORD PTR [rdx+r15*8+0x18]
+	WORD $0x03eb // jmp 11d9
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 187f
-	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
+	WORD $0x014d; BYTE $0xe8 // add r8,r13
+	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x014d; BYTE $0xeb // add r11,r13
-	WORD $0x0149; BYTE $0xc3 // add r11,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x405d2162; WORD $0xc560 // vpunpcklbw zmm24,zmm20,zmm21
-	LONG $0x405d2162; WORD $0xcd68 // vpunpckhbw zmm25,zmm20,zmm21
-	LONG $0x404d2162; WORD $0xd760 // vpunpcklbw zmm26,zmm22,zmm23
-	LONG $0x404d2162; WORD $0xdf68 // vpunpckhbw zmm27,zmm22,zmm23
-	LONG $0x403d8162; WORD $0xc261 // vpunpcklwd zmm16,zmm24,zmm26
-	LONG $0x403d8162; WORD $0xca69 // vpunpckhwd zmm17,zmm24,zmm26
-	LONG $0x40358162; WORD $0xd361 // vpunpcklwd zmm18,zmm25,zmm27
-	LONG $0x40358162; WORD $0xdb69 // vpunpckhwd zmm19,zmm25,zmm27
+	LONG $0x04c78349 // add r15,0x4
+	LONG $0x487fe162; WORD $0x016f // vmovdqu8 zmm16,ZMMWORD PTR [rcx]
+	LONG $0x487fe162; WORD $0x496f; BYTE $0x01 // vmovdqu8 zmm17,ZMMWORD PTR [rcx+0x40]
+	LONG $0x487fe162; WORD $0x516f; BYTE $0x02 // vmovdqu8 zmm18,ZMMWORD PTR [rcx+0x80]
+	LONG $0x487fe162; WORD $0x596f; BYTE $0x03 // vmovdqu8 zmm19,ZMMWORD PTR [rcx+0xc0]
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // add rcx,0x100
 	LONG $0xc97fc162; WORD $0x206f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [r8]
 	LONG $0xc97fc162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [r9]
 	LONG $0xc97fc162; WORD $0x326f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [r10]
@@ -1208,183 +879,112 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055b262; WORD $0xe950 // vpdpbusd zmm5,zmm21,zmm17
 	LONG $0x404db262; WORD $0xf250 // vpdpbusd zmm6,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xfb50 // vpdpbusd zmm7,zmm23,zmm19
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfe60820f; WORD $0xffff // jb 17e0
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d8362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm16,zmm24,zmm26,0x88
-	LONG $0x403d8362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm17,zmm24,zmm26,0xdd
-	LONG $0x40358362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm18,zmm25,zmm27,0x88
-	LONG $0x40358362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm19,zmm25,zmm27,0xdd
-	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0xfffecce9; BYTE $0xff // jmp 11a0
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x487cc162; WORD $0x0410; BYTE $0x80 // vmovups zmm16,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c10487cc162 // vmovups zmm17,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x02805410487cc162 // vmovups zmm18,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c10487cc162 // vmovups zmm19,ZMMWORD PTR [r8+rax*4+0xc0]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x487d4262; WORD $0xd87c // vpbroadcastd zmm27,r8d
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487cb162; WORD $0xc059 // vmulps zmm0,zmm0,zmm16
-	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
-	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x4024f162; WORD $0xc05d // vminps zmm0,zmm27,zmm0
 	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
-	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
 	LONG $0x4874b162; WORD $0xc959 // vmulps zmm1,zmm1,zmm17
-	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
-	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x4024f162; WORD $0xc95d // vminps zmm1,zmm27,zmm1
 	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
 	LONG $0x486cb162; WORD $0xd259 // vmulps zmm2,zmm2,zmm18
-	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
-	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x4024f162; WORD $0xd25d // vminps zmm2,zmm27,zmm2
 	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x4864b162; WORD $0xdb59 // vmulps zmm3,zmm3,zmm19
-	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
-	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x4024f162; WORD $0xdb5d // vminps zmm3,zmm27,zmm3
 	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
-	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
 	LONG $0x487df162; WORD $0xc16b // vpackssdw zmm0,zmm0,zmm1
+	LONG $0x487d9162; WORD $0xc5ed // vpaddsw zmm0,zmm0,zmm29
 	LONG $0x486df162; WORD $0xd36b // vpackssdw zmm2,zmm2,zmm3
+	LONG $0x486d9162; WORD $0xd5ed // vpaddsw zmm2,zmm2,zmm29
 	LONG $0x487df162; WORD $0xc267 // vpackuswb zmm0,zmm0,zmm2
-	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x487d9162; WORD $0xc6de // vpmaxub zmm0,zmm0,zmm30
+	LONG $0x487d9162; WORD $0xc7da // vpminub zmm0,zmm0,zmm31
+	LONG $0x497fd162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm0
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
 	LONG $0x485cb162; WORD $0xe059 // vmulps zmm4,zmm4,zmm16
-	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
-	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x4024f162; WORD $0xe45d // vminps zmm4,zmm27,zmm4
 	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
-	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
 	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps zmm5,zmm5
 	LONG $0x4854b162; WORD $0xe959 // vmulps zmm5,zmm5,zmm17
-	LONG $0x48549162; WORD $0xed5f // vmaxps zmm5,zmm5,zmm29
-	LONG $0x48549162; WORD $0xee5d // vminps zmm5,zmm5,zmm30
+	LONG $0x4024f162; WORD $0xed5d // vminps zmm5,zmm27,zmm5
 	LONG $0x487df162; WORD $0xed5b // vcvtps2dq zmm5,zmm5
-	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
 	LONG $0x484cb162; WORD $0xf259 // vmulps zmm6,zmm6,zmm18
-	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
-	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x4024f162; WORD $0xf65d // vminps zmm6,zmm27,zmm6
 	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
-	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
 	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
 	LONG $0x4844b162; WORD $0xfb59 // vmulps zmm7,zmm7,zmm19
-	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
-	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x4024f162; WORD $0xff5d // vminps zmm7,zmm27,zmm7
 	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
-	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
 	LONG $0x485df162; WORD $0xe56b // vpackssdw zmm4,zmm4,zmm5
+	LONG $0x485d9162; WORD $0xe5ed // vpaddsw zmm4,zmm4,zmm29
 	LONG $0x484df162; WORD $0xf76b // vpackssdw zmm6,zmm6,zmm7
+	LONG $0x484d9162; WORD $0xf5ed // vpaddsw zmm6,zmm6,zmm29
 	LONG $0x485df162; WORD $0xe667 // vpackuswb zmm4,zmm4,zmm6
-	LONG $0x497ff162; WORD $0x217f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm4
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
-	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffbaee9; BYTE $0xff // jmp 16ee
+	LONG $0x485d9162; WORD $0xe6de // vpmaxub zmm4,zmm4,zmm30
+	LONG $0x485d9162; WORD $0xe7da // vpminub zmm4,zmm4,zmm31
+	LONG $0x497fd162; WORD $0x267f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm4
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x02fb6b4c // imul r15,rbx,0x2
 	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x02 // imul r15,QWORD PTR [rdi+0x48],0x2
-	WORD $0x014d; BYTE $0xfe // add r14,r15
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x02ef8349 // sub r15,0x2
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	LONG $0x01ff8349 // cmp r15,0x1
-	LONG $0x03468c0f; WORD $0x0000 // jl 1ead
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x031a8e0f; WORD $0x0000 // jle 1e90
-	LONG $0x0040bf41; WORD $0x0000 // mov r15d,0x40
-	WORD $0x394c; BYTE $0xf9 // cmp rcx,r15
-	LONG $0xcf4f0f49 // cmovg rcx,r15
-	LONG $0xffc7c749; WORD $0xffff; BYTE $0xff // mov r15,0xffffffffffffffff
-	LONG $0xf5f042c4; BYTE $0xff // bzhi r15,r15,rcx
-	LONG $0x92fbc1c4; BYTE $0xcf // kmovq k1,r15
-	LONG $0x92fbc1c4; BYTE $0xe7 // kmovq k4,r15
-	LONG $0x31f9e3c4; WORD $0x10e9 // kshiftrq k5,k1,0x10
-	LONG $0x31f9e3c4; WORD $0x20f1 // kshiftrq k6,k1,0x20
-	LONG $0x31f9e3c4; WORD $0x30f9 // kshiftrq k7,k1,0x30
+	LONG $0x01fe8c0f; WORD $0x0000 // jl 1648
+	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
 	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
 	LONG $0x487df162; WORD $0xc86f // vmovdqa32 zmm1,zmm0
 	LONG $0x487df162; WORD $0xd06f // vmovdqa32 zmm2,zmm0
 	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
-	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5774 // je 1c23
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d9362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm0,zmm24,zmm26,0x88
-	LONG $0x403d9362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm1,zmm24,zmm26,0xdd
-	LONG $0x40359362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm2,zmm25,zmm27,0x88
-	LONG $0x40359362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm3,zmm25,zmm27,0xdd
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1f74 // je 148d
+	LONG $0x487ed162; WORD $0x046f; BYTE $0x80 // vmovdqu32 zmm0,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c6f487ed162 // vmovdqu32 zmm1,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x0280546f487ed162 // vmovdqu32 zmm2,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c6f487ed162 // vmovdqu32 zmm3,ZMMWORD PTR [r8+rax*4+0xc0]
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x014c8d0f; WORD $0x0000 // jge 1d7c
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
+	WORD $0x294d; BYTE $0xfb // sub r11,r15
+	LONG $0x00c38e0f; WORD $0x0000 // jle 1570
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	LONG $0x405da162; WORD $0xe4ef // vpxord zmm20,zmm20,zmm20
-	WORD $0x894d; BYTE $0xc0 // mov r8,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1c6d
-	LONG $0xc97fe162; WORD $0x216f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4055a162; WORD $0xedef // vpxord zmm21,zmm21,zmm21
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1c93
-	LONG $0xc97fe162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa0c8b4e // mov r9,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	WORD $0x0149; BYTE $0xc1 // add r9,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x404da162; WORD $0xf6ef // vpxord zmm22,zmm22,zmm22
 	WORD $0x894d; BYTE $0xc2 // mov r10,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1cb9
-	LONG $0xc97fe162; WORD $0x316f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa148b4e // mov r10,QWORD PTR [rdx+r15*8]
-	WORD $0x014d; BYTE $0xea // add r10,r13
-	WORD $0x0149; BYTE $0xc2 // add r10,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x4045a162; WORD $0xffef // vpxord zmm23,zmm23,zmm23
+	LONG $0x02fb8349 // cmp r11,0x2
+	WORD $0x197c // jl 14d6
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x1274 // je 14d6
+	LONG $0xfa548b4e; BYTE $0x10 // mov r10,QWORD PTR [rdx+r15*8+0x10]
+	LONG $0x04fb8349 // cmp r11,0x4
+	WORD $0x077c // jl 14d6
+	LONG $0xfa5c8b4e; BYTE $0x18 // mov r11,QWORD PTR [rdx+r15*8+0x18]
+	WORD $0x03eb // jmp 14d9
 	WORD $0x894d; BYTE $0xc3 // mov r11,r8
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x147d // jge 1cdf
-	LONG $0xc97fe162; WORD $0x396f // vmovdqu8 zmm23{k1}{z},ZMMWORD PTR [rcx]
-	LONG $0x384f0348 // add rcx,QWORD PTR [rdi+0x38]
-	LONG $0xfa1c8b4e // mov r11,QWORD PTR [rdx+r15*8]
+	WORD $0x014d; BYTE $0xe8 // add r8,r13
+	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x014d; BYTE $0xea // add r10,r13
 	WORD $0x014d; BYTE $0xeb // add r11,r13
-	WORD $0x0149; BYTE $0xc3 // add r11,rax
-	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x405d2162; WORD $0xc560 // vpunpcklbw zmm24,zmm20,zmm21
-	LONG $0x405d2162; WORD $0xcd68 // vpunpckhbw zmm25,zmm20,zmm21
-	LONG $0x404d2162; WORD $0xd760 // vpunpcklbw zmm26,zmm22,zmm23
-	LONG $0x404d2162; WORD $0xdf68 // vpunpckhbw zmm27,zmm22,zmm23
-	LONG $0x403d8162; WORD $0xc261 // vpunpcklwd zmm16,zmm24,zmm26
-	LONG $0x403d8162; WORD $0xca69 // vpunpckhwd zmm17,zmm24,zmm26
-	LONG $0x40358162; WORD $0xd361 // vpunpcklwd zmm18,zmm25,zmm27
-	LONG $0x40358162; WORD $0xdb69 // vpunpckhwd zmm19,zmm25,zmm27
+	LONG $0x04c78349 // add r15,0x4
+	LONG $0x487fe162; WORD $0x016f // vmovdqu8 zmm16,ZMMWORD PTR [rcx]
+	LONG $0x487fe162; WORD $0x496f; BYTE $0x01 // vmovdqu8 zmm17,ZMMWORD PTR [rcx+0x40]
+	LONG $0x487fe162; WORD $0x516f; BYTE $0x02 // vmovdqu8 zmm18,ZMMWORD PTR [rcx+0x80]
+	LONG $0x487fe162; WORD $0x596f; BYTE $0x03 // vmovdqu8 zmm19,ZMMWORD PTR [rcx+0xc0]
+	LONG $0x00c18148; WORD $0x0001; BYTE $0x00 // add rcx,0x100
 	LONG $0xc97fc162; WORD $0x206f // vmovdqu8 zmm20{k1}{z},ZMMWORD PTR [r8]
 	LONG $0xc97fc162; WORD $0x296f // vmovdqu8 zmm21{k1}{z},ZMMWORD PTR [r9]
 	LONG $0xc97fc162; WORD $0x326f // vmovdqu8 zmm22{k1}{z},ZMMWORD PTR [r10]
@@ -1401,60 +1001,46 @@ TEXT ·depthwiseU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x4055b262; WORD $0xc950 // vpdpbusd zmm1,zmm21,zmm17
 	LONG $0x404db262; WORD $0xd250 // vpdpbusd zmm2,zmm22,zmm18
 	LONG $0x4045b262; WORD $0xdb50 // vpdpbusd zmm3,zmm23,zmm19
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0xfec4820f; WORD $0xffff // jb 1c40
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
-	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
-	LONG $0xcc7ee162; WORD $0x216f // vmovdqu32 zmm20{k4}{z},ZMMWORD PTR [rcx]
-	LONG $0xcd7ee162; WORD $0x696f; BYTE $0x01 // vmovdqu32 zmm21{k5}{z},ZMMWORD PTR [rcx+0x40]
-	LONG $0xce7ee162; WORD $0x716f; BYTE $0x02 // vmovdqu32 zmm22{k6}{z},ZMMWORD PTR [rcx+0x80]
-	LONG $0xcf7ee162; WORD $0x796f; BYTE $0x03 // vmovdqu32 zmm23{k7}{z},ZMMWORD PTR [rcx+0xc0]
-	LONG $0x405d2362; WORD $0xc543; BYTE $0x44 // vshufi32x4 zmm24,zmm20,zmm21,0x44
-	LONG $0x405d2362; WORD $0xcd43; BYTE $0xee // vshufi32x4 zmm25,zmm20,zmm21,0xee
-	LONG $0x404d2362; WORD $0xd743; BYTE $0x44 // vshufi32x4 zmm26,zmm22,zmm23,0x44
-	LONG $0x404d2362; WORD $0xdf43; BYTE $0xee // vshufi32x4 zmm27,zmm22,zmm23,0xee
-	LONG $0x403d8362; WORD $0xc243; BYTE $0x88 // vshufi32x4 zmm16,zmm24,zmm26,0x88
-	LONG $0x403d8362; WORD $0xca43; BYTE $0xdd // vshufi32x4 zmm17,zmm24,zmm26,0xdd
-	LONG $0x40358362; WORD $0xd343; BYTE $0x88 // vshufi32x4 zmm18,zmm25,zmm27,0x88
-	LONG $0x40358362; WORD $0xdb43; BYTE $0xdd // vshufi32x4 zmm19,zmm25,zmm27,0xdd
-	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0xffff30e9; BYTE $0xff // jmp 14a0
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x487cc162; WORD $0x0410; BYTE $0x80 // vmovups zmm16,ZMMWORD PTR [r8+rax*4]
+	QUAD $0x01804c10487cc162 // vmovups zmm17,ZMMWORD PTR [r8+rax*4+0x40]
+	QUAD $0x02805410487cc162 // vmovups zmm18,ZMMWORD PTR [r8+rax*4+0x80]
+	QUAD $0x03805c10487cc162 // vmovups zmm19,ZMMWORD PTR [r8+rax*4+0xc0]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x487d4262; WORD $0xd87c // vpbroadcastd zmm27,r8d
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487cb162; WORD $0xc059 // vmulps zmm0,zmm0,zmm16
-	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
-	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x4024f162; WORD $0xc05d // vminps zmm0,zmm27,zmm0
 	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
-	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
 	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
 	LONG $0x4874b162; WORD $0xc959 // vmulps zmm1,zmm1,zmm17
-	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
-	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x4024f162; WORD $0xc95d // vminps zmm1,zmm27,zmm1
 	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
 	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
 	LONG $0x486cb162; WORD $0xd259 // vmulps zmm2,zmm2,zmm18
-	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
-	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x4024f162; WORD $0xd25d // vminps zmm2,zmm27,zmm2
 	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x4864b162; WORD $0xdb59 // vmulps zmm3,zmm3,zmm19
-	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
-	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x4024f162; WORD $0xdb5d // vminps zmm3,zmm27,zmm3
 	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
-	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
 	LONG $0x487df162; WORD $0xc16b // vpackssdw zmm0,zmm0,zmm1
+	LONG $0x487d9162; WORD $0xc5ed // vpaddsw zmm0,zmm0,zmm29
 	LONG $0x486df162; WORD $0xd36b // vpackssdw zmm2,zmm2,zmm3
+	LONG $0x486d9162; WORD $0xd5ed // vpaddsw zmm2,zmm2,zmm29
 	LONG $0x487df162; WORD $0xc267 // vpackuswb zmm0,zmm0,zmm2
-	LONG $0x497ff162; WORD $0x017f // vmovdqu8 ZMMWORD PTR [rcx]{k1},zmm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
-	LONG $0x40c08348 // add rax,0x40
-	LONG $0xfffcd9e9; BYTE $0xff // jmp 1b69
+	LONG $0x487d9162; WORD $0xc6de // vpmaxub zmm0,zmm0,zmm30
+	LONG $0x487d9162; WORD $0xc7da // vpminub zmm0,zmm0,zmm31
+	LONG $0x497fd162; WORD $0x067f // vmovdqu8 ZMMWORD PTR [r14]{k1},zmm0
+	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
 	LONG $0x01fb6b4c // imul r15,rbx,0x1
 	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x01 // imul r15,QWORD PTR [rdi+0x48],0x1
-	WORD $0x014d; BYTE $0xfe // add r14,r15
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x01ef8349 // sub r15,0x1
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
+	WORD $0x8948; BYTE $0xce // mov rsi,rcx
+	LONG $0x40c08348 // add rax,0x40
+	LONG $0xfff55fe9; BYTE $0xff // jmp bb3
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -21,7 +21,7 @@ func Bench(b *testing.B, row *spec.Row) {
 		macs = taps * width * channels
 		in := row.In.Bits() / 8
 		x := draw(rng, row.In, (width+taps)*channels, plain, nil)
-		w := draw(rng, row.W, taps*channels, plain, nil)
+		w := draw(rng, row.W, (taps+row.KR)*channels, plain, nil)
 		out := tensor.New(row.Out, tensor.Shape{width, channels})
 		scale := make([]float32, channels)
 		var ins [taps]unsafe.Pointer

@@ -365,6 +365,41 @@ func depthwiseLevels(row *spec.Row) []int {
 	return []int{2*row.NR + 4, 2*row.MR + 2, len(tapCounts), int(numTapKinds), 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
 }
 
+// depthwisePlaces tells where a channel's weight of a tap lies in W, and where its bias; of one beyond the last, how many elements there are. zero reports the
+// weights that stand for nothing.
+func depthwisePlaces(row *spec.Row, channels, taps int) (at func(tap, ch int) int, placed func(ch int) int, zero func(i int) bool) {
+	if row.KR == 1 {
+		return func(tap, ch int) int {
+			if tap == taps {
+				return taps * channels
+			}
+			return tap*channels + ch
+		}, func(ch int) int { return ch }, nil
+	}
+	blocks, groups := (channels+row.NR-1)/row.NR, (taps+row.KR-1)/row.KR
+	place := make([]int, row.NR)
+	for p := range row.NR {
+		place[row.Channel(p)] = p
+	}
+	placed = func(ch int) int {
+		if ch == channels {
+			return blocks * row.NR
+		}
+		return ch/row.NR*row.NR + place[ch%row.NR]
+	}
+	at = func(tap, ch int) int {
+		if tap == taps {
+			return blocks * groups * row.NR * row.KR
+		}
+		return ((ch/row.NR*groups+tap/row.KR)*row.NR+place[ch%row.NR])*row.KR + tap%row.KR
+	}
+	zero = func(i int) bool {
+		k, p, g := i%row.KR, i/row.KR%row.NR, i/(row.KR*row.NR)
+		return g%groups*row.KR+k >= taps || g/groups*row.NR+row.Channel(p) >= channels
+	}
+	return at, placed, zero
+}
+
 func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	channels, width, taps := c[0], c[1], tapCounts[c[2]]
 	if channels > 2*row.NR+1 {
@@ -390,12 +425,13 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		total = 0
 	}
 	x := draw(rng, row.In, total, kind(c[6]), nil)
-	w := draw(rng, row.W, taps*channels, kind(c[7]), nil)
+	at, placed, zero := depthwisePlaces(row, channels, taps)
+	w := draw(rng, row.W, at(taps, channels), kind(c[7]), zero)
 	size, in := row.Out.Bits()/8, row.In.Bits()/8
 	xb := s.input(x.bytes, in, place(c[8]))
 	wb := s.input(w.bytes, row.W.Bits()/8, place(c[9]))
 	ob := s.output(max(0, (width-1)*gap+channels)*size, size, place(c[10]))
-	e := newEpilogue(row, s, rng, channels, kind(c[6]), c[11], c[12], place(c[9]))
+	e := newEpilogue(row, s, rng, placed(channels), kind(c[6]), c[11], c[12], place(c[9]))
 	ins := make([]unsafe.Pointer, taps)
 	for i := range ins {
 		if total > 0 {
@@ -418,23 +454,23 @@ func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			f, n := float32(0), int64(0)
 			var m margin
 			if row.In.IsFloat() {
-				f = e.startFloat(ch)
+				f = e.startFloat(placed(ch))
 				m.add(f, 1)
 			} else {
-				n = e.startInt(ch)
+				n = e.startInt(placed(ch))
 			}
-			for i, at := range from {
+			for i, first := range from {
 				if row.In.IsFloat() {
-					f = fmath.FMA(x.f[at+p*step+ch], w.f[i*channels+ch], f)
-					m.add(x.f[at+p*step+ch], w.f[i*channels+ch])
+					f = fmath.FMA(x.f[first+p*step+ch], w.f[at(i, ch)], f)
+					m.add(x.f[first+p*step+ch], w.f[at(i, ch)])
 				} else {
-					n += (x.i[at+p*step+ch] + int64(row.Shift)) * w.i[i*channels+ch]
+					n += (x.i[first+p*step+ch] + int64(row.Shift)) * w.i[at(i, ch)]
 				}
 			}
 			if row.In.IsFloat() {
 				f = e.float(f)
 			} else {
-				n = e.integer(n, ch)
+				n = e.integer(n, placed(ch))
 			}
 			compare(t, row, unsafe.Pointer(&ob.data[(p*gap+ch)*size]), fmt.Sprintf("Out[%d][%d] of %dx%d, %d taps", p, ch, width, channels, taps), f, n, &m)
 		}

@@ -99,6 +99,14 @@ func (r *Row) String() string {
 	return fmt.Sprintf("%s %v*%v+%v->%v %dx%dx%d %s", r.Name, r.In, r.W, r.Acc, r.Out, r.MR, r.NR, r.KR, r.Num)
 }
 
+// Channel is the channel, in its block of NR, that stands at place p of what a depthwise row with KR above 1 is given per channel. The order is that
+// in which the elements of KR taps lie once they are interleaved within vectors of 16 bytes.
+func (r *Row) Channel(p int) int {
+	vector := 4 * r.KR // channels of one
+	n := r.NR / vector
+	return p/4%n*vector + p/(4*n)*4 + p%4
+}
+
 // Epilogue turns a sum into an element of the result.
 //
 // Float sums: clamp(acc, Lo, Hi), rounded to Out; NaN stays NaN. Integer sums with Out = Acc: acc. Integer sums with another Out:
@@ -130,8 +138,13 @@ type GemmArgs struct {
 // DepthwiseArgs describes Width neighbouring output positions of a depthwise convolution; see Epilogue above, with the channel for the
 // column.
 //
-// In holds Taps pointers, to Channels elements of the input of the first position, whose neighbours follow InStep bytes apart. W is
-// [Taps][Channels]. Outputs lie OutStep bytes apart.
+// In holds Taps pointers, to Channels elements of the input of the first position, whose neighbours follow InStep bytes apart. Outputs lie
+// OutStep bytes apart.
+//
+// Where KR is 1, W is [Taps][Channels]. Otherwise it is [ceil(Channels/NR)][ceil(Taps/KR)][NR][KR], and Bias and Scale hold ceil(Channels/NR)*NR
+// elements: place p of a block of NR stands for channel Row.Channel(p) of the block. W is zero beyond Taps and Channels.
+//
+// OutZero lies within the range of integers of Out's type.
 type DepthwiseArgs struct {
 	In, W    unsafe.Pointer
 	Out      unsafe.Pointer

@@ -1,45 +1,28 @@
 // INT8 depthwise convolution with AVX-512 VNNI, requantised to bytes: 4 positions by 64 channels, four taps at once.
 //
-// The bytes of four taps are interleaved, so that a dword holds one channel's, first those of the weights, then those of each
-// position. Interleaving works within 128-bit lanes: lane l of sum j has channels 16l+4j to 16l+4j+3. Bias and scales are brought into
-// this order; packing dwords to bytes undoes it.
+// The bytes of four taps of a position are interleaved, so that a dword holds one channel's, as those of W are. Interleaving works within 128-bit
+// lanes, and W, Bias and Scale come in the order that it leaves: lane l of sum j has channels 16l+4j to 16l+4j+3. Packing dwords to bytes
+// undoes it.
 //
-// rdi  arguments           rax  offset of the channels       zmm0-15   sums: position p, quarter j in zmm(4p+j)
-// rdx  In                  r13  offset of the positions      zmm16-19  interleaved weights, then scales
-// rsi  W                   r14  output of the first one      zmm20-27  scratch
-// r8-11 inputs of 4 taps   rbx, r12  1 and 3 times InStep    zmm28     what makes inputs unsigned
-// r15  tap                 rcx  scratch                      zmm29-31  bounds less the zero point, the zero point
-// k1   bytes of channels that exist; k4-7 the same by 16     k3        positions left
+// rdi  arguments           rax  the block's first channel     zmm0-15   sums: position p, quarter j in zmm(4p+j)
+// rdx  In                  r13  offset of the positions       zmm16-19  weights, then scales
+// rsi  W of the block      r14  output of the first one       zmm20-27  scratch
+// r8-11 inputs of 4 taps   rbx, r12  1 and 3 times InStep     zmm28     what makes inputs unsigned
+// r15  tap                 rcx  W of four taps                zmm29-31  zero point, bounds
+// k1   bytes of channels that exist   k3  positions left
 	.altmacro
 
-// interleave makes the four quarters of four registers of bytes.
-.macro interleave q0, q1, q2, q3, b0, b1, b2, b3
-	vpunpcklbw zmm24, zmm\b0, zmm\b1
-	vpunpckhbw zmm25, zmm\b0, zmm\b1
-	vpunpcklbw zmm26, zmm\b2, zmm\b3
-	vpunpckhbw zmm27, zmm\b2, zmm\b3
-	vpunpcklwd zmm\q0, zmm24, zmm26
-	vpunpckhwd zmm\q1, zmm24, zmm26
-	vpunpcklwd zmm\q2, zmm25, zmm27
-	vpunpckhwd zmm\q3, zmm25, zmm27
+// interleave makes the four quarters, in zmm20-23, of four registers of bytes, in the same.
+.macro interleave
+	vpunpcklbw zmm24, zmm20, zmm21
+	vpunpckhbw zmm25, zmm20, zmm21
+	vpunpcklbw zmm26, zmm22, zmm23
+	vpunpckhbw zmm27, zmm22, zmm23
+	vpunpcklwd zmm20, zmm24, zmm26
+	vpunpckhwd zmm21, zmm24, zmm26
+	vpunpcklwd zmm22, zmm25, zmm27
+	vpunpckhwd zmm23, zmm25, zmm27
 .endm
-
-// lanes brings 64 dwords, of which those exist that k4-7 tell, into the order of the sums.
-.macro lanes base, q0, q1, q2, q3
-	vmovdqu32 zmm20{k4}{z}, [\base]
-	vmovdqu32 zmm21{k5}{z}, [\base + 64]
-	vmovdqu32 zmm22{k6}{z}, [\base + 128]
-	vmovdqu32 zmm23{k7}{z}, [\base + 192]
-	vshufi32x4 zmm24, zmm20, zmm21, 0x44
-	vshufi32x4 zmm25, zmm20, zmm21, 0xee
-	vshufi32x4 zmm26, zmm22, zmm23, 0x44
-	vshufi32x4 zmm27, zmm22, zmm23, 0xee
-	vshufi32x4 zmm\q0, zmm24, zmm26, 0x88
-	vshufi32x4 zmm\q1, zmm24, zmm26, 0xdd
-	vshufi32x4 zmm\q2, zmm25, zmm27, 0x88
-	vshufi32x4 zmm\q3, zmm25, zmm27, 0xdd
-.endm
-
 .macro dot acc, w, x
 	vpdpbusd zmm\acc, zmm\x, zmm\w
 .endm
@@ -55,28 +38,11 @@
 	vpxord	zmm22, zmm22, zmm28
 	vpxord	zmm23, zmm23, zmm28
 	.endif
-	interleave 20, 21, 22, 23, 20, 21, 22, 23
+	interleave
 	dot	%(4*\p), 16, 20
 	dot	%(4*\p+1), 17, 21
 	dot	%(4*\p+2), 18, 22
 	dot	%(4*\p+3), 19, 23
-.endm
-
-.macro input reg
-	mov	\reg, [rdx + 8*r15]
-	add	\reg, r13
-	add	\reg, rax
-.endm
-// tap loads weights and the place of inputs; behind the last tap, weights are 0 and inputs any.
-.macro tap w, reg
-	vpxord	zmm\w, zmm\w, zmm\w
-	mov	\reg, r8
-	cmp	r15, [rdi + DepthwiseArgs_Taps]
-	jge	9f
-	vmovdqu8 zmm\w{k1}{z}, [rcx]
-	add	rcx, [rdi + DepthwiseArgs_Channels]
-	input	\reg
-9:	inc	r15
 .endm
 
 .macro copy to, from
@@ -89,25 +55,29 @@
 	copy	%(4*\p+3), 3
 .endm
 
+// quantise rounds a sum; NaN and what is too small become the least integer, what is too large 2^30.
 .macro quantise acc, scale
 	vcvtdq2ps zmm\acc, zmm\acc
 	vmulps	zmm\acc, zmm\acc, zmm\scale
-	vmaxps	zmm\acc, zmm\acc, zmm29
-	vminps	zmm\acc, zmm\acc, zmm30
+	vminps	zmm\acc, zmm27, zmm\acc
 	vcvtps2dq zmm\acc, zmm\acc
-	vpaddd	zmm\acc, zmm\acc, zmm31
 .endm
 .macro words acc, other
 	vpackssdw zmm\acc, zmm\acc, zmm\other
+	vpaddsw	zmm\acc, zmm\acc, zmm29
 .endm
 .macro bytes signed, acc, other
 	.if \signed
 	vpacksswb zmm\acc, zmm\acc, zmm\other
+	vpmaxsb	zmm\acc, zmm\acc, zmm30
+	vpminsb	zmm\acc, zmm\acc, zmm31
 	.else
 	vpackuswb zmm\acc, zmm\acc, zmm\other
+	vpmaxub	zmm\acc, zmm\acc, zmm30
+	vpminub	zmm\acc, zmm\acc, zmm31
 	.endif
-	vmovdqu8 [rcx]{k1}, zmm\acc
-	add	rcx, [rdi + DepthwiseArgs_OutStep]
+	vmovdqu8 [r14]{k1}, zmm\acc
+	add	r14, [rdi + DepthwiseArgs_OutStep]
 .endm
 .macro store p, signed
 	quantise %(4*\p), 16
@@ -119,42 +89,20 @@
 	bytes	\signed, %(4*\p), %(4*\p+2)
 .endm
 
-.macro each n, action, signed
-	\action	0, \signed
-	.if \n > 1
-	\action	1, \signed
-	.endif
-	.if \n > 2
-	\action	2, \signed
-	\action	3, \signed
-	.endif
-.endm
-
-// positions computes n positions, all channels.
+// positions computes n positions of the block.
 .macro positions n, signed
-	xor	eax, eax
-1:	mov	rcx, [rdi + DepthwiseArgs_Channels]
-	sub	rcx, rax
-	jle	6f
-	mov	r15d, 64
-	cmp	rcx, r15
-	cmovg	rcx, r15
-	mov	r15, -1
-	bzhi	r15, r15, rcx
-	kmovq	k1, r15
-	kmovq	k4, r15
-	kshiftrq k5, k1, 16
-	kshiftrq k6, k1, 32
-	kshiftrq k7, k1, 48
+	mov	rcx, rsi
 	vpxord	zmm0, zmm0, zmm0
 	vmovdqa32 zmm1, zmm0
 	vmovdqa32 zmm2, zmm0
 	vmovdqa32 zmm3, zmm0
-	mov	rcx, [rdi + DepthwiseArgs_Bias]
-	test	rcx, rcx
+	mov	r8, [rdi + DepthwiseArgs_Bias]
+	test	r8, r8
 	jz	2f
-	lea	rcx, [rcx + 4*rax]
-	lanes	rcx, 0, 1, 2, 3
+	vmovdqu32 zmm0, [r8 + 4*rax]
+	vmovdqu32 zmm1, [r8 + 4*rax + 64]
+	vmovdqu32 zmm2, [r8 + 4*rax + 128]
+	vmovdqu32 zmm3, [r8 + 4*rax + 192]
 2:	.if \n > 1
 	copies	1
 	.endif
@@ -163,16 +111,33 @@
 	copies	3
 	.endif
 	xor	r15d, r15d
-	cmp	r15, [rdi + DepthwiseArgs_Taps]
-	jge	5f
-	lea	rcx, [rsi + rax]
 	.balign 32
-4:	input	r8
-	tap	20, r8
-	tap	21, r9
-	tap	22, r10
-	tap	23, r11
-	interleave 16, 17, 18, 19, 20, 21, 22, 23
+4:	mov	r11, [rdi + DepthwiseArgs_Taps]
+	sub	r11, r15
+	jle	6f
+	mov	r8, [rdx + 8*r15]
+	mov	r9, r8		// behind the last tap, weights are 0 and inputs any
+	mov	r10, r8
+	cmp	r11, 2
+	jl	7f
+	mov	r9, [rdx + 8*r15 + 8]
+	je	7f
+	mov	r10, [rdx + 8*r15 + 16]
+	cmp	r11, 4
+	jl	7f
+	mov	r11, [rdx + 8*r15 + 24]
+	jmp	5f
+7:	mov	r11, r8
+5:	add	r8, r13
+	add	r9, r13
+	add	r10, r13
+	add	r11, r13
+	add	r15, 4
+	vmovdqu8 zmm16, [rcx]
+	vmovdqu8 zmm17, [rcx + 64]
+	vmovdqu8 zmm18, [rcx + 128]
+	vmovdqu8 zmm19, [rcx + 192]
+	add	rcx, 256
 	position 0, \signed, 0
 	.if \n > 1
 	position 1, \signed, rbx
@@ -181,46 +146,60 @@
 	position 2, \signed, 2*rbx
 	position 3, \signed, r12
 	.endif
-	cmp	r15, [rdi + DepthwiseArgs_Taps]
-	jb	4b
-5:	mov	rcx, [rdi + DepthwiseArgs_Scale]
-	lea	rcx, [rcx + 4*rax]
-	lanes	rcx, 16, 17, 18, 19
-	lea	rcx, [r14 + rax]
-	each	\n, store, \signed
-	add	rax, 64
-	jmp	1b
-6:	imul	r15, rbx, \n
+	jmp	4b
+6:	mov	r8, [rdi + DepthwiseArgs_Scale]
+	vmovups	zmm16, [r8 + 4*rax]
+	vmovups	zmm17, [r8 + 4*rax + 64]
+	vmovups	zmm18, [r8 + 4*rax + 128]
+	vmovups	zmm19, [r8 + 4*rax + 192]
+	mov	r8d, 0x4e800000
+	vpbroadcastd zmm27, r8d
+	store	0, \signed
+	.if \n > 1
+	store	1, \signed
+	.endif
+	.if \n > 2
+	store	2, \signed
+	store	3, \signed
+	.endif
+	imul	r15, rbx, \n
 	add	r13, r15
-	imul	r15, [rdi + DepthwiseArgs_OutStep], \n
-	add	r14, r15
 	kmovq	r15, k3
 	sub	r15, \n
 	kmovq	k3, r15
 .endm
 
-.macro routine signed, four, two, one, done
+.macro routine signed, block, four, two, one, next, done
 	mov	rdx, [rdi + DepthwiseArgs_In]
 	mov	rsi, [rdi + DepthwiseArgs_W]
-	mov	r14, [rdi + DepthwiseArgs_Out]
 	mov	rbx, [rdi + DepthwiseArgs_InStep]
-	mov	r15, [rdi + DepthwiseArgs_Width]
-	kmovq	k3, r15
 	lea	r12, [rbx + 2*rbx]
-	vpbroadcastd zmm31, dword ptr [rdi + DepthwiseArgs_OutZero]
-	vpbroadcastd zmm29, dword ptr [rdi + DepthwiseArgs_QLo]
-	vpbroadcastd zmm30, dword ptr [rdi + DepthwiseArgs_QHi]
-	vpsubd	zmm29, zmm29, zmm31
-	vpsubd	zmm30, zmm30, zmm31
-	vcvtdq2ps zmm29, zmm29
-	vcvtdq2ps zmm30, zmm30
+	mov	r15, [rdi + DepthwiseArgs_Width]
+	test	r15, r15
+	jle	\done
+	vpbroadcastw zmm29, word ptr [rdi + DepthwiseArgs_OutZero]
+	vpbroadcastb zmm30, byte ptr [rdi + DepthwiseArgs_QLo]
+	vpbroadcastb zmm31, byte ptr [rdi + DepthwiseArgs_QHi]
 	.if \signed
 	mov	eax, 0x80808080
 	vpbroadcastd zmm28, eax
 	.endif
-	xor	r13d, r13d
-\four:	kmovq	r15, k3
-	cmp	r15, 4
+	xor	eax, eax
+\block:	mov	rcx, [rdi + DepthwiseArgs_Channels]
+	sub	rcx, rax
+	jle	\done
+	mov	r15d, 64
+	cmp	rcx, r15
+	cmovg	rcx, r15
+	mov	r15, -1
+	bzhi	r15, r15, rcx
+	kmovq	k1, r15
+	mov	r13, rax
+	mov	r14, [rdi + DepthwiseArgs_Out]
+	add	r14, rax
+	mov	r15, [rdi + DepthwiseArgs_Width]
+	kmovq	k3, r15
+\four:	cmp	r15, 4
 	jl	\two
 	positions 4, \signed
 	jmp	\four
@@ -228,8 +207,11 @@
 	jl	\one
 	positions 2, \signed
 \one:	cmp	r15, 1
-	jl	\done
+	jl	\next
 	positions 1, \signed
+\next:	mov	rsi, rcx
+	add	rax, 64
+	jmp	\block
 \done:	vzeroupper
 	ret
 .endm
@@ -237,9 +219,9 @@
 // func depthwiseI8QVnni4x64(a *spec.DepthwiseArgs)
 	.balign 64
 depthwiseI8QVnni4x64:
-	routine	1, .Lfour1, .Ltwo1, .Lone1, .Ldone1
+	routine	1, .Lblock1, .Lfour1, .Ltwo1, .Lone1, .Lnext1, .Ldone1
 
 // func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 	.balign 64
 depthwiseU8I8QVnni4x64:
-	routine	0, .Lfour0, .Ltwo0, .Lone0, .Ldone0
+	routine	0, .Lblock0, .Lfour0, .Ltwo0, .Lone0, .Lnext0, .Ldone0

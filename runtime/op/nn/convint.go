@@ -94,18 +94,19 @@ func copied(x *tensor.Tensor, zero func() int32) func() []int16 {
 // fixedBias reports whether a bias is the same in every run.
 func fixedBias(b *tensor.Tensor) bool { return b == nil || b.HasData() }
 
-// correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel; once, where the bias is fixed. Its
-// calls are all for the same dst and shift.
-func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64, fixed bool) func(dst []C, shift int) {
+// correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel; once, where the bias is fixed. It reports
+// whether it did. Its calls are all for the same dst and shift.
+func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64, fixed bool) func(dst []C, shift int) bool {
 	done := false
-	return func(dst []C, shift int) {
+	return func(dst []C, shift int) bool {
 		if done {
-			return
+			return false
 		}
 		done = fixed
 		for o := range dst {
 			dst[o] = C(bias(o) - (int64(zx)+int64(shift))*facts.sum[o])
 		}
+		return true
 	}
 }
 
@@ -121,18 +122,22 @@ func requantTile[C int32 | int64](ldc, first int, y *tensor.Tensor, r *requant, 
 }
 
 // quantKernel drives a row that requantises: y = requantise(Σ x*w + start). src reads x once per run; pad is what lies in the padding.
-func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, zw func(o int) int32, src func() []T, start func(dst []C, shift int), pad T) op.Run {
+func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, zw func(o int) int32, src func() []T, start func(dst []C, shift int) bool, pad T) op.Run {
 	in, wt, acc, out := tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), v.y.DType
 	w := intSource[W](v.w, zw, true, v.outC)
 	first, scale := make([]C, v.outC), r.columns(v.outC)
 	var x []T
 	var run func()
-	shift := 0
+	shift, changed := 0, func() {}
 	if v.cg == 1 && v.group > 1 && acc == tensor.I32 {
 		row := c.Select(spec.Depthwise, in, wt, acc, out, c.Num)
 		shift = row.Shift
-		f := newFilters[T](c, v, row, w, pad)
-		f.args = spec.DepthwiseArgs{Bias: pointer(first), Scale: pointer(scale), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
+		f := newChannelwise[T](c, v, row, w, pad)
+		begin, orderBegin := perChannel[T, W, C](f)
+		factor, orderFactor := perChannel[T, W, float32](f)
+		orderFactor(scale)
+		f.args = spec.DepthwiseArgs{Bias: pointer(begin), Scale: pointer(factor), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
+		changed = func() { orderBegin(first) }
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
 		row := c.Select(spec.Gemm, in, wt, acc, out, c.Num)
@@ -146,7 +151,9 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	return func() error {
 		if len(v.y.Data) > 0 {
 			x = src()
-			start(first, shift)
+			if start(first, shift) {
+				changed()
+			}
 			run()
 		}
 		return nil
