@@ -53,6 +53,11 @@ func foldBut(c *Context, g *model.Graph, keep string) error {
 				continue
 			}
 			var folded []*model.Value
+			if len(n.Graphs) == 0 { // what was folded before it may tell its shape
+				if err := c.inferNode(n); err != nil {
+					return err
+				}
+			}
 			if n.Op != keep {
 				var err error
 				if folded, err = c.foldNode(n); err != nil {

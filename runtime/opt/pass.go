@@ -42,6 +42,8 @@ var Passes = []Pass{
 
 // ShapedPasses follow when the shapes of inputs are known, once per plan.
 var ShapedPasses = []Pass{
+	{"fold-shaped", "what follows from the shapes alone becomes constant", foldAll},
+	{"simplify-shaped", "what these shapes make superfluous disappears", simplify},
 	{"fuse-chain", "elementwise operators on FP32 become steps of the product before them, or of one loop", fuseChain},
 	{"narrow", "values between operators of numerics bf16 are stored as BF16", narrow},
 }
@@ -87,6 +89,7 @@ func RunShaped(c *Context, g *model.Graph, shapes []tensor.Shape) (*model.Graph,
 			setShape(v, shapes[i].Clone())
 		}
 	}
+	c.room = room{limit: c.MaxMemory}
 	return g, c.passes(g, ShapedPasses)
 }
 

@@ -51,15 +51,115 @@ func compare[T number](c *op.Call) (op.Run, error) {
 	var k kernel[T, uint8]
 	switch c.Op {
 	case "Equal":
-		k.f = func(a, b T) uint8 { return truth(a == b) }
+		k = kernel[T, uint8]{
+			f: func(a, b T) uint8 { return truth(a == b) },
+			vv: func(y []uint8, a, b []T) {
+				a, b = a[:len(y)], b[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] == b[i])
+				}
+			},
+			vs: func(y []uint8, a []T, b T) {
+				a = a[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] == b)
+				}
+			},
+			sv: func(y []uint8, a T, b []T) {
+				b = b[:len(y)]
+				for i := range y {
+					y[i] = truth(a == b[i])
+				}
+			},
+		}
 	case "Less":
-		k.f = func(a, b T) uint8 { return truth(a < b) }
+		k = kernel[T, uint8]{
+			f: func(a, b T) uint8 { return truth(a < b) },
+			vv: func(y []uint8, a, b []T) {
+				a, b = a[:len(y)], b[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] < b[i])
+				}
+			},
+			vs: func(y []uint8, a []T, b T) {
+				a = a[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] < b)
+				}
+			},
+			sv: func(y []uint8, a T, b []T) {
+				b = b[:len(y)]
+				for i := range y {
+					y[i] = truth(a < b[i])
+				}
+			},
+		}
 	case "LessOrEqual":
-		k.f = func(a, b T) uint8 { return truth(a <= b) }
+		k = kernel[T, uint8]{
+			f: func(a, b T) uint8 { return truth(a <= b) },
+			vv: func(y []uint8, a, b []T) {
+				a, b = a[:len(y)], b[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] <= b[i])
+				}
+			},
+			vs: func(y []uint8, a []T, b T) {
+				a = a[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] <= b)
+				}
+			},
+			sv: func(y []uint8, a T, b []T) {
+				b = b[:len(y)]
+				for i := range y {
+					y[i] = truth(a <= b[i])
+				}
+			},
+		}
 	case "Greater":
-		k.f = func(a, b T) uint8 { return truth(a > b) }
+		k = kernel[T, uint8]{
+			f: func(a, b T) uint8 { return truth(a > b) },
+			vv: func(y []uint8, a, b []T) {
+				a, b = a[:len(y)], b[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] > b[i])
+				}
+			},
+			vs: func(y []uint8, a []T, b T) {
+				a = a[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] > b)
+				}
+			},
+			sv: func(y []uint8, a T, b []T) {
+				b = b[:len(y)]
+				for i := range y {
+					y[i] = truth(a > b[i])
+				}
+			},
+		}
 	default:
-		k.f = func(a, b T) uint8 { return truth(a >= b) }
+		k = kernel[T, uint8]{
+			f: func(a, b T) uint8 { return truth(a >= b) },
+			vv: func(y []uint8, a, b []T) {
+				a, b = a[:len(y)], b[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] >= b[i])
+				}
+			},
+			vs: func(y []uint8, a []T, b T) {
+				a = a[:len(y)]
+				for i := range y {
+					y[i] = truth(a[i] >= b)
+				}
+			},
+			sv: func(y []uint8, a T, b []T) {
+				b = b[:len(y)]
+				for i := range y {
+					y[i] = truth(a >= b[i])
+				}
+			},
+		}
 	}
 	return runBinary(c, k)
 }
