@@ -53,23 +53,29 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ce162; WORD $0xfa28 // vmovaps zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1b1f840f; WORD $0x0000 // je 1c18
+	LONG $0x58ff840f; WORD $0x0000 // je 59f8
+	LONG $0x28f98348 // cmp rcx,0x28
+	LONG $0x47788f0f; WORD $0x0000 // jg 487b
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x11128f0f; WORD $0x0000 // jg 1215
+	LONG $0x35e88f0f; WORD $0x0000 // jg 36f5
+	LONG $0x18f98348 // cmp rcx,0x18
+	LONG $0x271e8f0f; WORD $0x0000 // jg 2835
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x080a8f0f; WORD $0x0000 // jg 917
+	LONG $0x18568f0f; WORD $0x0000 // jg 1977
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x0c2c8f0f; WORD $0x0000 // jg d57
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02a2840f; WORD $0x0000 // je 3bd
+	LONG $0x06c4840f; WORD $0x0000 // je 7fd
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0432840f; WORD $0x0000 // je 557
+	LONG $0x0854840f; WORD $0x0000 // je 997
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05e88e0f; WORD $0x0000 // jle 717
+	LONG $0x0a0a8e0f; WORD $0x0000 // jle b57
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 202
+	LONG $0x00b5840f; WORD $0x0000 // je 222
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -119,7 +125,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 25e
+	WORD $0x5ceb // jmp 27e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -147,65 +153,219 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x008e840f; WORD $0x0000 // je 2ff
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x03ff8c0f; WORD $0x0000 // jl 694
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x00055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x06 // vmovups ymm24,YMMWORD PTR [rsi+0xc0]
+	QUAD $0x01005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x01015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x01025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x01035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x01045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x01055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x01065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x01075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x0c // vmovups ymm24,YMMWORD PTR [rsi+0x180]
+	QUAD $0x02005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x02015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x02025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x02035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x02045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x02055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x02065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x02075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x12 // vmovups ymm24,YMMWORD PTR [rsi+0x240]
+	QUAD $0x03005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x03015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x03025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x03035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x03045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x03055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x03065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x03075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x18 // vmovups ymm24,YMMWORD PTR [rsi+0x300]
+	QUAD $0x04005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x04015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x04025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x04035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x04045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x04055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x04065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x04075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x1e // vmovups ymm24,YMMWORD PTR [rsi+0x3c0]
+	QUAD $0x05005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x05015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x05025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x05035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x05045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x05055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x05065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x05075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x24 // vmovups ymm24,YMMWORD PTR [rsi+0x480]
+	QUAD $0x06005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x06015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x06025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x06035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x06045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x06055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x06065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x06075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x2a // vmovups ymm24,YMMWORD PTR [rsi+0x540]
+	QUAD $0x07005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x07015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x07025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x07035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x07045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x07055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x07065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x07075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfc0c8e0f; WORD $0xffff // jle 2a0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009e830f; WORD $0x0000 // jae 73f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x00055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 280
+	WORD $0x8172 // jb 6c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je 3af
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00a6840f; WORD $0x0000 // je 7ef
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd88850f; WORD $0xffff // jne 140
-	LONG $0x00185be9; BYTE $0x00 // jmp 1c18
+	LONG $0xf968850f; WORD $0xffff // jne 160
+	LONG $0x0051fbe9; BYTE $0x00 // jmp 59f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 482
+	LONG $0x00b5840f; WORD $0x0000 // je 8c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -255,7 +415,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4de
+	WORD $0x5ceb // jmp 91e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -283,30 +443,31 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3674 // je 523
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x3373 // jae 963
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 500
+	WORD $0xdd72 // jb 940
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je 549
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x2074 // je 989
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne 3c0
-	LONG $0x0016c1e9; BYTE $0x00 // jmp 1c18
+	LONG $0xfe6e850f; WORD $0xffff // jne 800
+	LONG $0x005061e9; BYTE $0x00 // jmp 59f8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 622
+	LONG $0x00b5840f; WORD $0x0000 // je a62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -356,7 +517,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 67e
+	WORD $0x5ceb // jmp abe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -384,35 +545,36 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je 6d0
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae b10
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 6a0
+	WORD $0xd072 // jb ae0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 709
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x3374 // je b49
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 560
-	LONG $0x001501e9; BYTE $0x00 // jmp 1c18
+	LONG $0xfe4e850f; WORD $0xffff // jne 9a0
+	LONG $0x004ea1e9; BYTE $0x00 // jmp 59f8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7e2
+	LONG $0x00b5840f; WORD $0x0000 // je c22
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -462,7 +624,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 83e
+	WORD $0x5ceb // jmp c7e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -490,52 +652,53 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5d74 // je 8aa
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5a73 // jae cea
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 860
+	WORD $0xb672 // jb ca0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 909
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x5974 // je d49
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne 720
-	LONG $0x001301e9; BYTE $0x00 // jmp 1c18
+	LONG $0xfe0e850f; WORD $0xffff // jne b60
+	LONG $0x004ca1e9; BYTE $0x00 // jmp 59f8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x030a840f; WORD $0x0000 // je c2f
+	LONG $0x06b8840f; WORD $0x0000 // je 141d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04c2840f; WORD $0x0000 // je df1
+	LONG $0x0848840f; WORD $0x0000 // je 15b7
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06a48e0f; WORD $0x0000 // jle fdd
+	LONG $0x09fe8e0f; WORD $0x0000 // jle 1777
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a02
+	LONG $0x00b5840f; WORD $0x0000 // je e42
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -585,7 +748,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp a5e
+	WORD $0x5ceb // jmp e9e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -613,302 +776,219 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00c9840f; WORD $0x0000 // je b3a
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x03ff8c0f; WORD $0x0000 // jl 12b4
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
 	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
 	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
 	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
 	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
 	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
-	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfc0c8e0f; WORD $0xffff // jle ec0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009e830f; WORD $0x0000 // jae 135f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb a80
+	WORD $0x8172 // jb 12e0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je c21
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00a6840f; WORD $0x0000 // je 140f
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
-	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd16850f; WORD $0xffff // jne 940
-	LONG $0x000fe9e9; BYTE $0x00 // jmp 1c18
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je d02
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp d5e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je db0
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb d80
-	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je de3
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne c40
-	LONG $0x000e27e9; BYTE $0x00 // jmp 1c18
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je ec2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp f1e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5674 // je f83
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb f40
-	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je fcf
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne e00
-	LONG $0x000c3be9; BYTE $0x00 // jmp 1c18
+	LONG $0xf968850f; WORD $0xffff // jne d80
+	LONG $0x0045dbe9; BYTE $0x00 // jmp 59f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 10a2
+	LONG $0x00b5840f; WORD $0x0000 // je 14e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -958,7 +1038,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 10fe
+	WORD $0x5ceb // jmp 153e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -986,62 +1066,31 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7c74 // je 1189
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x3373 // jae 1583
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 1120
+	WORD $0xdd72 // jb 1560
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je 1207
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x2074 // je 15a9
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne fe0
-	LONG $0x000a03e9; BYTE $0x00 // jmp 1c18
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x037a840f; WORD $0x0000 // je 159d
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x053e840f; WORD $0x0000 // je 176b
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x074c8e0f; WORD $0x0000 // jle 1983
+	LONG $0xfe6e850f; WORD $0xffff // jne 1420
+	LONG $0x004441e9; BYTE $0x00 // jmp 59f8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1302
+	LONG $0x00b5840f; WORD $0x0000 // je 1682
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1091,7 +1140,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 135e
+	WORD $0x5ceb // jmp 16de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1119,208 +1168,33 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0100840f; WORD $0x0000 // je 1471
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae 1730
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
-	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
-	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
-	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
-	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
-	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
-	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
-	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
-	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 1380
+	WORD $0xd072 // jb 1700
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je 158f
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x3374 // je 1769
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
-	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
-	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
-	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
-	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
-	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
-	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
-	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
-	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfca8850f; WORD $0xffff // jne 1240
-	LONG $0x00067be9; BYTE $0x00 // jmp 1c18
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1662
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 16be
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5074 // je 171d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 16e0
-	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je 175d
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne 15a0
-	LONG $0x0004ade9; BYTE $0x00 // jmp 1c18
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe4e850f; WORD $0xffff // jne 15c0
+	LONG $0x004281e9; BYTE $0x00 // jmp 59f8
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x00b5840f; WORD $0x0000 // je 1842
@@ -1401,45 +1275,49 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6974 // je 1916
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5a73 // jae 190a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 18c0
+	WORD $0xb672 // jb 18c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 1975
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x5974 // je 1969
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne 1780
-	LONG $0x000295e9; BYTE $0x00 // jmp 1c18
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe0e850f; WORD $0xffff // jne 1780
+	LONG $0x004081e9; BYTE $0x00 // jmp 59f8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x08ca840f; WORD $0x0000 // je 224f
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0a82840f; WORD $0x0000 // je 2411
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0c648e0f; WORD $0x0000 // jle 25fd
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
@@ -1521,13 +1399,2324 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x009b840f; WORD $0x0000 // je 1b6c
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x05b78c0f; WORD $0x0000 // jl 208c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x08 // vmovups ymm25,YMMWORD PTR [rsi+0x100]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x0e // vmovups ymm25,YMMWORD PTR [rsi+0x1c0]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x14 // vmovups ymm25,YMMWORD PTR [rsi+0x280]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x1a // vmovups ymm25,YMMWORD PTR [rsi+0x340]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x20 // vmovups ymm25,YMMWORD PTR [rsi+0x400]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x26 // vmovups ymm25,YMMWORD PTR [rsi+0x4c0]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x2c // vmovups ymm25,YMMWORD PTR [rsi+0x580]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfa548e0f; WORD $0xffff // jle 1ae0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x00c1830f; WORD $0x0000 // jae 215a
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 20a0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je 2241
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xf756850f; WORD $0xffff // jne 19a0
+	LONG $0x0037a9e9; BYTE $0x00 // jmp 59f8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 2322
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 237e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae 23d0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 23a0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je 2403
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne 2260
+	LONG $0x0035e7e9; BYTE $0x00 // jmp 59f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 24e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 253e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5373 // jae 25a3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 2560
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 25ef
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 2420
+	LONG $0x0033fbe9; BYTE $0x00 // jmp 59f8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 26c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 271e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x7973 // jae 27a9
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 2740
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 2827
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 2600
+	LONG $0x0031c3e9; BYTE $0x00 // jmp 59f8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x08cc840f; WORD $0x0000 // je 310f
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0a84840f; WORD $0x0000 // je 32d1
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0c668e0f; WORD $0x0000 // jle 34bd
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 2922
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 297e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x05b78c0f; WORD $0x0000 // jl 2f4c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfa548e0f; WORD $0xffff // jle 29a0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x00c1830f; WORD $0x0000 // jae 301a
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 2f60
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je 3101
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xf756850f; WORD $0xffff // jne 2860
+	LONG $0x0028e9e9; BYTE $0x00 // jmp 59f8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 31e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 323e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae 3290
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 3260
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je 32c3
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne 3120
+	LONG $0x002727e9; BYTE $0x00 // jmp 59f8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 33a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 33fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5373 // jae 3463
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 3420
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 34af
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 32e0
+	LONG $0x00253be9; BYTE $0x00 // jmp 59f8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 3582
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 35de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x7973 // jae 3669
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 3600
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 36e7
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 34c0
+	LONG $0x002303e9; BYTE $0x00 // jmp 59f8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0afa840f; WORD $0x0000 // je 41fd
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0cbe840f; WORD $0x0000 // je 43cb
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0ecc8e0f; WORD $0x0000 // jle 45e3
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 37e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 383e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x076f8c0f; WORD $0x0000 // jl 3fc4
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x0a // vmovups ymm26,YMMWORD PTR [rsi+0x140]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x10 // vmovups ymm26,YMMWORD PTR [rsi+0x200]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x16 // vmovups ymm26,YMMWORD PTR [rsi+0x2c0]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x1c // vmovups ymm26,YMMWORD PTR [rsi+0x380]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x22 // vmovups ymm26,YMMWORD PTR [rsi+0x440]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x28 // vmovups ymm26,YMMWORD PTR [rsi+0x500]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x2e // vmovups ymm26,YMMWORD PTR [rsi+0x5c0]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xf89c8e0f; WORD $0xffff // jle 3860
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0100830f; WORD $0x0000 // jae 40d1
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 3fe0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je 41ef
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xf528850f; WORD $0xffff // jne 3720
+	LONG $0x0017fbe9; BYTE $0x00 // jmp 59f8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 42c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 431e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4d73 // jae 437d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 4340
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 43bd
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 4200
+	LONG $0x00162de9; BYTE $0x00 // jmp 59f8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 44a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 44fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x6673 // jae 4576
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 4520
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 45d5
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne 43e0
+	LONG $0x001415e9; BYTE $0x00 // jmp 59f8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 46c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 471e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0098830f; WORD $0x0000 // jae 47cc
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb 4740
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je 486d
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne 4600
+	LONG $0x00117de9; BYTE $0x00 // jmp 59f8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0af4840f; WORD $0x0000 // je 537d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0cb8840f; WORD $0x0000 // je 554b
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0ec68e0f; WORD $0x0000 // jle 5763
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 4962
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 49be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x076f8c0f; WORD $0x0000 // jl 5144
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
@@ -1544,15 +3733,327 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x05 // vmovups zmm26,ZMMWORD PTR [rsi+0x140]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x08 // vmovups zmm26,ZMMWORD PTR [rsi+0x200]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x0b // vmovups zmm26,ZMMWORD PTR [rsi+0x2c0]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x0e // vmovups zmm26,ZMMWORD PTR [rsi+0x380]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x11 // vmovups zmm26,ZMMWORD PTR [rsi+0x440]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x14 // vmovups zmm26,ZMMWORD PTR [rsi+0x500]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x17 // vmovups zmm26,ZMMWORD PTR [rsi+0x5c0]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xf89c8e0f; WORD $0xffff // jle 49e0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0100830f; WORD $0x0000 // jae 5251
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 1ae0
+	LONG $0xff0f820f; WORD $0xffff // jb 5160
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je 1c0d
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x0114840f; WORD $0x0000 // je 536f
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
@@ -1573,9 +4074,399 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne 19a0
-	WORD $0x00eb // jmp 1c18
+	LONG $0xf528850f; WORD $0xffff // jne 48a0
+	LONG $0x00067be9; BYTE $0x00 // jmp 59f8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5442
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 549e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4d73 // jae 54fd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 54c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 553d
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 5380
+	LONG $0x0004ade9; BYTE $0x00 // jmp 59f8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5622
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 567e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x6673 // jae 56f6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 56a0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 5755
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne 5560
+	LONG $0x000295e9; BYTE $0x00 // jmp 59f8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 5842
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 589e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0098830f; WORD $0x0000 // jae 594c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb 58c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je 59ed
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne 5780
+	WORD $0x00eb // jmp 59f8
 	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
 	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
@@ -1592,7 +4483,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xd25d // vminps zmm2,zmm30,zmm2
 	LONG $0x4b7cf162; WORD $0x5611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01de8e0f; WORD $0x0000 // jle 1e56
+	LONG $0x01de8e0f; WORD $0x0000 // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -1604,7 +4495,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xed5d // vminps zmm5,zmm30,zmm5
 	LONG $0x4b7cf162; WORD $0x6e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x01998e0f; WORD $0x0000 // jle 1e56
+	LONG $0x01998e0f; WORD $0x0000 // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -1616,7 +4507,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xc05d // vminps zmm8,zmm30,zmm8
 	LONG $0x4b7c7162; WORD $0x4611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01548e0f; WORD $0x0000 // jle 1e56
+	LONG $0x01548e0f; WORD $0x0000 // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -1628,7 +4519,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xdb5d // vminps zmm11,zmm30,zmm11
 	LONG $0x4b7c7162; WORD $0x5e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x010f8e0f; WORD $0x0000 // jle 1e56
+	LONG $0x010f8e0f; WORD $0x0000 // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -1640,7 +4531,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xf65d // vminps zmm14,zmm30,zmm14
 	LONG $0x4b7c7162; WORD $0x7611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00ca8e0f; WORD $0x0000 // jle 1e56
+	LONG $0x00ca8e0f; WORD $0x0000 // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -1652,7 +4543,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc95d // vminps zmm17,zmm30,zmm17
 	LONG $0x4b7ce162; WORD $0x4e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x00858e0f; WORD $0x0000 // jle 1e56
+	LONG $0x00858e0f; WORD $0x0000 // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -1664,7 +4555,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xe45d // vminps zmm20,zmm30,zmm20
 	LONG $0x4b7ce162; WORD $0x6611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x447e // jle 1e56
+	WORD $0x447e // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -1676,14 +4567,11 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xff5d // vminps zmm23,zmm30,zmm23
 	LONG $0x4b7ce162; WORD $0x7e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 1e56
+	WORD $0x037e // jle 5c36
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 
 // func gemmBF16NZmm8x48(a *spec.GemmArgs)
 TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
@@ -1709,7 +4597,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je 1eee
+	WORD $0x1474 // je 5cae
 	LONG $0xc97cf162; WORD $0x0010 // vmovups zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7cf162; WORD $0x4810; BYTE $0x01 // vmovups zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7cf162; WORD $0x5010; BYTE $0x02 // vmovups zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -1736,23 +4624,29 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ce162; WORD $0xfa28 // vmovaps zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1b1f840f; WORD $0x0000 // je 3a98
+	LONG $0x58ff840f; WORD $0x0000 // je b638
+	LONG $0x28f98348 // cmp rcx,0x28
+	LONG $0x47788f0f; WORD $0x0000 // jg a4bb
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x11128f0f; WORD $0x0000 // jg 3095
+	LONG $0x35e88f0f; WORD $0x0000 // jg 9335
+	LONG $0x18f98348 // cmp rcx,0x18
+	LONG $0x271e8f0f; WORD $0x0000 // jg 8475
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x080a8f0f; WORD $0x0000 // jg 2797
+	LONG $0x18568f0f; WORD $0x0000 // jg 75b7
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x0c2c8f0f; WORD $0x0000 // jg 6997
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02a2840f; WORD $0x0000 // je 223d
+	LONG $0x06c4840f; WORD $0x0000 // je 643d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0432840f; WORD $0x0000 // je 23d7
+	LONG $0x0854840f; WORD $0x0000 // je 65d7
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05e88e0f; WORD $0x0000 // jle 2597
+	LONG $0x0a0a8e0f; WORD $0x0000 // jle 6797
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2082
+	LONG $0x00b5840f; WORD $0x0000 // je 5e62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1802,7 +4696,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 20de
+	WORD $0x5ceb // jmp 5ebe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1830,65 +4724,219 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x008e840f; WORD $0x0000 // je 217f
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x03ff8c0f; WORD $0x0000 // jl 62d4
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x00055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x06 // vmovups ymm24,YMMWORD PTR [rsi+0xc0]
+	QUAD $0x01005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x01015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x01025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x01035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x01045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x01055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x01065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x01075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x0c // vmovups ymm24,YMMWORD PTR [rsi+0x180]
+	QUAD $0x02005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x02015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x02025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x02035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x02045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x02055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x02065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x02075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x12 // vmovups ymm24,YMMWORD PTR [rsi+0x240]
+	QUAD $0x03005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x03015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x03025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x03035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x03045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x03055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x03065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x03075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x18 // vmovups ymm24,YMMWORD PTR [rsi+0x300]
+	QUAD $0x04005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x04015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x04025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x04035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x04045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x04055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x04065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x04075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x1e // vmovups ymm24,YMMWORD PTR [rsi+0x3c0]
+	QUAD $0x05005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x05015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x05025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x05035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x05045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x05055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x05065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x05075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x24 // vmovups ymm24,YMMWORD PTR [rsi+0x480]
+	QUAD $0x06005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x06015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x06025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x06035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x06045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x06055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x06065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x06075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x287c6162; WORD $0x4610; BYTE $0x2a // vmovups ymm24,YMMWORD PTR [rsi+0x540]
+	QUAD $0x07005c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	QUAD $0x07015c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	QUAD $0x07025c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	QUAD $0x07035c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	QUAD $0x07045c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x07055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	QUAD $0x07065c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	QUAD $0x07075c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfc0c8e0f; WORD $0xffff // jle 5ee0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009e830f; WORD $0x0000 // jae 637f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd ymm27,DWORD PTR [r12+rax*1]
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
+	QUAD $0x00055c58287d4262 // vpbroadcastd ymm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd ymm27,DWORD PTR [r14+rax*1]
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd ymm27,DWORD PTR [r15+rax*1]
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 2100
+	WORD $0x8172 // jb 6300
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je 222f
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00a6840f; WORD $0x0000 // je 642f
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe052 // vdpbf16ps ymm12,ymm27,ymm24
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20261262; WORD $0xf852 // vdpbf16ps ymm15,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd052 // vdpbf16ps ymm18,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd88850f; WORD $0xffff // jne 1fc0
-	LONG $0x00185be9; BYTE $0x00 // jmp 3a98
+	LONG $0xf968850f; WORD $0xffff // jne 5da0
+	LONG $0x0051fbe9; BYTE $0x00 // jmp b638
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2302
+	LONG $0x00b5840f; WORD $0x0000 // je 6502
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1938,7 +4986,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 235e
+	WORD $0x5ceb // jmp 655e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1966,30 +5014,31 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3674 // je 23a3
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x3373 // jae 65a3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 2380
+	WORD $0xdd72 // jb 6580
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je 23c9
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x2074 // je 65c9
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne 2240
-	LONG $0x0016c1e9; BYTE $0x00 // jmp 3a98
+	LONG $0xfe6e850f; WORD $0xffff // jne 6440
+	LONG $0x005061e9; BYTE $0x00 // jmp b638
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 24a2
+	LONG $0x00b5840f; WORD $0x0000 // je 66a2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2039,7 +5088,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 24fe
+	WORD $0x5ceb // jmp 66fe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2067,35 +5116,36 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je 2550
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae 6750
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 2520
+	WORD $0xd072 // jb 6720
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 2589
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x3374 // je 6789
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 23e0
-	LONG $0x001501e9; BYTE $0x00 // jmp 3a98
+	LONG $0xfe4e850f; WORD $0xffff // jne 65e0
+	LONG $0x004ea1e9; BYTE $0x00 // jmp b638
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2662
+	LONG $0x00b5840f; WORD $0x0000 // je 6862
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2145,7 +5195,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 26be
+	WORD $0x5ceb // jmp 68be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2173,52 +5223,53 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5d74 // je 272a
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5a73 // jae 692a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd ymm27,DWORD PTR [r8+rax*1]
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd ymm27,DWORD PTR [r9+rax*1]
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd ymm27,DWORD PTR [r10+rax*1]
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
+	LONG $0x287d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd ymm27,DWORD PTR [r11+rax*1]
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 26e0
+	WORD $0xb672 // jb 68e0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 2789
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x5974 // je 6989
+	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf052 // vdpbf16ps ymm6,ymm27,ymm24
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne 25a0
-	LONG $0x001301e9; BYTE $0x00 // jmp 3a98
+	LONG $0xfe0e850f; WORD $0xffff // jne 67a0
+	LONG $0x004ca1e9; BYTE $0x00 // jmp b638
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x030a840f; WORD $0x0000 // je 2aaf
+	LONG $0x06b8840f; WORD $0x0000 // je 705d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04c2840f; WORD $0x0000 // je 2c71
+	LONG $0x0848840f; WORD $0x0000 // je 71f7
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06a48e0f; WORD $0x0000 // jle 2e5d
+	LONG $0x09fe8e0f; WORD $0x0000 // jle 73b7
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2882
+	LONG $0x00b5840f; WORD $0x0000 // je 6a82
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2268,7 +5319,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 28de
+	WORD $0x5ceb // jmp 6ade
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2296,84 +5347,931 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00c9840f; WORD $0x0000 // je 29ba
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x03ff8c0f; WORD $0x0000 // jl 6ef4
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
 	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
 	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
 	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
 	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
 	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
-	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfc0c8e0f; WORD $0xffff // jle 6b00
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x009e830f; WORD $0x0000 // jae 6f9f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 2900
+	WORD $0x8172 // jb 6f20
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je 2aa1
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00a6840f; WORD $0x0000 // je 704f
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
-	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
-	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
-	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
-	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd16850f; WORD $0xffff // jne 27c0
-	LONG $0x000fe9e9; BYTE $0x00 // jmp 3a98
+	LONG $0xf968850f; WORD $0xffff // jne 69c0
+	LONG $0x0045dbe9; BYTE $0x00 // jmp b638
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7122
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 717e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x3373 // jae 71c3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb 71a0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2074 // je 71e9
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6e850f; WORD $0xffff // jne 7060
+	LONG $0x004441e9; BYTE $0x00 // jmp b638
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 72c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 731e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae 7370
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 7340
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je 73a9
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne 7200
+	LONG $0x004281e9; BYTE $0x00 // jmp b638
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 7482
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 74de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5a73 // jae 754a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 7500
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 75a9
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe0e850f; WORD $0xffff // jne 73c0
+	LONG $0x004081e9; BYTE $0x00 // jmp b638
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x08ca840f; WORD $0x0000 // je 7e8f
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0a82840f; WORD $0x0000 // je 8051
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0c648e0f; WORD $0x0000 // jle 823d
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 76a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 76fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x05b78c0f; WORD $0x0000 // jl 7ccc
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x08 // vmovups ymm25,YMMWORD PTR [rsi+0x100]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x0e // vmovups ymm25,YMMWORD PTR [rsi+0x1c0]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x14 // vmovups ymm25,YMMWORD PTR [rsi+0x280]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x1a // vmovups ymm25,YMMWORD PTR [rsi+0x340]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x20 // vmovups ymm25,YMMWORD PTR [rsi+0x400]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x26 // vmovups ymm25,YMMWORD PTR [rsi+0x4c0]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x2c // vmovups ymm25,YMMWORD PTR [rsi+0x580]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfa548e0f; WORD $0xffff // jle 7720
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x00c1830f; WORD $0x0000 // jae 7d9a
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 7ce0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je 7e81
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x20261262; WORD $0xe952 // vdpbf16ps ymm13,ymm27,ymm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x20268262; WORD $0xc152 // vdpbf16ps ymm16,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x20268262; WORD $0xd952 // vdpbf16ps ymm19,ymm27,ymm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xf756850f; WORD $0xffff // jne 75e0
+	LONG $0x0037a9e9; BYTE $0x00 // jmp b638
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2b82
+	LONG $0x00b5840f; WORD $0x0000 // je 7f62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2423,7 +6321,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2bde
+	WORD $0x5ceb // jmp 7fbe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2451,35 +6349,36 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je 2c30
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae 8010
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 2c00
+	WORD $0xd072 // jb 7fe0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je 2c63
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x2d74 // je 8043
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne 2ac0
-	LONG $0x000e27e9; BYTE $0x00 // jmp 3a98
+	LONG $0xfe54850f; WORD $0xffff // jne 7ea0
+	LONG $0x0035e7e9; BYTE $0x00 // jmp b638
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2d42
+	LONG $0x00b5840f; WORD $0x0000 // je 8122
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2529,7 +6428,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2d9e
+	WORD $0x5ceb // jmp 817e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2557,41 +6456,42 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5674 // je 2e03
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5373 // jae 81e3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 2dc0
+	WORD $0xbd72 // jb 81a0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je 2e4f
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x4674 // je 822f
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne 2c80
-	LONG $0x000c3be9; BYTE $0x00 // jmp 3a98
+	LONG $0xfe28850f; WORD $0xffff // jne 8060
+	LONG $0x0033fbe9; BYTE $0x00 // jmp b638
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2f22
+	LONG $0x00b5840f; WORD $0x0000 // je 8302
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2641,7 +6541,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2f7e
+	WORD $0x5ceb // jmp 835e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2669,62 +6569,63 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7c74 // je 3009
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x7973 // jae 83e9
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 2fa0
+	WORD $0x9772 // jb 8380
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je 3087
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x7874 // je 8467
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
-	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
-	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
-	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20269262; WORD $0xf952 // vdpbf16ps ymm7,ymm27,ymm25
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
-	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 2e60
-	LONG $0x000a03e9; BYTE $0x00 // jmp 3a98
+	LONG $0xfdd0850f; WORD $0xffff // jne 8240
+	LONG $0x0031c3e9; BYTE $0x00 // jmp b638
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x037a840f; WORD $0x0000 // je 341d
+	LONG $0x08cc840f; WORD $0x0000 // je 8d4f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x053e840f; WORD $0x0000 // je 35eb
+	LONG $0x0a84840f; WORD $0x0000 // je 8f11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x074c8e0f; WORD $0x0000 // jle 3803
+	LONG $0x0c668e0f; WORD $0x0000 // jle 90fd
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3182
+	LONG $0x00b5840f; WORD $0x0000 // je 8562
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2774,7 +6675,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 31de
+	WORD $0x5ceb // jmp 85be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2802,101 +6703,308 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0100840f; WORD $0x0000 // je 32f1
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x05b78c0f; WORD $0x0000 // jl 8b8c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
 	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
 	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
-	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
-	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
 	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
 	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
-	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
 	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
 	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
 	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
-	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
 	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
 	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
-	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
 	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
 	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
-	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xfa548e0f; WORD $0xffff // jle 85e0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x00c1830f; WORD $0x0000 // jae 8c5a
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 3200
+	LONG $0xff46820f; WORD $0xffff // jb 8ba0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je 340f
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00dd840f; WORD $0x0000 // je 8d41
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
 	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
 	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
-	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
-	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
 	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
-	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
 	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
-	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
 	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
-	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
 	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
-	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfca8850f; WORD $0xffff // jne 30c0
-	LONG $0x00067be9; BYTE $0x00 // jmp 3a98
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0xf756850f; WORD $0xffff // jne 84a0
+	LONG $0x0028e9e9; BYTE $0x00 // jmp b638
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 34e2
+	LONG $0x00b5840f; WORD $0x0000 // je 8e22
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2946,7 +7054,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 353e
+	WORD $0x5ceb // jmp 8e7e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2974,39 +7082,863 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5074 // je 359d
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4073 // jae 8ed0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 3560
+	WORD $0xd072 // jb 8ea0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je 35dd
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x2d74 // je 8f03
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne 3420
-	LONG $0x0004ade9; BYTE $0x00 // jmp 3a98
+	LONG $0xfe54850f; WORD $0xffff // jne 8d60
+	LONG $0x002727e9; BYTE $0x00 // jmp b638
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 8fe2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 903e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x5373 // jae 90a3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 9060
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 90ef
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 8f20
+	LONG $0x00253be9; BYTE $0x00 // jmp b638
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 91c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 921e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x7973 // jae 92a9
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 9240
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 9327
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 9100
+	LONG $0x002303e9; BYTE $0x00 // jmp b638
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0afa840f; WORD $0x0000 // je 9e3d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0cbe840f; WORD $0x0000 // je a00b
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0ecc8e0f; WORD $0x0000 // jle a223
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 9422
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 947e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x076f8c0f; WORD $0x0000 // jl 9c04
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x0a // vmovups ymm26,YMMWORD PTR [rsi+0x140]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x10 // vmovups ymm26,YMMWORD PTR [rsi+0x200]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x16 // vmovups ymm26,YMMWORD PTR [rsi+0x2c0]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x1c // vmovups ymm26,YMMWORD PTR [rsi+0x380]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x22 // vmovups ymm26,YMMWORD PTR [rsi+0x440]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x28 // vmovups ymm26,YMMWORD PTR [rsi+0x500]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x2e // vmovups ymm26,YMMWORD PTR [rsi+0x5c0]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xf89c8e0f; WORD $0xffff // jle 94a0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0100830f; WORD $0x0000 // jae 9d11
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 9c20
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je 9e2f
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x20261262; WORD $0xf252 // vdpbf16ps ymm14,ymm27,ymm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x20268262; WORD $0xca52 // vdpbf16ps ymm17,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x20268262; WORD $0xe252 // vdpbf16ps ymm20,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xf528850f; WORD $0xffff // jne 9360
+	LONG $0x0017fbe9; BYTE $0x00 // jmp b638
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 9f02
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 9f5e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4d73 // jae 9fbd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 9f80
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 9ffd
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 9e40
+	LONG $0x00162de9; BYTE $0x00 // jmp b638
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 36c2
+	LONG $0x00b5840f; WORD $0x0000 // je a0e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3056,7 +7988,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 371e
+	WORD $0x5ceb // jmp a13e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3084,49 +8016,50 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6974 // je 3796
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x6673 // jae a1b6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
 	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 3740
+	WORD $0xaa72 // jb a160
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 37f5
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0x5974 // je a215
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
-	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
 	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
-	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne 3600
-	LONG $0x000295e9; BYTE $0x00 // jmp 3a98
+	LONG $0xfe02850f; WORD $0xffff // jne a020
+	LONG $0x001415e9; BYTE $0x00 // jmp b638
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 38e2
+	LONG $0x00b5840f; WORD $0x0000 // je a302
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3176,7 +8109,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 393e
+	WORD $0x5ceb // jmp a35e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3204,13 +8137,157 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x009b840f; WORD $0x0000 // je 39ec
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0098830f; WORD $0x0000 // jae a40c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	BYTE $0x90 // nop
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb a380
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je a4ad
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x20261262; WORD $0xc252 // vdpbf16ps ymm8,ymm27,ymm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne a240
+	LONG $0x00117de9; BYTE $0x00 // jmp b638
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0af4840f; WORD $0x0000 // je afbd
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0cb8840f; WORD $0x0000 // je b18b
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x0ec68e0f; WORD $0x0000 // jle b3a3
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je a5a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp a5fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x20e98348 // sub rcx,0x20
+	LONG $0x076f8c0f; WORD $0x0000 // jl ad84
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
@@ -3227,15 +8304,327 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x05 // vmovups zmm26,ZMMWORD PTR [rsi+0x140]
+	QUAD $0x01005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x4]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x01015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x4]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x01025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x4]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x01035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x4]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x01045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x4]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x01055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x4]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x01065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x4]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x01075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x4]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x08 // vmovups zmm26,ZMMWORD PTR [rsi+0x200]
+	QUAD $0x02005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x8]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x02015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x8]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x02025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x8]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x02035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x8]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x02045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x8]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x02055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x8]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x02065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x8]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x02075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x8]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x0b // vmovups zmm26,ZMMWORD PTR [rsi+0x2c0]
+	QUAD $0x03005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0xc]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x03015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0xc]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x03025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0xc]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x03035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0xc]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x03045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0xc]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x03055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0xc]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x03065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0xc]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x03075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0xc]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x0e // vmovups zmm26,ZMMWORD PTR [rsi+0x380]
+	QUAD $0x04005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x10]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x04015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x10]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x04025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x10]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x04035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x10]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x04045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x10]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x04055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x10]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x04065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x10]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x04075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x10]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x11 // vmovups zmm26,ZMMWORD PTR [rsi+0x440]
+	QUAD $0x05005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x14]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x05015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x14]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x05025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x14]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x05035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x14]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x05045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x14]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x05055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x14]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x05065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x14]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x05075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x14]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x14 // vmovups zmm26,ZMMWORD PTR [rsi+0x500]
+	QUAD $0x06005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x18]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x06015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x18]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x06025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x18]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x06035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x18]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x06045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x18]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x06055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x18]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x06065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x18]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x06075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x18]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x17 // vmovups zmm26,ZMMWORD PTR [rsi+0x5c0]
+	QUAD $0x07005c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	QUAD $0x07015c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	QUAD $0x07025c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1+0x1c]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	QUAD $0x07035c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	QUAD $0x07045c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x07055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x1c]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	QUAD $0x07065c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	QUAD $0x07075c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1+0x1c]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xf89c8e0f; WORD $0xffff // jle a620
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0100830f; WORD $0x0000 // jae ae91
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 3960
+	LONG $0xff0f820f; WORD $0xffff // jb ada0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je 3a8d
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x0114840f; WORD $0x0000 // je afaf
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
@@ -3256,9 +8645,399 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xe052 // vdpbf16ps zmm12,zmm27,zmm24
+	LONG $0x40261262; WORD $0xe952 // vdpbf16ps zmm13,zmm27,zmm25
+	LONG $0x40261262; WORD $0xf252 // vdpbf16ps zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xf852 // vdpbf16ps zmm15,zmm27,zmm24
+	LONG $0x40268262; WORD $0xc152 // vdpbf16ps zmm16,zmm27,zmm25
+	LONG $0x40268262; WORD $0xca52 // vdpbf16ps zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xd052 // vdpbf16ps zmm18,zmm27,zmm24
+	LONG $0x40268262; WORD $0xd952 // vdpbf16ps zmm19,zmm27,zmm25
+	LONG $0x40268262; WORD $0xe252 // vdpbf16ps zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
+	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
+	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne 3820
-	WORD $0x00eb // jmp 3a98
+	LONG $0xf528850f; WORD $0xffff // jne a4e0
+	LONG $0x00067be9; BYTE $0x00 // jmp b638
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b082
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b0de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x4d73 // jae b13d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb b100
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je b17d
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne afc0
+	LONG $0x0004ade9; BYTE $0x00 // jmp b638
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b262
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b2be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x6673 // jae b336
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb b2e0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je b395
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne b1a0
+	LONG $0x000295e9; BYTE $0x00 // jmp b638
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je b482
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp b4de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0098830f; WORD $0x0000 // jae b58c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb b500
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je b62d
+	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
+	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
+	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
+	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
+	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40269262; WORD $0xf052 // vdpbf16ps zmm6,zmm27,zmm24
+	LONG $0x40269262; WORD $0xf952 // vdpbf16ps zmm7,zmm27,zmm25
+	LONG $0x40261262; WORD $0xc252 // vdpbf16ps zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
+	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
+	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne b3c0
+	WORD $0x00eb // jmp b638
 	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
 	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
@@ -3278,7 +9057,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ef262; WORD $0xd272 // vcvtneps2bf16 ymm2,zmm2
 	LONG $0x2bfff162; WORD $0x567f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x025c8e0f; WORD $0x0000 // jle 3d65
+	LONG $0x025c8e0f; WORD $0x0000 // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -3293,7 +9072,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ef262; WORD $0xed72 // vcvtneps2bf16 ymm5,zmm5
 	LONG $0x2bfff162; WORD $0x6e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02058e0f; WORD $0x0000 // jle 3d65
+	LONG $0x02058e0f; WORD $0x0000 // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -3308,7 +9087,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487e5262; WORD $0xc072 // vcvtneps2bf16 ymm8,zmm8
 	LONG $0x2bff7162; WORD $0x467f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01ae8e0f; WORD $0x0000 // jle 3d65
+	LONG $0x01ae8e0f; WORD $0x0000 // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -3323,7 +9102,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487e5262; WORD $0xdb72 // vcvtneps2bf16 ymm11,zmm11
 	LONG $0x2bff7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x01578e0f; WORD $0x0000 // jle 3d65
+	LONG $0x01578e0f; WORD $0x0000 // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -3338,7 +9117,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487e5262; WORD $0xf672 // vcvtneps2bf16 ymm14,zmm14
 	LONG $0x2bff7162; WORD $0x767f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x01008e0f; WORD $0x0000 // jle 3d65
+	LONG $0x01008e0f; WORD $0x0000 // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -3353,7 +9132,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ea262; WORD $0xc972 // vcvtneps2bf16 ymm17,zmm17
 	LONG $0x2bffe162; WORD $0x4e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x00a98e0f; WORD $0x0000 // jle 3d65
+	LONG $0x00a98e0f; WORD $0x0000 // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -3368,7 +9147,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ea262; WORD $0xe472 // vcvtneps2bf16 ymm20,zmm20
 	LONG $0x2bffe162; WORD $0x667f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x567e // jle 3d65
+	WORD $0x567e // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -3383,7 +9162,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ea262; WORD $0xff72 // vcvtneps2bf16 ymm23,zmm23
 	LONG $0x2bffe162; WORD $0x7e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 3d65
+	WORD $0x037e // jle b905
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -10,70 +10,135 @@
 	.altmacro
 	.include "rows.inc"
 
+// halves counts the columns of a tile in eights: full vectors, and a half one where it is odd.
 .macro dot acc, b
 	vdpbf16ps zmm\acc, zmm27, zmm\b
 .endm
-.macro columns i, vecs
+.macro dothalf acc, b
+	vdpbf16ps ymm\acc, ymm27, ymm\b
+.endm
+.macro columns i, halves
+	.if \halves == 1
+	dothalf	%(3*\i), 24
+	.else
 	dot	%(3*\i), 24
-	.if \vecs > 1
+	.endif
+	.if \halves == 3
+	dothalf	%(3*\i+1), 25
+	.elseif \halves > 3
 	dot	%(3*\i+1), 25
 	.endif
-	.if \vecs > 2
+	.if \halves == 5
+	dothalf	%(3*\i+2), 26
+	.elseif \halves > 5
 	dot	%(3*\i+2), 26
 	.endif
 .endm
-.macro row i, reg, vecs
-	vpbroadcastd zmm27, dword ptr [\reg + rax]
-	columns	\i, \vecs
+.macro row i, reg, halves, at
+	.if \halves == 1
+	vpbroadcastd ymm27, dword ptr [\reg + rax + \at]
+	.else
+	vpbroadcastd zmm27, dword ptr [\reg + rax + \at]
+	.endif
+	columns	\i, \halves
 .endm
-.macro tailrow i, reg, vecs
+.macro tailrow i, reg, halves, at
 	vmovdqu8 xmm27{k4}{z}, [\reg + rax]
 	vpbroadcastd zmm27, xmm27
-	columns	\i, \vecs
+	columns	\i, \halves
 .endm
-.macro rows what, n, vecs
-	vmovdqu8 zmm24, [rsi]
-	.if \vecs > 1
-	vmovdqu8 zmm25, [rsi + 64]
+
+// step adds the products of the dword that lies u steps on; what is row, or tailrow for the last one where half of it exists.
+.macro step rows, halves, u, what=row
+	.if \halves == 1
+	vmovups	ymm24, [rsi + 192*\u]
+	.else
+	vmovups	zmm24, [rsi + 192*\u]
 	.endif
-	.if \vecs > 2
-	vmovdqu8 zmm26, [rsi + 128]
+	.if \halves == 3
+	vmovups	ymm25, [rsi + 192*\u + 64]
+	.elseif \halves > 3
+	vmovups	zmm25, [rsi + 192*\u + 64]
 	.endif
-	add	rsi, 192
-	\what	0, r8, \vecs
-	.if \n > 1
-	\what	1, r9, \vecs
+	.if \halves == 5
+	vmovups	ymm26, [rsi + 192*\u + 128]
+	.elseif \halves > 5
+	vmovups	zmm26, [rsi + 192*\u + 128]
 	.endif
-	.if \n > 2
-	\what	2, r10, \vecs
-	\what	3, r11, \vecs
+	\what	0, r8, \halves, 4*\u
+	.if \rows > 1
+	\what	1, r9, \halves, 4*\u
 	.endif
-	.if \n > 4
-	\what	4, r12, \vecs
-	\what	5, r13, \vecs
-	\what	6, r14, \vecs
-	\what	7, r15, \vecs
+	.if \rows > 2
+	\what	2, r10, \halves, 4*\u
+	\what	3, r11, \halves, 4*\u
+	.endif
+	.if \rows > 4
+	\what	4, r12, \halves, 4*\u
+	\what	5, r13, \halves, 4*\u
+	\what	6, r14, \halves, 4*\u
+	\what	7, r15, \halves, 4*\u
 	.endif
 .endm
 
-// products adds all taps to the sums of a tile.
-.macro products n, vecs, end
+// products adds all taps to the sums of a tile. Tiles of all rows take eight steps at a time, and fetch what comes next of each row.
+.macro products rows, halves, end
 	.balign 32
 3:	rows_of_tap 8
 	add	rcx, rcx
 	and	rcx, -4
-	jz	5f
+	.if \rows == 8
+	sub	rcx, 32
+	jl	7f
 	.balign 32
-4:	rows	row, \n, \vecs
+6:
+	ahead	\halves, 0, r8
+	ahead	\halves, 1, r9
+	ahead	\halves, 2, r10
+	ahead	\halves, 3, r11
+	ahead	\halves, 4, r12
+	ahead	\halves, 5, r13
+	ahead	\halves, 6, r14
+	ahead	\halves, 7, r15
+	add	rsi, 8*192
+	add	rax, 32
+	cmp	rax, rcx
+	jle	6b
+7:	add	rcx, 32
+	.endif
+	cmp	rax, rcx
+	jae	5f
+	.balign 32
+4:	step	\rows, \halves, 0
+	add	rsi, 192
 	add	rax, 4
 	cmp	rax, rcx
 	jb	4b
 5:	ktestw	k4, k4
-	jz	6f
-	rows	tailrow, \n, \vecs
-6:	dec	rbx
+	jz	8f
+	step	\rows, \halves, 0, tailrow
+	add	rsi, 192
+8:	dec	rbx
 	jnz	3b
 	jmp	\end
+.endm
+.macro ahead halves, u, reg
+	prefetcht0 [\reg + rax + 64]
+	step	8, \halves, \u
+.endm
+
+.macro tiles halves, end
+	mov	rax, [rdi + GemmArgs_Rows]
+	cmp	rax, 1
+	je	11f
+	cmp	rax, 2
+	je	12f
+	cmp	rax, 4
+	jle	14f
+	products 8, \halves, \end
+11:	products 1, \halves, \end
+12:	products 2, \halves, \end
+14:	products 4, \halves, \end
 .endm
 
 .macro copy to, from
@@ -104,21 +169,7 @@
 	add	rsi, rcx
 .endm
 
-.macro tiles vecs, end
-	mov	rax, [rdi + GemmArgs_Rows]
-	cmp	rax, 1
-	je	11f
-	cmp	rax, 2
-	je	12f
-	cmp	rax, 4
-	jle	14f
-	products 8, \vecs, \end
-11:	products 1, \vecs, \end
-12:	products 2, \vecs, \end
-14:	products 4, \vecs, \end
-.endm
-
-.macro routine out, two, three, end, done
+.macro routine out, two, three, four, five, six, end, done
 	mov	rsi, [rdi + GemmArgs_B]
 	mov	rdx, [rdi + GemmArgs_Index]
 	mov	rcx, [rdi + GemmArgs_Cols]
@@ -150,13 +201,22 @@
 	mov	rbx, [rdi + GemmArgs_Taps]
 	test	rbx, rbx
 	jz	\end
+	cmp	rcx, 40
+	jg	\six
 	cmp	rcx, 32
-	jg	\three
+	jg	\five
+	cmp	rcx, 24
+	jg	\four
 	cmp	rcx, 16
+	jg	\three
+	cmp	rcx, 8
 	jg	\two
 	tiles	1, \end
 \two:	tiles	2, \end
 \three:	tiles	3, \end
+\four:	tiles	4, \end
+\five:	tiles	5, \end
+\six:	tiles	6, \end
 \end:
 	vbroadcastss zmm29, dword ptr [rdi + GemmArgs_Lo]
 	vbroadcastss zmm30, dword ptr [rdi + GemmArgs_Hi]
@@ -178,9 +238,9 @@
 // func gemmBF16Zmm8x48(a *spec.GemmArgs)
 	.balign 64
 gemmBF16Zmm8x48:
-	routine	32, .Ltwo0, .Lthree0, .Lend0, .Ldone0
+	routine	32, .Ltwo0, .Lthree0, .Lfour0, .Lfive0, .Lsix0, .Lend0, .Ldone0
 
 // func gemmBF16NZmm8x48(a *spec.GemmArgs)
 	.balign 64
 gemmBF16NZmm8x48:
-	routine	16, .Ltwo1, .Lthree1, .Lend1, .Ldone1
+	routine	16, .Ltwo1, .Lthree1, .Lfour1, .Lfive1, .Lsix1, .Lend1, .Ldone1
