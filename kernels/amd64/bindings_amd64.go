@@ -238,6 +238,9 @@ func sumlanesF32Zmm(a *spec.MapArgs)
 //go:noescape
 func tanhF32Zmm(a *spec.MapArgs)
 
+//go:noescape
+func turn4x16Zmm(a *spec.TurnArgs)
+
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
 	"addF32Ymm":              addF32Ymm,
@@ -318,4 +321,5 @@ var functions = map[string]any{
 	"sumlanesF32Ymm":         sumlanesF32Ymm,
 	"sumlanesF32Zmm":         sumlanesF32Zmm,
 	"tanhF32Zmm":             tanhF32Zmm,
+	"turn4x16Zmm":            turn4x16Zmm,
 }

@@ -65,6 +65,7 @@ var Table = bound([]spec.Row{
 	function8(spec.Div, "divF32Ymm"),
 	function8(spec.DivInto, "divintoF32Ymm"),
 	function8(spec.Clip, "clipF32Ymm"),
+	{Op: spec.Turn, In: tensor.U32, W: tensor.U32, Acc: tensor.U32, Out: tensor.U32, MR: 16, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Exact, Name: "turn4x16Zmm"},
 	function(spec.SumLanes, "sumlanesF32Zmm"),
 	function(spec.SquareLanes, "squarelanesF32Zmm"),
 	function(spec.MaxLanes, "maxlanesF32Zmm"),

@@ -24,6 +24,7 @@ var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.MapArgs](),
 	reflect.TypeFor[spec.QuantArgs](),
 	reflect.TypeFor[spec.BinaryArgs](),
+	reflect.TypeFor[spec.TurnArgs](),
 }
 
 // signature is the Go declaration of a routine.

@@ -53,6 +53,8 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = quantLevels(row), quantCase
 		case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
 			levels, test = binaryLevels(row), binaryCase
+		case spec.Turn:
+			levels, test = turnLevels(row), turnCase
 		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes:
 			levels, test = lanesLevels(row), lanesCase
 		default:

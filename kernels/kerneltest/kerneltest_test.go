@@ -74,6 +74,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.QuantArgs))
 			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
 				_, ok = r.Func.(func(*spec.BinaryArgs))
+			case spec.Turn:
+				_, ok = r.Func.(func(*spec.TurnArgs))
 			default:
 				_, ok = r.Func.(func(*spec.MapArgs))
 			}

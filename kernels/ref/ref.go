@@ -47,6 +47,7 @@ var Table = []spec.Row{
 	binary(spec.Mul, "mulF32Ref", func(x, b float32) float32 { return x * b }),
 	binary(spec.Div, "divF32Ref", func(x, b float32) float32 { return x / b }),
 	binary(spec.DivInto, "divintoF32Ref", func(x, b float32) float32 { return b / x }),
+	{Op: spec.Turn, In: tensor.U32, W: tensor.U32, Acc: tensor.U32, Out: tensor.U32, MR: 16, NR: 1, KR: 1, Num: spec.Exact, Name: "turn4Ref16", Func: turn},
 	lanes(spec.SumLanes, "sumlanesF32Ref", func(y, x float32) float32 { return y + x }),
 	lanes(spec.SquareLanes, "squarelanesF32Ref", func(y, x float32) float32 { return y + float32(x*x) }),
 	lanes(spec.MaxLanes, "maxlanesF32Ref", func(y, x float32) float32 { return max(y, x) }),
@@ -85,6 +86,16 @@ func function(o spec.Op, name string, f func(float32) float32) spec.Row {
 func convert[S, D any](in, out tensor.DType, name string, f func([]D, []S)) spec.Row {
 	run := func(a *spec.MapArgs) { f(unsafe.Slice((*D)(a.Y), a.N), unsafe.Slice((*S)(a.X), a.N)) }
 	return spec.Row{Op: spec.Convert, In: in, W: in, Acc: tensor.F32, Out: out, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
+}
+
+func turn(a *spec.TurnArgs) {
+	for i := range a.Rows {
+		to := unsafe.Add(a.Y, 4*i)
+		for _, v := range unsafe.Slice((*uint32)(unsafe.Add(a.X, i*a.XStride)), a.Cols) {
+			*(*uint32)(to) = v
+			to = unsafe.Add(to, a.YStride)
+		}
+	}
 }
 
 // lanes is a row of a reduction into 16 lanes.

@@ -53,6 +53,8 @@ const (
 	SumLanes    // y + x
 	SquareLanes // y + x*x, the product rounded
 	MaxLanes    // the larger one; NaN where either is
+	// Turn: for i < Rows, j < Cols: Y[j][i] = X[i][j], elements of the size of In.
+	Turn
 	numOps
 )
 
@@ -62,7 +64,7 @@ const Ops = int(numOps)
 func (o Op) String() string {
 	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto",
-		"sumlanes", "squarelanes", "maxlanes"}[o]
+		"sumlanes", "squarelanes", "maxlanes", "turn"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.
@@ -91,7 +93,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*MapArgs), func(*BinaryArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*MapArgs), func(*BinaryArgs), func(*TurnArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -171,6 +173,13 @@ type MapArgs struct {
 type BinaryArgs struct {
 	X, B, Y unsafe.Pointer
 	N, Step int
+}
+
+// TurnArgs describes a transposition of at most MR rows; strides of rows are in bytes.
+type TurnArgs struct {
+	X, Y             unsafe.Pointer
+	Rows, Cols       int
+	XStride, YStride int
 }
 
 // QuantArgs describes N elements of an operation on integers that stand for reals; Y may be A or B where the elements have one size.

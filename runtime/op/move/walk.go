@@ -3,8 +3,12 @@ package move
 import (
 	"cmp"
 	"slices"
+	"unsafe"
 
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/op/move/number"
 )
@@ -197,6 +201,9 @@ func walk[T word](w *walker, c *op.Call, x, y *tensor.Tensor) func() {
 	last := len(w.dims) - 1
 	if w.dst[last] == 1 && w.src[last] != 1 {
 		if d := slices.Index(w.src[:last], 1); d >= 0 {
+			if tensor.DTypeOf[T]() == tensor.U32 && w.src[last] > 0 && w.dst[d] > 0 {
+				return turn32(w, c, x, y, d)
+			}
 			return turn[T](w, c, x, y, d)
 		}
 	}
@@ -228,12 +235,7 @@ func turn[T word](w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
 	last := len(w.dims) - 1
 	rows, cols := w.dims[d], w.dims[last]
 	down, right := w.dst[d], w.src[last]
-	outer := &walker{srcAt: w.srcAt, dstAt: w.dstAt}
-	for i := range last {
-		if i != d {
-			outer.dims, outer.src, outer.dst = append(outer.dims, w.dims[i]), append(outer.src, w.src[i]), append(outer.dst, w.dst[i])
-		}
-	}
+	outer := w.without(d)
 	n := len(outer.dims)
 	blocks := (rows + block - 1) / block
 	body := func(lo, hi int) {
@@ -255,4 +257,51 @@ func turn[T word](w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
 	}
 	total, grain := w.n/(rows*cols)*blocks, 1+(1<<14)/(block*cols)
 	return func() { c.Par.For(total, grain, body) }
+}
+
+// without is the walk over all dimensions but d and the last.
+func (w *walker) without(d int) *walker {
+	outer := &walker{srcAt: w.srcAt, dstAt: w.dstAt}
+	for i := range len(w.dims) - 1 {
+		if i != d {
+			outer.dims, outer.src, outer.dst = append(outer.dims, w.dims[i]), append(outer.src, w.src[i]), append(outer.dst, w.dst[i])
+		}
+	}
+	return outer
+}
+
+// turnRow transposes elements of 4 bytes.
+var turnRow = kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
+
+// turn32 is turn for elements of 4 bytes and steps that rise, in tiles of the kernel table.
+func turn32(w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
+	const most = 1024 // elements of a line of a tile
+	last := len(w.dims) - 1
+	lines, length := w.dims[last], w.dims[d] // of the source, whose elements follow each other along d
+	outer, tall := w.without(d), turnRow.MR
+	n := len(outer.dims)
+	groups, pieces := (lines+tall-1)/tall, (length+most-1)/most
+	total := w.n / (lines * length) * groups * pieces
+	f := turnRow.Func.(func(*spec.TurnArgs))
+	shares := max(1, min(4*c.Par.Threads(), total, w.n>>13))
+	args := make([]spec.TurnArgs, shares)
+	body := func(lo, hi int) {
+		in, out := words[uint32](x), words[uint32](y)
+		for s := lo; s < hi; s++ {
+			a := &args[s]
+			a.XStride, a.YStride = 4*w.src[last], 4*w.dst[d]
+			for k := s * total / shares; k < (s+1)*total/shares; k++ {
+				p := outer.place(k/(groups*pieces), n)
+				line, at := k/pieces%groups*tall, k%pieces*most
+				a.Rows, a.Cols = min(tall, lines-line), min(most, length-at)
+				from, to := p.from+line*w.src[last]+at, p.to+line+at*w.dst[d]
+				// The last elements that the kernel reads and writes.
+				_ = in[from+(a.Rows-1)*w.src[last]+a.Cols-1]
+				_ = out[to+(a.Cols-1)*w.dst[d]+a.Rows-1]
+				a.X, a.Y = unsafe.Pointer(&in[from]), unsafe.Pointer(&out[to])
+				f(a)
+			}
+		}
+	}
+	return func() { c.Par.For(shares, 1, body) }
 }
