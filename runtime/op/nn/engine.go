@@ -244,15 +244,30 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 		}
 		for j := from; j < to; j++ {
 			p.column(a, j*nr)
+			// The operands of a tile begin a fixed step behind those of the tile before.
+			rows, index := base, unsafe.Pointer(nil)
+			rowStep, indexStep := mr*a.AStride, 0
+			switch {
+			case p.index != nil:
+				index, indexStep, rowStep, a.Zero = pointer(p.index[t0*p.taps*mr:]), 4*p.taps*mr, 0, pointer(p.pad)
+			case base == nil:
+				rowStep = 0
+			case p.gather == nil:
+				rows = unsafe.Add(base, t0*rowStep)
+			}
+			direct := p.epilogue == nil && p.place == nil && !p.narrow
+			if direct {
+				a.CStride = p.ldc
+			}
 			for t := t0; t < t1; t++ {
-				switch {
-				case p.index != nil:
-					a.A, a.Index, a.Zero = base, pointer(rest(p.index, t*p.taps*mr)), pointer(p.pad)
-				case base == nil:
-				case p.gather != nil:
-					a.A = unsafe.Add(base, (t-t0)*mr*a.AStride)
-				default:
-					a.A = unsafe.Add(base, t*mr*a.AStride)
+				a.A = unsafe.Add(rows, (t-t0)*rowStep)
+				if index != nil {
+					a.Index = unsafe.Add(index, (t-t0)*indexStep)
+				}
+				if direct {
+					a.C, a.Rows = unsafe.Pointer(&p.outNow[p.outElement*(t*mr*p.ldc+j*nr)]), min(mr, p.m-t*mr)
+					p.kernel(a)
+					continue
 				}
 				p.tile(l, t*mr, j*nr, t0*mr)
 			}
@@ -304,7 +319,7 @@ func (p *product[A, B, C]) column(a *spec.GemmArgs, j0 int) {
 	}
 }
 
-// tile computes the tile at row r0 and column j0; block is the first row of its block.
+// tile computes the tile at row r0 and column j0 that the kernel cannot write to where it belongs; block is the first row of its block.
 func (p *product[A, B, C]) tile(l *lane[A, C], r0, j0, block int) {
 	a := &l.args
 	a.Rows = min(p.row.MR, p.m-r0)
@@ -315,10 +330,6 @@ func (p *product[A, B, C]) tile(l *lane[A, C], r0, j0, block int) {
 	}
 	switch {
 	case p.epilogue != nil:
-	case p.place == nil:
-		a.C, a.CStride = unsafe.Pointer(&p.outNow[p.outElement*(r0*p.ldc+j0)]), p.ldc
-		p.kernel(a)
-		return
 	case r0%p.line+a.Rows <= p.line:
 		a.C, a.CStride = unsafe.Pointer(&p.outNow[p.outElement*(p.place(r0)+j0)]), p.ldc
 		p.kernel(a)
