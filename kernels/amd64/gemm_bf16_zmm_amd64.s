@@ -4473,6 +4473,130 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0292850f; WORD $0x0000 // jne 5cb2
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x00f8850f; WORD $0x0000 // jne 5b22
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x048c8e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x046d8e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x044e8e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x042f8e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x04108e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x03f18e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x03d28e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x03b38e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4014f162; WORD $0xc95f // vmaxps zmm1,zmm29,zmm1
+	LONG $0x400cf162; WORD $0xc95d // vminps zmm1,zmm30,zmm1
+	LONG $0x4a7cf162; WORD $0x4e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x03818e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4014f162; WORD $0xe45f // vmaxps zmm4,zmm29,zmm4
+	LONG $0x400cf162; WORD $0xe45d // vminps zmm4,zmm30,zmm4
+	LONG $0x4a7cf162; WORD $0x6611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x034f8e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4014f162; WORD $0xff5f // vmaxps zmm7,zmm29,zmm7
+	LONG $0x400cf162; WORD $0xff5d // vminps zmm7,zmm30,zmm7
+	LONG $0x4a7cf162; WORD $0x7e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x031d8e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x40145162; WORD $0xd25f // vmaxps zmm10,zmm29,zmm10
+	LONG $0x400c5162; WORD $0xd25d // vminps zmm10,zmm30,zmm10
+	LONG $0x4a7c7162; WORD $0x5611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02eb8e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x40145162; WORD $0xed5f // vmaxps zmm13,zmm29,zmm13
+	LONG $0x400c5162; WORD $0xed5d // vminps zmm13,zmm30,zmm13
+	LONG $0x4a7c7162; WORD $0x6e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x02b98e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4014a162; WORD $0xc05f // vmaxps zmm16,zmm29,zmm16
+	LONG $0x400ca162; WORD $0xc05d // vminps zmm16,zmm30,zmm16
+	LONG $0x4a7ce162; WORD $0x4611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x02878e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4014a162; WORD $0xdb5f // vmaxps zmm19,zmm29,zmm19
+	LONG $0x400ca162; WORD $0xdb5d // vminps zmm19,zmm30,zmm19
+	LONG $0x4a7ce162; WORD $0x5e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x02558e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4014a162; WORD $0xf65f // vmaxps zmm22,zmm29,zmm22
+	LONG $0x400ca162; WORD $0xf65d // vminps zmm22,zmm30,zmm22
+	LONG $0x4a7ce162; WORD $0x7611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x02238e0f; WORD $0x0000 // jle 5ed2
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
 	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
@@ -4483,7 +4607,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xd25d // vminps zmm2,zmm30,zmm2
 	LONG $0x4b7cf162; WORD $0x5611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01de8e0f; WORD $0x0000 // jle 5c36
+	LONG $0x01de8e0f; WORD $0x0000 // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -4495,7 +4619,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xed5d // vminps zmm5,zmm30,zmm5
 	LONG $0x4b7cf162; WORD $0x6e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x01998e0f; WORD $0x0000 // jle 5c36
+	LONG $0x01998e0f; WORD $0x0000 // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -4507,7 +4631,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xc05d // vminps zmm8,zmm30,zmm8
 	LONG $0x4b7c7162; WORD $0x4611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01548e0f; WORD $0x0000 // jle 5c36
+	LONG $0x01548e0f; WORD $0x0000 // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -4519,7 +4643,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xdb5d // vminps zmm11,zmm30,zmm11
 	LONG $0x4b7c7162; WORD $0x5e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x010f8e0f; WORD $0x0000 // jle 5c36
+	LONG $0x010f8e0f; WORD $0x0000 // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -4531,7 +4655,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xf65d // vminps zmm14,zmm30,zmm14
 	LONG $0x4b7c7162; WORD $0x7611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00ca8e0f; WORD $0x0000 // jle 5c36
+	LONG $0x00ca8e0f; WORD $0x0000 // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -4543,7 +4667,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc95d // vminps zmm17,zmm30,zmm17
 	LONG $0x4b7ce162; WORD $0x4e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x00858e0f; WORD $0x0000 // jle 5c36
+	LONG $0x00858e0f; WORD $0x0000 // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -4555,7 +4679,7 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xe45d // vminps zmm20,zmm30,zmm20
 	LONG $0x4b7ce162; WORD $0x6611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x447e // jle 5c36
+	WORD $0x447e // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -4567,11 +4691,14 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xff5d // vminps zmm23,zmm30,zmm23
 	LONG $0x4b7ce162; WORD $0x7e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 5c36
+	WORD $0x037e // jle 5ed2
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 
 // func gemmBF16NZmm8x48(a *spec.GemmArgs)
 TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
@@ -4597,7 +4724,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je 5cae
+	WORD $0x1474 // je 5f6e
 	LONG $0xc97cf162; WORD $0x0010 // vmovups zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7cf162; WORD $0x4810; BYTE $0x01 // vmovups zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7cf162; WORD $0x5010; BYTE $0x02 // vmovups zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -4624,29 +4751,29 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ce162; WORD $0xfa28 // vmovaps zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x58ff840f; WORD $0x0000 // je b638
+	LONG $0x58ff840f; WORD $0x0000 // je b8f8
 	LONG $0x28f98348 // cmp rcx,0x28
-	LONG $0x47788f0f; WORD $0x0000 // jg a4bb
+	LONG $0x47788f0f; WORD $0x0000 // jg a77b
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x35e88f0f; WORD $0x0000 // jg 9335
+	LONG $0x35e88f0f; WORD $0x0000 // jg 95f5
 	LONG $0x18f98348 // cmp rcx,0x18
-	LONG $0x271e8f0f; WORD $0x0000 // jg 8475
+	LONG $0x271e8f0f; WORD $0x0000 // jg 8735
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x18568f0f; WORD $0x0000 // jg 75b7
+	LONG $0x18568f0f; WORD $0x0000 // jg 7877
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x0c2c8f0f; WORD $0x0000 // jg 6997
+	LONG $0x0c2c8f0f; WORD $0x0000 // jg 6c57
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x06c4840f; WORD $0x0000 // je 643d
+	LONG $0x06c4840f; WORD $0x0000 // je 66fd
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0854840f; WORD $0x0000 // je 65d7
+	LONG $0x0854840f; WORD $0x0000 // je 6897
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0a0a8e0f; WORD $0x0000 // jle 6797
+	LONG $0x0a0a8e0f; WORD $0x0000 // jle 6a57
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 5e62
+	LONG $0x00b5840f; WORD $0x0000 // je 6122
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4696,7 +4823,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 5ebe
+	WORD $0x5ceb // jmp 617e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4725,7 +4852,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x03ff8c0f; WORD $0x0000 // jl 62d4
+	LONG $0x03ff8c0f; WORD $0x0000 // jl 6594
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
@@ -4874,10 +5001,10 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfc0c8e0f; WORD $0xffff // jle 5ee0
+	LONG $0xfc0c8e0f; WORD $0xffff // jle 61a0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x009e830f; WORD $0x0000 // jae 637f
+	LONG $0x009e830f; WORD $0x0000 // jae 663f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
@@ -4901,9 +5028,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 6300
+	WORD $0x8172 // jb 65c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je 642f
+	LONG $0x00a6840f; WORD $0x0000 // je 66ef
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
@@ -4931,12 +5058,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20268262; WORD $0xe852 // vdpbf16ps ymm21,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf968850f; WORD $0xffff // jne 5da0
-	LONG $0x0051fbe9; BYTE $0x00 // jmp b638
+	LONG $0xf968850f; WORD $0xffff // jne 6060
+	LONG $0x0051fbe9; BYTE $0x00 // jmp b8f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6502
+	LONG $0x00b5840f; WORD $0x0000 // je 67c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4986,7 +5113,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 655e
+	WORD $0x5ceb // jmp 681e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5015,7 +5142,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x3373 // jae 65a3
+	WORD $0x3373 // jae 6863
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
@@ -5024,21 +5151,21 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 6580
+	WORD $0xdd72 // jb 6840
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je 65c9
+	WORD $0x2074 // je 6889
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x20269262; WORD $0xc052 // vdpbf16ps ymm0,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne 6440
-	LONG $0x005061e9; BYTE $0x00 // jmp b638
+	LONG $0xfe6e850f; WORD $0xffff // jne 6700
+	LONG $0x005061e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 66a2
+	LONG $0x00b5840f; WORD $0x0000 // je 6962
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5088,7 +5215,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 66fe
+	WORD $0x5ceb // jmp 69be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5117,7 +5244,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4073 // jae 6750
+	WORD $0x4073 // jae 6a10
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
@@ -5128,9 +5255,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 6720
+	WORD $0xd072 // jb 69e0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 6789
+	WORD $0x3374 // je 6a49
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
@@ -5140,12 +5267,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20269262; WORD $0xd852 // vdpbf16ps ymm3,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 65e0
-	LONG $0x004ea1e9; BYTE $0x00 // jmp b638
+	LONG $0xfe4e850f; WORD $0xffff // jne 68a0
+	LONG $0x004ea1e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6862
+	LONG $0x00b5840f; WORD $0x0000 // je 6b22
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5195,7 +5322,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 68be
+	WORD $0x5ceb // jmp 6b7e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5224,7 +5351,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5a73 // jae 692a
+	WORD $0x5a73 // jae 6bea
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
@@ -5239,9 +5366,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 68e0
+	WORD $0xb672 // jb 6ba0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 6989
+	WORD $0x5974 // je 6c49
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
@@ -5257,19 +5384,19 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20261262; WORD $0xc852 // vdpbf16ps ymm9,ymm27,ymm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne 67a0
-	LONG $0x004ca1e9; BYTE $0x00 // jmp b638
+	LONG $0xfe0e850f; WORD $0xffff // jne 6a60
+	LONG $0x004ca1e9; BYTE $0x00 // jmp b8f8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x06b8840f; WORD $0x0000 // je 705d
+	LONG $0x06b8840f; WORD $0x0000 // je 731d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0848840f; WORD $0x0000 // je 71f7
+	LONG $0x0848840f; WORD $0x0000 // je 74b7
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x09fe8e0f; WORD $0x0000 // jle 73b7
+	LONG $0x09fe8e0f; WORD $0x0000 // jle 7677
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6a82
+	LONG $0x00b5840f; WORD $0x0000 // je 6d42
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5319,7 +5446,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 6ade
+	WORD $0x5ceb // jmp 6d9e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5348,7 +5475,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x03ff8c0f; WORD $0x0000 // jl 6ef4
+	LONG $0x03ff8c0f; WORD $0x0000 // jl 71b4
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -5497,10 +5624,10 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfc0c8e0f; WORD $0xffff // jle 6b00
+	LONG $0xfc0c8e0f; WORD $0xffff // jle 6dc0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x009e830f; WORD $0x0000 // jae 6f9f
+	LONG $0x009e830f; WORD $0x0000 // jae 725f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
@@ -5524,9 +5651,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 6f20
+	WORD $0x8172 // jb 71e0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je 704f
+	LONG $0x00a6840f; WORD $0x0000 // je 730f
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
@@ -5554,12 +5681,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40268262; WORD $0xe852 // vdpbf16ps zmm21,zmm27,zmm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf968850f; WORD $0xffff // jne 69c0
-	LONG $0x0045dbe9; BYTE $0x00 // jmp b638
+	LONG $0xf968850f; WORD $0xffff // jne 6c80
+	LONG $0x0045dbe9; BYTE $0x00 // jmp b8f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7122
+	LONG $0x00b5840f; WORD $0x0000 // je 73e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5609,7 +5736,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 717e
+	WORD $0x5ceb // jmp 743e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5638,7 +5765,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x3373 // jae 71c3
+	WORD $0x3373 // jae 7483
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -5647,21 +5774,21 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 71a0
+	WORD $0xdd72 // jb 7460
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je 71e9
+	WORD $0x2074 // je 74a9
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40269262; WORD $0xc052 // vdpbf16ps zmm0,zmm27,zmm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne 7060
-	LONG $0x004441e9; BYTE $0x00 // jmp b638
+	LONG $0xfe6e850f; WORD $0xffff // jne 7320
+	LONG $0x004441e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 72c2
+	LONG $0x00b5840f; WORD $0x0000 // je 7582
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5711,7 +5838,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 731e
+	WORD $0x5ceb // jmp 75de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5740,7 +5867,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4073 // jae 7370
+	WORD $0x4073 // jae 7630
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -5751,9 +5878,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 7340
+	WORD $0xd072 // jb 7600
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 73a9
+	WORD $0x3374 // je 7669
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
@@ -5763,12 +5890,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40269262; WORD $0xd852 // vdpbf16ps zmm3,zmm27,zmm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 7200
-	LONG $0x004281e9; BYTE $0x00 // jmp b638
+	LONG $0xfe4e850f; WORD $0xffff // jne 74c0
+	LONG $0x004281e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7482
+	LONG $0x00b5840f; WORD $0x0000 // je 7742
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5818,7 +5945,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 74de
+	WORD $0x5ceb // jmp 779e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5847,7 +5974,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5a73 // jae 754a
+	WORD $0x5a73 // jae 780a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -5862,9 +5989,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 7500
+	WORD $0xb672 // jb 77c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 75a9
+	WORD $0x5974 // je 7869
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
@@ -5880,19 +6007,19 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40261262; WORD $0xc852 // vdpbf16ps zmm9,zmm27,zmm24
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne 73c0
-	LONG $0x004081e9; BYTE $0x00 // jmp b638
+	LONG $0xfe0e850f; WORD $0xffff // jne 7680
+	LONG $0x004081e9; BYTE $0x00 // jmp b8f8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x08ca840f; WORD $0x0000 // je 7e8f
+	LONG $0x08ca840f; WORD $0x0000 // je 814f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0a82840f; WORD $0x0000 // je 8051
+	LONG $0x0a82840f; WORD $0x0000 // je 8311
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0c648e0f; WORD $0x0000 // jle 823d
+	LONG $0x0c648e0f; WORD $0x0000 // jle 84fd
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 76a2
+	LONG $0x00b5840f; WORD $0x0000 // je 7962
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5942,7 +6069,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 76fe
+	WORD $0x5ceb // jmp 79be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5971,7 +6098,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x05b78c0f; WORD $0x0000 // jl 7ccc
+	LONG $0x05b78c0f; WORD $0x0000 // jl 7f8c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -6192,10 +6319,10 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfa548e0f; WORD $0xffff // jle 7720
+	LONG $0xfa548e0f; WORD $0xffff // jle 79e0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x00c1830f; WORD $0x0000 // jae 7d9a
+	LONG $0x00c1830f; WORD $0x0000 // jae 805a
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
@@ -6226,9 +6353,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 7ce0
+	LONG $0xff46820f; WORD $0xffff // jb 7fa0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je 7e81
+	LONG $0x00dd840f; WORD $0x0000 // je 8141
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -6265,13 +6392,13 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20268262; WORD $0xf152 // vdpbf16ps ymm22,ymm27,ymm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf756850f; WORD $0xffff // jne 75e0
-	LONG $0x0037a9e9; BYTE $0x00 // jmp b638
+	LONG $0xf756850f; WORD $0xffff // jne 78a0
+	LONG $0x0037a9e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7f62
+	LONG $0x00b5840f; WORD $0x0000 // je 8222
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6321,7 +6448,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 7fbe
+	WORD $0x5ceb // jmp 827e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6350,7 +6477,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4073 // jae 8010
+	WORD $0x4073 // jae 82d0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -6361,9 +6488,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 7fe0
+	WORD $0xd072 // jb 82a0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je 8043
+	WORD $0x2d74 // je 8303
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -6372,13 +6499,13 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20269262; WORD $0xc952 // vdpbf16ps ymm1,ymm27,ymm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne 7ea0
-	LONG $0x0035e7e9; BYTE $0x00 // jmp b638
+	LONG $0xfe54850f; WORD $0xffff // jne 8160
+	LONG $0x0035e7e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8122
+	LONG $0x00b5840f; WORD $0x0000 // je 83e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6428,7 +6555,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 817e
+	WORD $0x5ceb // jmp 843e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6457,7 +6584,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5373 // jae 81e3
+	WORD $0x5373 // jae 84a3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -6471,9 +6598,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 81a0
+	WORD $0xbd72 // jb 8460
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je 822f
+	WORD $0x4674 // je 84ef
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -6486,12 +6613,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20269262; WORD $0xe152 // vdpbf16ps ymm4,ymm27,ymm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne 8060
-	LONG $0x0033fbe9; BYTE $0x00 // jmp b638
+	LONG $0xfe28850f; WORD $0xffff // jne 8320
+	LONG $0x0033fbe9; BYTE $0x00 // jmp b8f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8302
+	LONG $0x00b5840f; WORD $0x0000 // je 85c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6541,7 +6668,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 835e
+	WORD $0x5ceb // jmp 861e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6570,7 +6697,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x7973 // jae 83e9
+	WORD $0x7973 // jae 86a9
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -6590,9 +6717,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 8380
+	WORD $0x9772 // jb 8640
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je 8467
+	WORD $0x7874 // je 8727
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -6613,19 +6740,19 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20261262; WORD $0xd152 // vdpbf16ps ymm10,ymm27,ymm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 8240
-	LONG $0x0031c3e9; BYTE $0x00 // jmp b638
+	LONG $0xfdd0850f; WORD $0xffff // jne 8500
+	LONG $0x0031c3e9; BYTE $0x00 // jmp b8f8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x08cc840f; WORD $0x0000 // je 8d4f
+	LONG $0x08cc840f; WORD $0x0000 // je 900f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0a84840f; WORD $0x0000 // je 8f11
+	LONG $0x0a84840f; WORD $0x0000 // je 91d1
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0c668e0f; WORD $0x0000 // jle 90fd
+	LONG $0x0c668e0f; WORD $0x0000 // jle 93bd
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8562
+	LONG $0x00b5840f; WORD $0x0000 // je 8822
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6675,7 +6802,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 85be
+	WORD $0x5ceb // jmp 887e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6704,7 +6831,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x05b78c0f; WORD $0x0000 // jl 8b8c
+	LONG $0x05b78c0f; WORD $0x0000 // jl 8e4c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -6925,10 +7052,10 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfa548e0f; WORD $0xffff // jle 85e0
+	LONG $0xfa548e0f; WORD $0xffff // jle 88a0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x00c1830f; WORD $0x0000 // jae 8c5a
+	LONG $0x00c1830f; WORD $0x0000 // jae 8f1a
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
@@ -6959,9 +7086,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 8ba0
+	LONG $0xff46820f; WORD $0xffff // jb 8e60
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je 8d41
+	LONG $0x00dd840f; WORD $0x0000 // je 9001
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -6998,13 +7125,13 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40268262; WORD $0xf152 // vdpbf16ps zmm22,zmm27,zmm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf756850f; WORD $0xffff // jne 84a0
-	LONG $0x0028e9e9; BYTE $0x00 // jmp b638
+	LONG $0xf756850f; WORD $0xffff // jne 8760
+	LONG $0x0028e9e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8e22
+	LONG $0x00b5840f; WORD $0x0000 // je 90e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7054,7 +7181,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 8e7e
+	WORD $0x5ceb // jmp 913e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7083,7 +7210,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4073 // jae 8ed0
+	WORD $0x4073 // jae 9190
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -7094,9 +7221,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 8ea0
+	WORD $0xd072 // jb 9160
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je 8f03
+	WORD $0x2d74 // je 91c3
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -7105,13 +7232,13 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40269262; WORD $0xc952 // vdpbf16ps zmm1,zmm27,zmm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne 8d60
-	LONG $0x002727e9; BYTE $0x00 // jmp b638
+	LONG $0xfe54850f; WORD $0xffff // jne 9020
+	LONG $0x002727e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8fe2
+	LONG $0x00b5840f; WORD $0x0000 // je 92a2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7161,7 +7288,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 903e
+	WORD $0x5ceb // jmp 92fe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7190,7 +7317,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5373 // jae 90a3
+	WORD $0x5373 // jae 9363
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -7204,9 +7331,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 9060
+	WORD $0xbd72 // jb 9320
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je 90ef
+	WORD $0x4674 // je 93af
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -7219,12 +7346,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40269262; WORD $0xe152 // vdpbf16ps zmm4,zmm27,zmm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne 8f20
-	LONG $0x00253be9; BYTE $0x00 // jmp b638
+	LONG $0xfe28850f; WORD $0xffff // jne 91e0
+	LONG $0x00253be9; BYTE $0x00 // jmp b8f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 91c2
+	LONG $0x00b5840f; WORD $0x0000 // je 9482
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7274,7 +7401,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 921e
+	WORD $0x5ceb // jmp 94de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7303,7 +7430,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x7973 // jae 92a9
+	WORD $0x7973 // jae 9569
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -7323,9 +7450,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 9240
+	WORD $0x9772 // jb 9500
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je 9327
+	WORD $0x7874 // je 95e7
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -7346,19 +7473,19 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40261262; WORD $0xd152 // vdpbf16ps zmm10,zmm27,zmm25
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 9100
-	LONG $0x002303e9; BYTE $0x00 // jmp b638
+	LONG $0xfdd0850f; WORD $0xffff // jne 93c0
+	LONG $0x002303e9; BYTE $0x00 // jmp b8f8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0afa840f; WORD $0x0000 // je 9e3d
+	LONG $0x0afa840f; WORD $0x0000 // je a0fd
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0cbe840f; WORD $0x0000 // je a00b
+	LONG $0x0cbe840f; WORD $0x0000 // je a2cb
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0ecc8e0f; WORD $0x0000 // jle a223
+	LONG $0x0ecc8e0f; WORD $0x0000 // jle a4e3
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 9422
+	LONG $0x00b5840f; WORD $0x0000 // je 96e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7408,7 +7535,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 947e
+	WORD $0x5ceb // jmp 973e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7437,7 +7564,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x076f8c0f; WORD $0x0000 // jl 9c04
+	LONG $0x076f8c0f; WORD $0x0000 // jl 9ec4
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -7730,10 +7857,10 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xf89c8e0f; WORD $0xffff // jle 94a0
+	LONG $0xf89c8e0f; WORD $0xffff // jle 9760
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x0100830f; WORD $0x0000 // jae 9d11
+	LONG $0x0100830f; WORD $0x0000 // jae 9fd1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -7774,9 +7901,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 9c20
+	LONG $0xff0f820f; WORD $0xffff // jb 9ee0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je 9e2f
+	LONG $0x0114840f; WORD $0x0000 // je a0ef
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
@@ -7822,12 +7949,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20268262; WORD $0xfa52 // vdpbf16ps ymm23,ymm27,ymm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf528850f; WORD $0xffff // jne 9360
-	LONG $0x0017fbe9; BYTE $0x00 // jmp b638
+	LONG $0xf528850f; WORD $0xffff // jne 9620
+	LONG $0x0017fbe9; BYTE $0x00 // jmp b8f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 9f02
+	LONG $0x00b5840f; WORD $0x0000 // je a1c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7877,7 +8004,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 9f5e
+	WORD $0x5ceb // jmp a21e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7906,7 +8033,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4d73 // jae 9fbd
+	WORD $0x4d73 // jae a27d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -7919,9 +8046,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 9f80
+	WORD $0xc372 // jb a240
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je 9ffd
+	WORD $0x3a74 // je a2bd
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
@@ -7932,13 +8059,13 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20269262; WORD $0xd252 // vdpbf16ps ymm2,ymm27,ymm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne 9e40
-	LONG $0x00162de9; BYTE $0x00 // jmp b638
+	LONG $0xfe3a850f; WORD $0xffff // jne a100
+	LONG $0x00162de9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a0e2
+	LONG $0x00b5840f; WORD $0x0000 // je a3a2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7988,7 +8115,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp a13e
+	WORD $0x5ceb // jmp a3fe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8017,7 +8144,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x6673 // jae a1b6
+	WORD $0x6673 // jae a476
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -8034,9 +8161,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb a160
+	WORD $0xaa72 // jb a420
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je a215
+	WORD $0x5974 // je a4d5
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
@@ -8052,14 +8179,14 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20269262; WORD $0xea52 // vdpbf16ps ymm5,ymm27,ymm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne a020
-	LONG $0x001415e9; BYTE $0x00 // jmp b638
+	LONG $0xfe02850f; WORD $0xffff // jne a2e0
+	LONG $0x001415e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a302
+	LONG $0x00b5840f; WORD $0x0000 // je a5c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8109,7 +8236,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp a35e
+	WORD $0x5ceb // jmp a61e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8138,7 +8265,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x0098830f; WORD $0x0000 // jae a40c
+	LONG $0x0098830f; WORD $0x0000 // jae a6cc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -8163,9 +8290,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb a380
+	LONG $0xff74820f; WORD $0xffff // jb a640
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je a4ad
+	LONG $0x0097840f; WORD $0x0000 // je a76d
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x287c6162; WORD $0x5610; BYTE $0x04 // vmovups ymm26,YMMWORD PTR [rsi+0x80]
@@ -8191,19 +8318,19 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x20261262; WORD $0xda52 // vdpbf16ps ymm11,ymm27,ymm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne a240
-	LONG $0x00117de9; BYTE $0x00 // jmp b638
+	LONG $0xfd8a850f; WORD $0xffff // jne a500
+	LONG $0x00117de9; BYTE $0x00 // jmp b8f8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0af4840f; WORD $0x0000 // je afbd
+	LONG $0x0af4840f; WORD $0x0000 // je b27d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0cb8840f; WORD $0x0000 // je b18b
+	LONG $0x0cb8840f; WORD $0x0000 // je b44b
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0ec68e0f; WORD $0x0000 // jle b3a3
+	LONG $0x0ec68e0f; WORD $0x0000 // jle b663
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a5a2
+	LONG $0x00b5840f; WORD $0x0000 // je a862
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8253,7 +8380,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp a5fe
+	WORD $0x5ceb // jmp a8be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8282,7 +8409,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x076f8c0f; WORD $0x0000 // jl ad84
+	LONG $0x076f8c0f; WORD $0x0000 // jl b044
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -8575,10 +8702,10 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xf89c8e0f; WORD $0xffff // jle a620
+	LONG $0xf89c8e0f; WORD $0xffff // jle a8e0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x0100830f; WORD $0x0000 // jae ae91
+	LONG $0x0100830f; WORD $0x0000 // jae b151
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -8619,9 +8746,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb ada0
+	LONG $0xff0f820f; WORD $0xffff // jb b060
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je afaf
+	LONG $0x0114840f; WORD $0x0000 // je b26f
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -8667,12 +8794,12 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40268262; WORD $0xfa52 // vdpbf16ps zmm23,zmm27,zmm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf528850f; WORD $0xffff // jne a4e0
-	LONG $0x00067be9; BYTE $0x00 // jmp b638
+	LONG $0xf528850f; WORD $0xffff // jne a7a0
+	LONG $0x00067be9; BYTE $0x00 // jmp b8f8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b082
+	LONG $0x00b5840f; WORD $0x0000 // je b342
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8722,7 +8849,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b0de
+	WORD $0x5ceb // jmp b39e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8751,7 +8878,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4d73 // jae b13d
+	WORD $0x4d73 // jae b3fd
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -8764,9 +8891,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb b100
+	WORD $0xc372 // jb b3c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je b17d
+	WORD $0x3a74 // je b43d
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -8777,13 +8904,13 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40269262; WORD $0xd252 // vdpbf16ps zmm2,zmm27,zmm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne afc0
-	LONG $0x0004ade9; BYTE $0x00 // jmp b638
+	LONG $0xfe3a850f; WORD $0xffff // jne b280
+	LONG $0x0004ade9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b262
+	LONG $0x00b5840f; WORD $0x0000 // je b522
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8833,7 +8960,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b2be
+	WORD $0x5ceb // jmp b57e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8862,7 +8989,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x6673 // jae b336
+	WORD $0x6673 // jae b5f6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -8879,9 +9006,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb b2e0
+	WORD $0xaa72 // jb b5a0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je b395
+	WORD $0x5974 // je b655
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -8897,14 +9024,14 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40269262; WORD $0xea52 // vdpbf16ps zmm5,zmm27,zmm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne b1a0
-	LONG $0x000295e9; BYTE $0x00 // jmp b638
+	LONG $0xfe02850f; WORD $0xffff // jne b460
+	LONG $0x000295e9; BYTE $0x00 // jmp b8f8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b482
+	LONG $0x00b5840f; WORD $0x0000 // je b742
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8954,7 +9081,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b4de
+	WORD $0x5ceb // jmp b79e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8983,7 +9110,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x0098830f; WORD $0x0000 // jae b58c
+	LONG $0x0098830f; WORD $0x0000 // jae b84c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -9008,9 +9135,9 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb b500
+	LONG $0xff74820f; WORD $0xffff // jb b7c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je b62d
+	LONG $0x0097840f; WORD $0x0000 // je b8ed
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -9036,14 +9163,162 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40261262; WORD $0xda52 // vdpbf16ps zmm11,zmm27,zmm26
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne b3c0
-	WORD $0x00eb // jmp b638
+	LONG $0xfd8a850f; WORD $0xffff // jne b680
+	WORD $0x00eb // jmp b8f8
 	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
 	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0322850f; WORD $0x0000 // jne bc41
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x0128850f; WORD $0x0000 // jne ba51
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x487ef262; WORD $0xc072 // vcvtneps2bf16 ymm0,zmm0
+	LONG $0x29fff162; WORD $0x067f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x05a68e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x487ef262; WORD $0xdb72 // vcvtneps2bf16 ymm3,zmm3
+	LONG $0x29fff162; WORD $0x1e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x05818e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x487ef262; WORD $0xf672 // vcvtneps2bf16 ymm6,zmm6
+	LONG $0x29fff162; WORD $0x367f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x055c8e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x487e5262; WORD $0xc972 // vcvtneps2bf16 ymm9,zmm9
+	LONG $0x29ff7162; WORD $0x0e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05378e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x487e5262; WORD $0xe472 // vcvtneps2bf16 ymm12,zmm12
+	LONG $0x29ff7162; WORD $0x267f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x05128e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x487e5262; WORD $0xff72 // vcvtneps2bf16 ymm15,zmm15
+	LONG $0x29ff7162; WORD $0x3e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x04ed8e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x487ea262; WORD $0xd272 // vcvtneps2bf16 ymm18,zmm18
+	LONG $0x29ffe162; WORD $0x167f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x04c88e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x487ea262; WORD $0xed72 // vcvtneps2bf16 ymm21,zmm21
+	LONG $0x29ffe162; WORD $0x2e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x04a38e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x487ef262; WORD $0xc072 // vcvtneps2bf16 ymm0,zmm0
+	LONG $0x29fff162; WORD $0x067f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm0
+	LONG $0x4014f162; WORD $0xc95f // vmaxps zmm1,zmm29,zmm1
+	LONG $0x400cf162; WORD $0xc95d // vminps zmm1,zmm30,zmm1
+	LONG $0x487ef262; WORD $0xc972 // vcvtneps2bf16 ymm1,zmm1
+	LONG $0x2afff162; WORD $0x4e7f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x04658e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x487ef262; WORD $0xdb72 // vcvtneps2bf16 ymm3,zmm3
+	LONG $0x29fff162; WORD $0x1e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm3
+	LONG $0x4014f162; WORD $0xe45f // vmaxps zmm4,zmm29,zmm4
+	LONG $0x400cf162; WORD $0xe45d // vminps zmm4,zmm30,zmm4
+	LONG $0x487ef262; WORD $0xe472 // vcvtneps2bf16 ymm4,zmm4
+	LONG $0x2afff162; WORD $0x667f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04278e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x487ef262; WORD $0xf672 // vcvtneps2bf16 ymm6,zmm6
+	LONG $0x29fff162; WORD $0x367f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm6
+	LONG $0x4014f162; WORD $0xff5f // vmaxps zmm7,zmm29,zmm7
+	LONG $0x400cf162; WORD $0xff5d // vminps zmm7,zmm30,zmm7
+	LONG $0x487ef262; WORD $0xff72 // vcvtneps2bf16 ymm7,zmm7
+	LONG $0x2afff162; WORD $0x7e7f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x03e98e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x487e5262; WORD $0xc972 // vcvtneps2bf16 ymm9,zmm9
+	LONG $0x29ff7162; WORD $0x0e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm9
+	LONG $0x40145162; WORD $0xd25f // vmaxps zmm10,zmm29,zmm10
+	LONG $0x400c5162; WORD $0xd25d // vminps zmm10,zmm30,zmm10
+	LONG $0x487e5262; WORD $0xd272 // vcvtneps2bf16 ymm10,zmm10
+	LONG $0x2aff7162; WORD $0x567f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x03ab8e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x487e5262; WORD $0xe472 // vcvtneps2bf16 ymm12,zmm12
+	LONG $0x29ff7162; WORD $0x267f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm12
+	LONG $0x40145162; WORD $0xed5f // vmaxps zmm13,zmm29,zmm13
+	LONG $0x400c5162; WORD $0xed5d // vminps zmm13,zmm30,zmm13
+	LONG $0x487e5262; WORD $0xed72 // vcvtneps2bf16 ymm13,zmm13
+	LONG $0x2aff7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x036d8e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x487e5262; WORD $0xff72 // vcvtneps2bf16 ymm15,zmm15
+	LONG $0x29ff7162; WORD $0x3e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm15
+	LONG $0x4014a162; WORD $0xc05f // vmaxps zmm16,zmm29,zmm16
+	LONG $0x400ca162; WORD $0xc05d // vminps zmm16,zmm30,zmm16
+	LONG $0x487ea262; WORD $0xc072 // vcvtneps2bf16 ymm16,zmm16
+	LONG $0x2affe162; WORD $0x467f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x032f8e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x487ea262; WORD $0xd272 // vcvtneps2bf16 ymm18,zmm18
+	LONG $0x29ffe162; WORD $0x167f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm18
+	LONG $0x4014a162; WORD $0xdb5f // vmaxps zmm19,zmm29,zmm19
+	LONG $0x400ca162; WORD $0xdb5d // vminps zmm19,zmm30,zmm19
+	LONG $0x487ea262; WORD $0xdb72 // vcvtneps2bf16 ymm19,zmm19
+	LONG $0x2affe162; WORD $0x5e7f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x02f18e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x487ea262; WORD $0xed72 // vcvtneps2bf16 ymm21,zmm21
+	LONG $0x29ffe162; WORD $0x2e7f // vmovdqu16 YMMWORD PTR [rsi]{k1},ymm21
+	LONG $0x4014a162; WORD $0xf65f // vmaxps zmm22,zmm29,zmm22
+	LONG $0x400ca162; WORD $0xf65d // vminps zmm22,zmm30,zmm22
+	LONG $0x487ea262; WORD $0xf672 // vcvtneps2bf16 ymm22,zmm22
+	LONG $0x2affe162; WORD $0x767f; BYTE $0x01 // vmovdqu16 YMMWORD PTR [rsi+0x20]{k2},ymm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x02b38e0f; WORD $0x0000 // jle bef1
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
 	LONG $0x487ef262; WORD $0xc072 // vcvtneps2bf16 ymm0,zmm0
@@ -9057,7 +9332,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ef262; WORD $0xd272 // vcvtneps2bf16 ymm2,zmm2
 	LONG $0x2bfff162; WORD $0x567f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x025c8e0f; WORD $0x0000 // jle b905
+	LONG $0x025c8e0f; WORD $0x0000 // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -9072,7 +9347,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ef262; WORD $0xed72 // vcvtneps2bf16 ymm5,zmm5
 	LONG $0x2bfff162; WORD $0x6e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02058e0f; WORD $0x0000 // jle b905
+	LONG $0x02058e0f; WORD $0x0000 // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -9087,7 +9362,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487e5262; WORD $0xc072 // vcvtneps2bf16 ymm8,zmm8
 	LONG $0x2bff7162; WORD $0x467f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01ae8e0f; WORD $0x0000 // jle b905
+	LONG $0x01ae8e0f; WORD $0x0000 // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -9102,7 +9377,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487e5262; WORD $0xdb72 // vcvtneps2bf16 ymm11,zmm11
 	LONG $0x2bff7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x01578e0f; WORD $0x0000 // jle b905
+	LONG $0x01578e0f; WORD $0x0000 // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -9117,7 +9392,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487e5262; WORD $0xf672 // vcvtneps2bf16 ymm14,zmm14
 	LONG $0x2bff7162; WORD $0x767f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x01008e0f; WORD $0x0000 // jle b905
+	LONG $0x01008e0f; WORD $0x0000 // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -9132,7 +9407,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ea262; WORD $0xc972 // vcvtneps2bf16 ymm17,zmm17
 	LONG $0x2bffe162; WORD $0x4e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x00a98e0f; WORD $0x0000 // jle b905
+	LONG $0x00a98e0f; WORD $0x0000 // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -9147,7 +9422,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ea262; WORD $0xe472 // vcvtneps2bf16 ymm20,zmm20
 	LONG $0x2bffe162; WORD $0x667f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x567e // jle b905
+	WORD $0x567e // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -9162,7 +9437,7 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ea262; WORD $0xff72 // vcvtneps2bf16 ymm23,zmm23
 	LONG $0x2bffe162; WORD $0x7e7f; BYTE $0x02 // vmovdqu16 YMMWORD PTR [rsi+0x40]{k3},ymm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle b905
+	WORD $0x037e // jle bef1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

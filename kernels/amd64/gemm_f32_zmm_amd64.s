@@ -3971,6 +3971,130 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0292850f; WORD $0x0000 // jne 5151
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x00f8850f; WORD $0x0000 // jne 4fc1
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x048c8e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x046d8e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x044e8e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x042f8e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x04108e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x03f18e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x03d28e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x03b38e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4014f162; WORD $0xc95f // vmaxps zmm1,zmm29,zmm1
+	LONG $0x400cf162; WORD $0xc95d // vminps zmm1,zmm30,zmm1
+	LONG $0x4a7cf162; WORD $0x4e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x03818e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4014f162; WORD $0xe45f // vmaxps zmm4,zmm29,zmm4
+	LONG $0x400cf162; WORD $0xe45d // vminps zmm4,zmm30,zmm4
+	LONG $0x4a7cf162; WORD $0x6611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x034f8e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4014f162; WORD $0xff5f // vmaxps zmm7,zmm29,zmm7
+	LONG $0x400cf162; WORD $0xff5d // vminps zmm7,zmm30,zmm7
+	LONG $0x4a7cf162; WORD $0x7e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x031d8e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x40145162; WORD $0xd25f // vmaxps zmm10,zmm29,zmm10
+	LONG $0x400c5162; WORD $0xd25d // vminps zmm10,zmm30,zmm10
+	LONG $0x4a7c7162; WORD $0x5611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02eb8e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x40145162; WORD $0xed5f // vmaxps zmm13,zmm29,zmm13
+	LONG $0x400c5162; WORD $0xed5d // vminps zmm13,zmm30,zmm13
+	LONG $0x4a7c7162; WORD $0x6e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x02b98e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4014a162; WORD $0xc05f // vmaxps zmm16,zmm29,zmm16
+	LONG $0x400ca162; WORD $0xc05d // vminps zmm16,zmm30,zmm16
+	LONG $0x4a7ce162; WORD $0x4611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x02878e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4014a162; WORD $0xdb5f // vmaxps zmm19,zmm29,zmm19
+	LONG $0x400ca162; WORD $0xdb5d // vminps zmm19,zmm30,zmm19
+	LONG $0x4a7ce162; WORD $0x5e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x02558e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4014a162; WORD $0xf65f // vmaxps zmm22,zmm29,zmm22
+	LONG $0x400ca162; WORD $0xf65d // vminps zmm22,zmm30,zmm22
+	LONG $0x4a7ce162; WORD $0x7611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x02238e0f; WORD $0x0000 // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
 	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
@@ -3981,7 +4105,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xd25d // vminps zmm2,zmm30,zmm2
 	LONG $0x4b7cf162; WORD $0x5611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01d18e0f; WORD $0x0000 // jle 50c8
+	LONG $0x01de8e0f; WORD $0x0000 // jle 5371
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -3993,7 +4117,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xed5d // vminps zmm5,zmm30,zmm5
 	LONG $0x4b7cf162; WORD $0x6e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x018c8e0f; WORD $0x0000 // jle 50c8
+	LONG $0x01998e0f; WORD $0x0000 // jle 5371
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -4005,7 +4129,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xc05d // vminps zmm8,zmm30,zmm8
 	LONG $0x4b7c7162; WORD $0x4611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01478e0f; WORD $0x0000 // jle 50c8
+	LONG $0x01548e0f; WORD $0x0000 // jle 5371
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -4017,7 +4141,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xdb5d // vminps zmm11,zmm30,zmm11
 	LONG $0x4b7c7162; WORD $0x5e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x01028e0f; WORD $0x0000 // jle 50c8
+	LONG $0x010f8e0f; WORD $0x0000 // jle 5371
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -4029,7 +4153,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xf65d // vminps zmm14,zmm30,zmm14
 	LONG $0x4b7c7162; WORD $0x7611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00bd8e0f; WORD $0x0000 // jle 50c8
+	LONG $0x00ca8e0f; WORD $0x0000 // jle 5371
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -4041,7 +4165,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc95d // vminps zmm17,zmm30,zmm17
 	LONG $0x4b7ce162; WORD $0x4e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x7c7e // jle 50c8
+	LONG $0x00858e0f; WORD $0x0000 // jle 5371
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -4053,7 +4177,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xe45d // vminps zmm20,zmm30,zmm20
 	LONG $0x4b7ce162; WORD $0x6611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x3b7e // jle 50c8
+	WORD $0x447e // jle 5371
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -4064,5 +4188,8 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x4014a162; WORD $0xff5f // vmaxps zmm23,zmm29,zmm23
 	LONG $0x400ca162; WORD $0xff5d // vminps zmm23,zmm30,zmm23
 	LONG $0x4b7ce162; WORD $0x7e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle 5371
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -160,13 +160,22 @@
 	vmovdqu16 [rsi + 2*\at]{\mask}, ymm\acc
 	.endif
 .endm
-.macro store out, i, done
+.macro store out, i, vecs, done
 	bound	\out, %(3*\i), k1, 0
+	.if \vecs > 1
 	bound	\out, %(3*\i+1), k2, 16
+	.endif
+	.if \vecs > 2
 	bound	\out, %(3*\i+2), k3, 32
+	.endif
 	cmp	rax, \i+1
 	jle	\done
 	add	rsi, rcx
+.endm
+.macro stores out, vecs, done
+	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7
+	store	\out, \i, \vecs, \done
+	.endr
 .endm
 
 .macro routine out, two, three, four, five, six, end, done
@@ -228,9 +237,13 @@
 	add	rcx, rcx
 	.endif
 	mov	rax, [rdi + GemmArgs_Rows]
-	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7
-	store	\out, \i, \done
-	.endr
+	kortestw k3, k3
+	jnz	33f
+	kortestw k2, k2
+	jnz	32f
+	stores	\out, 1, \done
+32:	stores	\out, 2, \done
+33:	stores	\out, 3, \done
 \done:	vzeroupper
 	ret
 .endm

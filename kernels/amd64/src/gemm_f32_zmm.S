@@ -136,13 +136,22 @@
 	vminps	zmm\acc, zmm30, zmm\acc
 	vmovups	[rsi + \at]{\mask}, zmm\acc
 .endm
-.macro store i
+.macro store i, vecs
 	bound	%(3*\i), k1, 0
+	.if \vecs > 1
 	bound	%(3*\i+1), k2, 64
+	.endif
+	.if \vecs > 2
 	bound	%(3*\i+2), k3, 128
+	.endif
 	cmp	rax, \i+1
 	jle	.Ldone
 	add	rsi, rcx
+.endm
+.macro stores vecs
+	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7
+	store	\i, \vecs
+	.endr
 .endm
 
 // func gemmF32Zmm8x48(a *spec.GemmArgs)
@@ -203,16 +212,13 @@ gemmF32Zmm8x48:
 	mov	rcx, [rdi + GemmArgs_CStride]
 	shl	rcx, 2
 	mov	rax, [rdi + GemmArgs_Rows]
-	store	0
-	store	1
-	store	2
-	store	3
-	store	4
-	store	5
-	store	6
-	bound	21, k1, 0
-	bound	22, k2, 64
-	bound	23, k3, 128
+	kortestw k3, k3
+	jnz	.Lstore3
+	kortestw k2, k2
+	jnz	.Lstore2
+	stores	1
+.Lstore2: stores 2
+.Lstore3: stores 3
 .Ldone:
 	vzeroupper
 	ret
