@@ -1672,6 +1672,226 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x04d2850f; WORD $0x0000 // jne 2395
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x01b8850f; WORD $0x0000 // jne 2085
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x08f88e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x08c18e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x088a8e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x08538e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x081c8e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x07e58e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x07ae8e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x07778e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
+	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
+	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
+	LONG $0x4a7ef262; WORD $0x4e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x07158e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
+	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
+	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
+	LONG $0x4a7ef262; WORD $0x6631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x06b38e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
+	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
+	LONG $0x4a7ef262; WORD $0x7e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x06518e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
+	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
+	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
+	LONG $0x4a7e7262; WORD $0x5631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05ef8e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
+	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
+	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
+	LONG $0x4a7e7262; WORD $0x6e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x058d8e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc55f // vmaxps zmm16,zmm16,zmm29
+	LONG $0x407c8162; WORD $0xc65d // vminps zmm16,zmm16,zmm30
+	LONG $0x487da162; WORD $0xc05b // vcvtps2dq zmm16,zmm16
+	LONG $0x407d8162; WORD $0xc7fe // vpaddd zmm16,zmm16,zmm31
+	LONG $0x4a7ee262; WORD $0x4631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x052b8e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdd5f // vmaxps zmm19,zmm19,zmm29
+	LONG $0x40648162; WORD $0xde5d // vminps zmm19,zmm19,zmm30
+	LONG $0x487da162; WORD $0xdb5b // vcvtps2dq zmm19,zmm19
+	LONG $0x40658162; WORD $0xdffe // vpaddd zmm19,zmm19,zmm31
+	LONG $0x4a7ee262; WORD $0x5e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x04c98e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf55f // vmaxps zmm22,zmm22,zmm29
+	LONG $0x404c8162; WORD $0xf65d // vminps zmm22,zmm22,zmm30
+	LONG $0x487da162; WORD $0xf65b // vcvtps2dq zmm22,zmm22
+	LONG $0x404d8162; WORD $0xf7fe // vpaddd zmm22,zmm22,zmm31
+	LONG $0x4a7ee262; WORD $0x7631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x04678e0f; WORD $0x0000 // jle 27f9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
 	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
@@ -1694,7 +1914,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x4b7ef262; WORD $0x5631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x03da8e0f; WORD $0x0000 // jle 231d
+	LONG $0x03da8e0f; WORD $0x0000 // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
@@ -1718,7 +1938,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
 	LONG $0x4b7ef262; WORD $0x6e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x034d8e0f; WORD $0x0000 // jle 231d
+	LONG $0x034d8e0f; WORD $0x0000 // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
 	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
@@ -1742,7 +1962,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x483d1162; WORD $0xc7fe // vpaddd zmm8,zmm8,zmm31
 	LONG $0x4b7e7262; WORD $0x4631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x02c08e0f; WORD $0x0000 // jle 231d
+	LONG $0x02c08e0f; WORD $0x0000 // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
 	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
@@ -1766,7 +1986,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x48251162; WORD $0xdffe // vpaddd zmm11,zmm11,zmm31
 	LONG $0x4b7e7262; WORD $0x5e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x02338e0f; WORD $0x0000 // jle 231d
+	LONG $0x02338e0f; WORD $0x0000 // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
 	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
@@ -1790,7 +2010,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x480d1162; WORD $0xf7fe // vpaddd zmm14,zmm14,zmm31
 	LONG $0x4b7e7262; WORD $0x7631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x01a68e0f; WORD $0x0000 // jle 231d
+	LONG $0x01a68e0f; WORD $0x0000 // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
 	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
@@ -1814,7 +2034,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40758162; WORD $0xcffe // vpaddd zmm17,zmm17,zmm31
 	LONG $0x4b7ee262; WORD $0x4e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x01198e0f; WORD $0x0000 // jle 231d
+	LONG $0x01198e0f; WORD $0x0000 // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
 	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
@@ -1838,7 +2058,7 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x405d8162; WORD $0xe7fe // vpaddd zmm20,zmm20,zmm31
 	LONG $0x4b7ee262; WORD $0x6631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x008c8e0f; WORD $0x0000 // jle 231d
+	LONG $0x008c8e0f; WORD $0x0000 // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
 	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
@@ -1862,13 +2082,11 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40458162; WORD $0xfffe // vpaddd zmm23,zmm23,zmm31
 	LONG $0x4b7ee262; WORD $0x7e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 231d
+	WORD $0x037e // jle 27f9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 
 // func gemmU8I8QVnni8x48(a *spec.GemmArgs)
 TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
@@ -1893,7 +2111,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je 23ab
+	WORD $0x1474 // je 286b
 	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -1920,23 +2138,23 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1b22840f; WORD $0x0000 // je 3f58
+	LONG $0x1b22840f; WORD $0x0000 // je 4418
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x11158f0f; WORD $0x0000 // jg 3555
+	LONG $0x11158f0f; WORD $0x0000 // jg 3a15
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x080d8f0f; WORD $0x0000 // jg 2c57
+	LONG $0x080d8f0f; WORD $0x0000 // jg 3117
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02a5840f; WORD $0x0000 // je 26fd
+	LONG $0x02a5840f; WORD $0x0000 // je 2bbd
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0435840f; WORD $0x0000 // je 2897
+	LONG $0x0435840f; WORD $0x0000 // je 2d57
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05eb8e0f; WORD $0x0000 // jle 2a57
+	LONG $0x05eb8e0f; WORD $0x0000 // jle 2f17
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2542
+	LONG $0x00b5840f; WORD $0x0000 // je 2a02
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1986,7 +2204,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 259e
+	WORD $0x5ceb // jmp 2a5e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2013,7 +2231,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0091840f; WORD $0x0000 // je 263f
+	LONG $0x0091840f; WORD $0x0000 // je 2aff
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -2036,9 +2254,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 25c0
+	WORD $0x8172 // jb 2a80
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je 26ef
+	LONG $0x00a6840f; WORD $0x0000 // je 2baf
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -2066,12 +2284,12 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd88850f; WORD $0xffff // jne 2480
-	LONG $0x00185be9; BYTE $0x00 // jmp 3f58
+	LONG $0xfd88850f; WORD $0xffff // jne 2940
+	LONG $0x00185be9; BYTE $0x00 // jmp 4418
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 27c2
+	LONG $0x00b5840f; WORD $0x0000 // je 2c82
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2121,7 +2339,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 281e
+	WORD $0x5ceb // jmp 2cde
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2148,7 +2366,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3974 // je 2863
+	WORD $0x3974 // je 2d23
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -2157,21 +2375,21 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 2840
+	WORD $0xdd72 // jb 2d00
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je 2889
+	WORD $0x2074 // je 2d49
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne 2700
-	LONG $0x0016c1e9; BYTE $0x00 // jmp 3f58
+	LONG $0xfe6e850f; WORD $0xffff // jne 2bc0
+	LONG $0x0016c1e9; BYTE $0x00 // jmp 4418
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2962
+	LONG $0x00b5840f; WORD $0x0000 // je 2e22
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2221,7 +2439,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 29be
+	WORD $0x5ceb // jmp 2e7e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2248,7 +2466,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4674 // je 2a10
+	WORD $0x4674 // je 2ed0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -2259,9 +2477,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 29e0
+	WORD $0xd072 // jb 2ea0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 2a49
+	WORD $0x3374 // je 2f09
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -2271,12 +2489,12 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 28a0
-	LONG $0x001501e9; BYTE $0x00 // jmp 3f58
+	LONG $0xfe4e850f; WORD $0xffff // jne 2d60
+	LONG $0x001501e9; BYTE $0x00 // jmp 4418
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2b22
+	LONG $0x00b5840f; WORD $0x0000 // je 2fe2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2326,7 +2544,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2b7e
+	WORD $0x5ceb // jmp 303e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2353,7 +2571,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6074 // je 2bea
+	WORD $0x6074 // je 30aa
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -2368,9 +2586,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 2ba0
+	WORD $0xb672 // jb 3060
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 2c49
+	WORD $0x5974 // je 3109
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -2386,275 +2604,16 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne 2a60
-	LONG $0x001301e9; BYTE $0x00 // jmp 3f58
+	LONG $0xfe0e850f; WORD $0xffff // jne 2f20
+	LONG $0x001301e9; BYTE $0x00 // jmp 4418
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x030a840f; WORD $0x0000 // je 2f6f
+	LONG $0x030a840f; WORD $0x0000 // je 342f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04c2840f; WORD $0x0000 // je 3131
+	LONG $0x04c2840f; WORD $0x0000 // je 35f1
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06a48e0f; WORD $0x0000 // jle 331d
+	LONG $0x06a48e0f; WORD $0x0000 // jle 37dd
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2d42
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2d9e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00cc840f; WORD $0x0000 // je 2e7a
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
-	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 2dc0
-	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je 2f61
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
-	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd16850f; WORD $0xffff // jne 2c80
-	LONG $0x000fe9e9; BYTE $0x00 // jmp 3f58
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3042
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 309e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4674 // je 30f0
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 30c0
-	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je 3123
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne 2f80
-	LONG $0x000e27e9; BYTE $0x00 // jmp 3f58
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x00b5840f; WORD $0x0000 // je 3202
@@ -2734,9 +2693,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5974 // je 32c3
+	LONG $0x00cc840f; WORD $0x0000 // je 333a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -2746,11 +2705,29 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 3280
+	LONG $0xff46820f; WORD $0xffff // jb 3280
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je 330f
+	LONG $0x00dd840f; WORD $0x0000 // je 3421
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -2762,13 +2739,38 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne 3140
-	LONG $0x000c3be9; BYTE $0x00 // jmp 3f58
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0xfd16850f; WORD $0xffff // jne 3140
+	LONG $0x000fe9e9; BYTE $0x00 // jmp 4418
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 33e2
+	LONG $0x00b5840f; WORD $0x0000 // je 3502
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2818,7 +2820,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 343e
+	WORD $0x5ceb // jmp 355e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2845,7 +2847,223 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7f74 // je 34c9
+	WORD $0x4674 // je 35b0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 3580
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je 35e3
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne 3440
+	LONG $0x000e27e9; BYTE $0x00 // jmp 4418
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 36c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 371e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5974 // je 3783
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 3740
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 37cf
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 3600
+	LONG $0x000c3be9; BYTE $0x00 // jmp 4418
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 38a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 38fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7f74 // je 3989
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -2865,9 +3083,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 3460
+	WORD $0x9772 // jb 3920
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je 3547
+	WORD $0x7874 // je 3a07
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -2888,19 +3106,19 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 3320
-	LONG $0x000a03e9; BYTE $0x00 // jmp 3f58
+	LONG $0xfdd0850f; WORD $0xffff // jne 37e0
+	LONG $0x000a03e9; BYTE $0x00 // jmp 4418
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x037a840f; WORD $0x0000 // je 38dd
+	LONG $0x037a840f; WORD $0x0000 // je 3d9d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x053e840f; WORD $0x0000 // je 3aab
+	LONG $0x053e840f; WORD $0x0000 // je 3f6b
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x074c8e0f; WORD $0x0000 // jle 3cc3
+	LONG $0x074c8e0f; WORD $0x0000 // jle 4183
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3642
+	LONG $0x00b5840f; WORD $0x0000 // je 3b02
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2950,7 +3168,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 369e
+	WORD $0x5ceb // jmp 3b5e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2977,7 +3195,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0103840f; WORD $0x0000 // je 37b1
+	LONG $0x0103840f; WORD $0x0000 // je 3c71
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -3018,9 +3236,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 36c0
+	LONG $0xff0f820f; WORD $0xffff // jb 3b80
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je 38cf
+	LONG $0x0114840f; WORD $0x0000 // je 3d8f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3066,12 +3284,12 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfca8850f; WORD $0xffff // jne 3580
-	LONG $0x00067be9; BYTE $0x00 // jmp 3f58
+	LONG $0xfca8850f; WORD $0xffff // jne 3a40
+	LONG $0x00067be9; BYTE $0x00 // jmp 4418
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 39a2
+	LONG $0x00b5840f; WORD $0x0000 // je 3e62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3121,7 +3339,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 39fe
+	WORD $0x5ceb // jmp 3ebe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3148,7 +3366,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5374 // je 3a5d
+	WORD $0x5374 // je 3f1d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -3161,9 +3379,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 3a20
+	WORD $0xc372 // jb 3ee0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je 3a9d
+	WORD $0x3a74 // je 3f5d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3174,13 +3392,13 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
 	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne 38e0
-	LONG $0x0004ade9; BYTE $0x00 // jmp 3f58
+	LONG $0xfe3a850f; WORD $0xffff // jne 3da0
+	LONG $0x0004ade9; BYTE $0x00 // jmp 4418
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3b82
+	LONG $0x00b5840f; WORD $0x0000 // je 4042
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3230,7 +3448,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 3bde
+	WORD $0x5ceb // jmp 409e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3257,7 +3475,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6c74 // je 3c56
+	WORD $0x6c74 // je 4116
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -3274,9 +3492,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 3c00
+	WORD $0xaa72 // jb 40c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 3cb5
+	WORD $0x5974 // je 4175
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3292,14 +3510,14 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
 	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne 3ac0
-	LONG $0x000295e9; BYTE $0x00 // jmp 3f58
+	LONG $0xfe02850f; WORD $0xffff // jne 3f80
+	LONG $0x000295e9; BYTE $0x00 // jmp 4418
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3da2
+	LONG $0x00b5840f; WORD $0x0000 // je 4262
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3349,7 +3567,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 3dfe
+	WORD $0x5ceb // jmp 42be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3376,7 +3594,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x009e840f; WORD $0x0000 // je 3eac
+	LONG $0x009e840f; WORD $0x0000 // je 436c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -3401,9 +3619,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 3e20
+	LONG $0xff74820f; WORD $0xffff // jb 42e0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je 3f4d
+	LONG $0x0097840f; WORD $0x0000 // je 440d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3429,8 +3647,8 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne 3ce0
-	WORD $0x00eb // jmp 3f58
+	LONG $0xfd8a850f; WORD $0xffff // jne 41a0
+	WORD $0x00eb // jmp 4418
 	LONG $0x30478b48 // mov rax,QWORD PTR [rdi+0x30]
 	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
@@ -3445,6 +3663,226 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x04d2850f; WORD $0x0000 // jne 4945
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x01b8850f; WORD $0x0000 // jne 4635
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x08f88e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x08c18e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x088a8e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x08538e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x081c8e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x07e58e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x07ae8e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x07778e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
+	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
+	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
+	LONG $0x4a7ef262; WORD $0x4e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x07158e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
+	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
+	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
+	LONG $0x4a7ef262; WORD $0x6631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x06b38e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
+	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
+	LONG $0x4a7ef262; WORD $0x7e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x06518e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
+	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
+	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
+	LONG $0x4a7e7262; WORD $0x5631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05ef8e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
+	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
+	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
+	LONG $0x4a7e7262; WORD $0x6e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x058d8e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc55f // vmaxps zmm16,zmm16,zmm29
+	LONG $0x407c8162; WORD $0xc65d // vminps zmm16,zmm16,zmm30
+	LONG $0x487da162; WORD $0xc05b // vcvtps2dq zmm16,zmm16
+	LONG $0x407d8162; WORD $0xc7fe // vpaddd zmm16,zmm16,zmm31
+	LONG $0x4a7ee262; WORD $0x4631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x052b8e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdd5f // vmaxps zmm19,zmm19,zmm29
+	LONG $0x40648162; WORD $0xde5d // vminps zmm19,zmm19,zmm30
+	LONG $0x487da162; WORD $0xdb5b // vcvtps2dq zmm19,zmm19
+	LONG $0x40658162; WORD $0xdffe // vpaddd zmm19,zmm19,zmm31
+	LONG $0x4a7ee262; WORD $0x5e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x04c98e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf55f // vmaxps zmm22,zmm22,zmm29
+	LONG $0x404c8162; WORD $0xf65d // vminps zmm22,zmm22,zmm30
+	LONG $0x487da162; WORD $0xf65b // vcvtps2dq zmm22,zmm22
+	LONG $0x404d8162; WORD $0xf7fe // vpaddd zmm22,zmm22,zmm31
+	LONG $0x4a7ee262; WORD $0x7631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x04678e0f; WORD $0x0000 // jle 4da9
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
 	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
@@ -3467,7 +3905,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x4b7ef262; WORD $0x5631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x03da8e0f; WORD $0x0000 // jle 440d
+	LONG $0x03da8e0f; WORD $0x0000 // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
@@ -3491,7 +3929,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
 	LONG $0x4b7ef262; WORD $0x6e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x034d8e0f; WORD $0x0000 // jle 440d
+	LONG $0x034d8e0f; WORD $0x0000 // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
 	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
@@ -3515,7 +3953,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x483d1162; WORD $0xc7fe // vpaddd zmm8,zmm8,zmm31
 	LONG $0x4b7e7262; WORD $0x4631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x02c08e0f; WORD $0x0000 // jle 440d
+	LONG $0x02c08e0f; WORD $0x0000 // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
 	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
@@ -3539,7 +3977,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x48251162; WORD $0xdffe // vpaddd zmm11,zmm11,zmm31
 	LONG $0x4b7e7262; WORD $0x5e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x02338e0f; WORD $0x0000 // jle 440d
+	LONG $0x02338e0f; WORD $0x0000 // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
 	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
@@ -3563,7 +4001,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x480d1162; WORD $0xf7fe // vpaddd zmm14,zmm14,zmm31
 	LONG $0x4b7e7262; WORD $0x7631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x01a68e0f; WORD $0x0000 // jle 440d
+	LONG $0x01a68e0f; WORD $0x0000 // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
 	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
@@ -3587,7 +4025,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40758162; WORD $0xcffe // vpaddd zmm17,zmm17,zmm31
 	LONG $0x4b7ee262; WORD $0x4e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x01198e0f; WORD $0x0000 // jle 440d
+	LONG $0x01198e0f; WORD $0x0000 // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
 	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
@@ -3611,7 +4049,7 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x405d8162; WORD $0xe7fe // vpaddd zmm20,zmm20,zmm31
 	LONG $0x4b7ee262; WORD $0x6631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x008c8e0f; WORD $0x0000 // jle 440d
+	LONG $0x008c8e0f; WORD $0x0000 // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
 	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
@@ -3635,15 +4073,12 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40458162; WORD $0xfffe // vpaddd zmm23,zmm23,zmm31
 	LONG $0x4b7ee262; WORD $0x7e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 440d
+	WORD $0x037e // jle 4da9
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 
 // func gemmI16QVnni8x48(a *spec.GemmArgs)
 TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
@@ -3669,7 +4104,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je 44ae
+	WORD $0x1474 // je 4e2e
 	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -3696,23 +4131,23 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1b1f840f; WORD $0x0000 // je 6058
+	LONG $0x1b1f840f; WORD $0x0000 // je 69d8
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x11128f0f; WORD $0x0000 // jg 5655
+	LONG $0x11128f0f; WORD $0x0000 // jg 5fd5
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x080a8f0f; WORD $0x0000 // jg 4d57
+	LONG $0x080a8f0f; WORD $0x0000 // jg 56d7
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02a2840f; WORD $0x0000 // je 47fd
+	LONG $0x02a2840f; WORD $0x0000 // je 517d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0432840f; WORD $0x0000 // je 4997
+	LONG $0x0432840f; WORD $0x0000 // je 5317
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05e88e0f; WORD $0x0000 // jle 4b57
+	LONG $0x05e88e0f; WORD $0x0000 // jle 54d7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4642
+	LONG $0x00b5840f; WORD $0x0000 // je 4fc2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3762,7 +4197,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 469e
+	WORD $0x5ceb // jmp 501e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3790,7 +4225,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x008e840f; WORD $0x0000 // je 473f
+	LONG $0x008e840f; WORD $0x0000 // je 50bf
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -3813,9 +4248,9 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 46c0
+	WORD $0x8172 // jb 5040
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je 47ef
+	LONG $0x00a6840f; WORD $0x0000 // je 516f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -3843,12 +4278,12 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd88850f; WORD $0xffff // jne 4580
-	LONG $0x00185be9; BYTE $0x00 // jmp 6058
+	LONG $0xfd88850f; WORD $0xffff // jne 4f00
+	LONG $0x00185be9; BYTE $0x00 // jmp 69d8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 48c2
+	LONG $0x00b5840f; WORD $0x0000 // je 5242
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3898,7 +4333,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 491e
+	WORD $0x5ceb // jmp 529e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3926,7 +4361,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3674 // je 4963
+	WORD $0x3674 // je 52e3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -3935,21 +4370,21 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 4940
+	WORD $0xdd72 // jb 52c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je 4989
+	WORD $0x2074 // je 5309
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne 4800
-	LONG $0x0016c1e9; BYTE $0x00 // jmp 6058
+	LONG $0xfe6e850f; WORD $0xffff // jne 5180
+	LONG $0x0016c1e9; BYTE $0x00 // jmp 69d8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4a62
+	LONG $0x00b5840f; WORD $0x0000 // je 53e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3999,7 +4434,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4abe
+	WORD $0x5ceb // jmp 543e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4027,7 +4462,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je 4b10
+	WORD $0x4374 // je 5490
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -4038,9 +4473,9 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 4ae0
+	WORD $0xd072 // jb 5460
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 4b49
+	WORD $0x3374 // je 54c9
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -4050,12 +4485,12 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 49a0
-	LONG $0x001501e9; BYTE $0x00 // jmp 6058
+	LONG $0xfe4e850f; WORD $0xffff // jne 5320
+	LONG $0x001501e9; BYTE $0x00 // jmp 69d8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4c22
+	LONG $0x00b5840f; WORD $0x0000 // je 55a2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4105,7 +4540,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4c7e
+	WORD $0x5ceb // jmp 55fe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4133,7 +4568,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5d74 // je 4cea
+	WORD $0x5d74 // je 566a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -4148,9 +4583,9 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 4ca0
+	WORD $0xb672 // jb 5620
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 4d49
+	WORD $0x5974 // je 56c9
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -4166,19 +4601,19 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne 4b60
-	LONG $0x001301e9; BYTE $0x00 // jmp 6058
+	LONG $0xfe0e850f; WORD $0xffff // jne 54e0
+	LONG $0x001301e9; BYTE $0x00 // jmp 69d8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x030a840f; WORD $0x0000 // je 506f
+	LONG $0x030a840f; WORD $0x0000 // je 59ef
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04c2840f; WORD $0x0000 // je 5231
+	LONG $0x04c2840f; WORD $0x0000 // je 5bb1
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06a48e0f; WORD $0x0000 // jle 541d
+	LONG $0x06a48e0f; WORD $0x0000 // jle 5d9d
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4e42
+	LONG $0x00b5840f; WORD $0x0000 // je 57c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4228,7 +4663,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4e9e
+	WORD $0x5ceb // jmp 581e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4256,7 +4691,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00c9840f; WORD $0x0000 // je 4f7a
+	LONG $0x00c9840f; WORD $0x0000 // je 58fa
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -4288,9 +4723,9 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 4ec0
+	LONG $0xff46820f; WORD $0xffff // jb 5840
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je 5061
+	LONG $0x00dd840f; WORD $0x0000 // je 59e1
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -4327,13 +4762,13 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
 	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd16850f; WORD $0xffff // jne 4d80
-	LONG $0x000fe9e9; BYTE $0x00 // jmp 6058
+	LONG $0xfd16850f; WORD $0xffff // jne 5700
+	LONG $0x000fe9e9; BYTE $0x00 // jmp 69d8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 5142
+	LONG $0x00b5840f; WORD $0x0000 // je 5ac2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4383,7 +4818,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 519e
+	WORD $0x5ceb // jmp 5b1e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4411,7 +4846,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je 51f0
+	WORD $0x4374 // je 5b70
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -4422,9 +4857,9 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 51c0
+	WORD $0xd072 // jb 5b40
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je 5223
+	WORD $0x2d74 // je 5ba3
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -4433,537 +4868,10 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne 5080
-	LONG $0x000e27e9; BYTE $0x00 // jmp 6058
+	LONG $0xfe54850f; WORD $0xffff // jne 5a00
+	LONG $0x000e27e9; BYTE $0x00 // jmp 69d8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 5302
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 535e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5674 // je 53c3
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 5380
-	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je 540f
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne 5240
-	LONG $0x000c3be9; BYTE $0x00 // jmp 6058
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 54e2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 553e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7c74 // je 55c9
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 5560
-	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je 5647
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 5420
-	LONG $0x000a03e9; BYTE $0x00 // jmp 6058
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x037a840f; WORD $0x0000 // je 59dd
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x053e840f; WORD $0x0000 // je 5bab
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x074c8e0f; WORD $0x0000 // jle 5dc3
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 5742
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 579e
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0100840f; WORD $0x0000 // je 58b1
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
-	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
-	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
-	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
-	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
-	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
-	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
-	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 57c0
-	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je 59cf
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
-	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
-	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
-	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
-	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
-	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
-	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
-	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfca8850f; WORD $0xffff // jne 5680
-	LONG $0x00067be9; BYTE $0x00 // jmp 6058
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 5aa2
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
-	WORD $0x8949; BYTE $0xc6 // mov r14,rax
-	LONG $0xf1af0f4c // imul r14,rcx
-	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
-	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
-	WORD $0x8949; BYTE $0xc7 // mov r15,rax
-	LONG $0xf9af0f4c // imul r15,rcx
-	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
-	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 5afe
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
-	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0xf54e0f4d // cmovle r14,r13
-	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
-	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0xfe4e0f4d // cmovle r15,r14
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5074 // je 5b5d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 5b20
-	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je 5b9d
-	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
-	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
-	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
-	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
-	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne 59e0
-	LONG $0x0004ade9; BYTE $0x00 // jmp 6058
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x00b5840f; WORD $0x0000 // je 5c82
@@ -5044,49 +4952,41 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6974 // je 5d56
+	WORD $0x5674 // je 5d43
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
 	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 5d00
+	WORD $0xbd72 // jb 5d00
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 5db5
+	WORD $0x4674 // je 5d8f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
-	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne 5bc0
-	LONG $0x000295e9; BYTE $0x00 // jmp 6058
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfe28850f; WORD $0xffff // jne 5bc0
+	LONG $0x000c3be9; BYTE $0x00 // jmp 69d8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 5ea2
+	LONG $0x00b5840f; WORD $0x0000 // je 5e62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5136,7 +5036,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 5efe
+	WORD $0x5ceb // jmp 5ebe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5164,7 +5064,542 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x009b840f; WORD $0x0000 // je 5fac
+	WORD $0x7c74 // je 5f49
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 5ee0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 5fc7
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 5da0
+	LONG $0x000a03e9; BYTE $0x00 // jmp 69d8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je 635d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je 652b
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x074c8e0f; WORD $0x0000 // jle 6743
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 60c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 611e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0100840f; WORD $0x0000 // je 6231
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 6140
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je 634f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfca8850f; WORD $0xffff // jne 6000
+	LONG $0x00067be9; BYTE $0x00 // jmp 69d8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 6422
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 647e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5074 // je 64dd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 64a0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 651d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 6360
+	LONG $0x0004ade9; BYTE $0x00 // jmp 69d8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 6602
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 665e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6974 // je 66d6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 6680
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 6735
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne 6540
+	LONG $0x000295e9; BYTE $0x00 // jmp 69d8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 6822
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 687e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009b840f; WORD $0x0000 // je 692c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -5189,9 +5624,9 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 5f20
+	LONG $0xff74820f; WORD $0xffff // jb 68a0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je 604d
+	LONG $0x0097840f; WORD $0x0000 // je 69cd
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -5217,8 +5652,8 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
 	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne 5de0
-	WORD $0x00eb // jmp 6058
+	LONG $0xfd8a850f; WORD $0xffff // jne 6760
+	WORD $0x00eb // jmp 69d8
 	LONG $0x30478b48 // mov rax,QWORD PTR [rdi+0x30]
 	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
@@ -5233,6 +5668,226 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x04d2850f; WORD $0x0000 // jne 6f05
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x01b8850f; WORD $0x0000 // jne 6bf5
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x08f88e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x08c18e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x088a8e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x08538e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x081c8e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x07e58e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x07ae8e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x07778e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
+	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
+	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
+	LONG $0x4a7ef262; WORD $0x4e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x07158e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
+	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
+	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
+	LONG $0x4a7ef262; WORD $0x6631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x06b38e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
+	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
+	LONG $0x4a7ef262; WORD $0x7e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x06518e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
+	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
+	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
+	LONG $0x4a7e7262; WORD $0x5631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05ef8e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
+	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
+	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
+	LONG $0x4a7e7262; WORD $0x6e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x058d8e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc55f // vmaxps zmm16,zmm16,zmm29
+	LONG $0x407c8162; WORD $0xc65d // vminps zmm16,zmm16,zmm30
+	LONG $0x487da162; WORD $0xc05b // vcvtps2dq zmm16,zmm16
+	LONG $0x407d8162; WORD $0xc7fe // vpaddd zmm16,zmm16,zmm31
+	LONG $0x4a7ee262; WORD $0x4631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x052b8e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdd5f // vmaxps zmm19,zmm19,zmm29
+	LONG $0x40648162; WORD $0xde5d // vminps zmm19,zmm19,zmm30
+	LONG $0x487da162; WORD $0xdb5b // vcvtps2dq zmm19,zmm19
+	LONG $0x40658162; WORD $0xdffe // vpaddd zmm19,zmm19,zmm31
+	LONG $0x4a7ee262; WORD $0x5e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x04c98e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf55f // vmaxps zmm22,zmm22,zmm29
+	LONG $0x404c8162; WORD $0xf65d // vminps zmm22,zmm22,zmm30
+	LONG $0x487da162; WORD $0xf65b // vcvtps2dq zmm22,zmm22
+	LONG $0x404d8162; WORD $0xf7fe // vpaddd zmm22,zmm22,zmm31
+	LONG $0x4a7ee262; WORD $0x7631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x04678e0f; WORD $0x0000 // jle 7369
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
 	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
 	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
@@ -5255,7 +5910,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
 	LONG $0x4b7ef262; WORD $0x5631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x03da8e0f; WORD $0x0000 // jle 650d
+	LONG $0x03da8e0f; WORD $0x0000 // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
 	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
@@ -5279,7 +5934,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
 	LONG $0x4b7ef262; WORD $0x6e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x034d8e0f; WORD $0x0000 // jle 650d
+	LONG $0x034d8e0f; WORD $0x0000 // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
 	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
@@ -5303,7 +5958,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x483d1162; WORD $0xc7fe // vpaddd zmm8,zmm8,zmm31
 	LONG $0x4b7e7262; WORD $0x4631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x02c08e0f; WORD $0x0000 // jle 650d
+	LONG $0x02c08e0f; WORD $0x0000 // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
 	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
@@ -5327,7 +5982,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x48251162; WORD $0xdffe // vpaddd zmm11,zmm11,zmm31
 	LONG $0x4b7e7262; WORD $0x5e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x02338e0f; WORD $0x0000 // jle 650d
+	LONG $0x02338e0f; WORD $0x0000 // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
 	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
@@ -5351,7 +6006,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x480d1162; WORD $0xf7fe // vpaddd zmm14,zmm14,zmm31
 	LONG $0x4b7e7262; WORD $0x7631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x01a68e0f; WORD $0x0000 // jle 650d
+	LONG $0x01a68e0f; WORD $0x0000 // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
 	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
@@ -5375,7 +6030,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40758162; WORD $0xcffe // vpaddd zmm17,zmm17,zmm31
 	LONG $0x4b7ee262; WORD $0x4e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x01198e0f; WORD $0x0000 // jle 650d
+	LONG $0x01198e0f; WORD $0x0000 // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
 	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
@@ -5399,7 +6054,7 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x405d8162; WORD $0xe7fe // vpaddd zmm20,zmm20,zmm31
 	LONG $0x4b7ee262; WORD $0x6631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x008c8e0f; WORD $0x0000 // jle 650d
+	LONG $0x008c8e0f; WORD $0x0000 // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
 	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
@@ -5423,15 +6078,12 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40458162; WORD $0xfffe // vpaddd zmm23,zmm23,zmm31
 	LONG $0x4b7ee262; WORD $0x7e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 650d
+	WORD $0x037e // jle 7369
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 
 // func gemmI8Vnni8x48(a *spec.GemmArgs)
 TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
@@ -5458,7 +6110,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je 65b6
+	WORD $0x1474 // je 73f6
 	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -5485,22 +6137,22 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1d67840f; WORD $0x0000 // je 83a8
+	LONG $0x1d67840f; WORD $0x0000 // je 91e8
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x12c28f0f; WORD $0x0000 // jg 790d
+	LONG $0x12c28f0f; WORD $0x0000 // jg 874d
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x08f28f0f; WORD $0x0000 // jg 6f47
+	LONG $0x08f28f0f; WORD $0x0000 // jg 7d87
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02fe840f; WORD $0x0000 // je 6961
+	LONG $0x02fe840f; WORD $0x0000 // je 77a1
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04b6840f; WORD $0x0000 // je 6b23
+	LONG $0x04b6840f; WORD $0x0000 // je 7963
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06988e0f; WORD $0x0000 // jle 6d0f
+	LONG $0x06988e0f; WORD $0x0000 // jle 7b4f
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6742
+	LONG $0x00b5840f; WORD $0x0000 // je 7582
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5550,7 +6202,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 679e
+	WORD $0x5ceb // jmp 75de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5577,7 +6229,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00c5840f; WORD $0x0000 // je 6873
+	LONG $0x00c5840f; WORD $0x0000 // je 76b3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -5608,9 +6260,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff4d820f; WORD $0xffff // jb 67c0
+	LONG $0xff4d820f; WORD $0xffff // jb 7600
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00d6840f; WORD $0x0000 // je 6953
+	LONG $0x00d6840f; WORD $0x0000 // je 7793
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -5646,14 +6298,14 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd24850f; WORD $0xffff // jne 6680
-	LONG $0x001a47e9; BYTE $0x00 // jmp 83a8
+	LONG $0xfd24850f; WORD $0xffff // jne 74c0
+	LONG $0x001a47e9; BYTE $0x00 // jmp 91e8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6a42
+	LONG $0x00b5840f; WORD $0x0000 // je 7882
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5703,7 +6355,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 6a9e
+	WORD $0x5ceb // jmp 78de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5730,7 +6382,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3f74 // je 6ae9
+	WORD $0x3f74 // je 7929
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -5740,9 +6392,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd772 // jb 6ac0
+	WORD $0xd772 // jb 7900
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2674 // je 6b15
+	WORD $0x2674 // je 7955
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -5750,14 +6402,14 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe62850f; WORD $0xffff // jne 6980
-	LONG $0x001885e9; BYTE $0x00 // jmp 83a8
+	LONG $0xfe62850f; WORD $0xffff // jne 77c0
+	LONG $0x001885e9; BYTE $0x00 // jmp 91e8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6c02
+	LONG $0x00b5840f; WORD $0x0000 // je 7a42
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5807,7 +6459,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 6c5e
+	WORD $0x5ceb // jmp 7a9e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5834,7 +6486,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5274 // je 6cbc
+	WORD $0x5274 // je 7afc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -5847,9 +6499,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc472 // jb 6c80
+	WORD $0xc472 // jb 7ac0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3f74 // je 6d01
+	WORD $0x3f74 // je 7b41
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -5861,13 +6513,13 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe36850f; WORD $0xffff // jne 6b40
-	LONG $0x001699e9; BYTE $0x00 // jmp 83a8
+	LONG $0xfe36850f; WORD $0xffff // jne 7980
+	LONG $0x001699e9; BYTE $0x00 // jmp 91e8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 6de2
+	LONG $0x00b5840f; WORD $0x0000 // je 7c22
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5917,7 +6569,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 6e3e
+	WORD $0x5ceb // jmp 7c7e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5944,7 +6596,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7874 // je 6ec2
+	WORD $0x7874 // je 7d02
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -5963,9 +6615,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9e72 // jb 6e60
+	WORD $0x9e72 // jb 7ca0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7174 // je 6f39
+	WORD $0x7174 // je 7d79
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -5985,21 +6637,21 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40250162; WORD $0xdcef // vpxord zmm27,zmm27,zmm28
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdde850f; WORD $0xffff // jne 6d20
-	LONG $0x001461e9; BYTE $0x00 // jmp 83a8
+	LONG $0xfdde850f; WORD $0xffff // jne 7b60
+	LONG $0x001461e9; BYTE $0x00 // jmp 91e8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x037a840f; WORD $0x0000 // je 72cf
+	LONG $0x037a840f; WORD $0x0000 // je 810f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x053e840f; WORD $0x0000 // je 749d
+	LONG $0x053e840f; WORD $0x0000 // je 82dd
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x072c8e0f; WORD $0x0000 // jle 7695
+	LONG $0x072c8e0f; WORD $0x0000 // jle 84d5
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7042
+	LONG $0x00b5840f; WORD $0x0000 // je 7e82
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6049,7 +6701,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 709e
+	WORD $0x5ceb // jmp 7ede
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6076,7 +6728,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00fc840f; WORD $0x0000 // je 71aa
+	LONG $0x00fc840f; WORD $0x0000 // je 7fea
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -6116,9 +6768,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff16820f; WORD $0xffff // jb 70c0
+	LONG $0xff16820f; WORD $0xffff // jb 7f00
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x010d840f; WORD $0x0000 // je 72c1
+	LONG $0x010d840f; WORD $0x0000 // je 8101
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -6163,13 +6815,13 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfcb6850f; WORD $0xffff // jne 6f80
-	LONG $0x0010d9e9; BYTE $0x00 // jmp 83a8
+	LONG $0xfcb6850f; WORD $0xffff // jne 7dc0
+	LONG $0x0010d9e9; BYTE $0x00 // jmp 91e8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 73a2
+	LONG $0x00b5840f; WORD $0x0000 // je 81e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6219,7 +6871,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 73fe
+	WORD $0x5ceb // jmp 823e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6246,7 +6898,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4c74 // je 7456
+	WORD $0x4c74 // je 8296
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -6258,9 +6910,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xca72 // jb 7420
+	WORD $0xca72 // jb 8260
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 748f
+	WORD $0x3374 // je 82cf
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -6270,12 +6922,12 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe48850f; WORD $0xffff // jne 72e0
-	LONG $0x000f0be9; BYTE $0x00 // jmp 83a8
+	LONG $0xfe48850f; WORD $0xffff // jne 8120
+	LONG $0x000f0be9; BYTE $0x00 // jmp 91e8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7562
+	LONG $0x00b5840f; WORD $0x0000 // je 83a2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6325,7 +6977,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 75be
+	WORD $0x5ceb // jmp 83fe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6352,7 +7004,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6574 // je 762f
+	WORD $0x6574 // je 846f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -6368,9 +7020,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb172 // jb 75e0
+	WORD $0xb172 // jb 8420
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5274 // je 7687
+	WORD $0x5274 // je 84c7
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -6385,12 +7037,12 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe10850f; WORD $0xffff // jne 74a0
-	LONG $0x000d13e9; BYTE $0x00 // jmp 83a8
+	LONG $0xfe10850f; WORD $0xffff // jne 82e0
+	LONG $0x000d13e9; BYTE $0x00 // jmp 91e8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7762
+	LONG $0x00b5840f; WORD $0x0000 // je 85a2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6440,7 +7092,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 77be
+	WORD $0x5ceb // jmp 85fe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6467,7 +7119,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0097840f; WORD $0x0000 // je 7865
+	LONG $0x0097840f; WORD $0x0000 // je 86a5
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -6491,9 +7143,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff7b820f; WORD $0xffff // jb 77e0
+	LONG $0xff7b820f; WORD $0xffff // jb 8620
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0090840f; WORD $0x0000 // je 78ff
+	LONG $0x0090840f; WORD $0x0000 // je 873f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -6518,20 +7170,20 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd98850f; WORD $0xffff // jne 76a0
-	LONG $0x000a9be9; BYTE $0x00 // jmp 83a8
+	LONG $0xfd98850f; WORD $0xffff // jne 84e0
+	LONG $0x000a9be9; BYTE $0x00 // jmp 91e8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x03e2840f; WORD $0x0000 // je 7cfd
+	LONG $0x03e2840f; WORD $0x0000 // je 8b3d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x05b2840f; WORD $0x0000 // je 7ed7
+	LONG $0x05b2840f; WORD $0x0000 // je 8d17
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x07cc8e0f; WORD $0x0000 // jle 80fb
+	LONG $0x07cc8e0f; WORD $0x0000 // jle 8f3b
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7a02
+	LONG $0x00b5840f; WORD $0x0000 // je 8842
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6581,7 +7233,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 7a5e
+	WORD $0x5ceb // jmp 889e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6608,7 +7260,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0133840f; WORD $0x0000 // je 7ba1
+	LONG $0x0133840f; WORD $0x0000 // je 89e1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -6657,9 +7309,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfedf820f; WORD $0xffff // jb 7a80
+	LONG $0xfedf820f; WORD $0xffff // jb 88c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0144840f; WORD $0x0000 // je 7cef
+	LONG $0x0144840f; WORD $0x0000 // je 8b2f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -6713,12 +7365,12 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfc48850f; WORD $0xffff // jne 7940
-	LONG $0x0006abe9; BYTE $0x00 // jmp 83a8
+	LONG $0xfc48850f; WORD $0xffff // jne 8780
+	LONG $0x0006abe9; BYTE $0x00 // jmp 91e8
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7dc2
+	LONG $0x00b5840f; WORD $0x0000 // je 8c02
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6768,7 +7420,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 7e1e
+	WORD $0x5ceb // jmp 8c5e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6795,7 +7447,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5974 // je 7e83
+	WORD $0x5974 // je 8cc3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -6809,9 +7461,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 7e40
+	WORD $0xbd72 // jb 8c80
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4074 // je 7ec9
+	WORD $0x4074 // je 8d09
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -6823,12 +7475,12 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
 	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2e850f; WORD $0xffff // jne 7d00
-	LONG $0x0004d1e9; BYTE $0x00 // jmp 83a8
+	LONG $0xfe2e850f; WORD $0xffff // jne 8b40
+	LONG $0x0004d1e9; BYTE $0x00 // jmp 91e8
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 7fa2
+	LONG $0x00b5840f; WORD $0x0000 // je 8de2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6878,7 +7530,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 7ffe
+	WORD $0x5ceb // jmp 8e3e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6905,7 +7557,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7874 // je 8082
+	WORD $0x7874 // je 8ec2
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -6924,9 +7576,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9e72 // jb 8020
+	WORD $0x9e72 // jb 8e60
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x6574 // je 80ed
+	WORD $0x6574 // je 8f2d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -6944,12 +7596,12 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
 	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdea850f; WORD $0xffff // jne 7ee0
-	LONG $0x0002ade9; BYTE $0x00 // jmp 83a8
+	LONG $0xfdea850f; WORD $0xffff // jne 8d20
+	LONG $0x0002ade9; BYTE $0x00 // jmp 91e8
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 81c2
+	LONG $0x00b5840f; WORD $0x0000 // je 9002
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6999,7 +7651,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 821e
+	WORD $0x5ceb // jmp 905e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7026,7 +7678,7 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00b6840f; WORD $0x0000 // je 82e4
+	LONG $0x00b6840f; WORD $0x0000 // je 9124
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -7055,9 +7707,9 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff5c820f; WORD $0xffff // jb 8240
+	LONG $0xff5c820f; WORD $0xffff // jb 9080
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00af840f; WORD $0x0000 // je 839d
+	LONG $0x00af840f; WORD $0x0000 // je 91dd
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -7087,64 +7739,140 @@ TEXT ·gemmI8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd5a850f; WORD $0xffff // jne 8100
-	WORD $0x00eb // jmp 83a8
+	LONG $0xfd5a850f; WORD $0xffff // jne 8f40
+	WORD $0x00eb // jmp 91e8
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0172850f; WORD $0x0000 // jne 9374
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x0098850f; WORD $0x0000 // jne 92a4
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x024c8e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x02398e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x02268e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02138e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x02008e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x01ed8e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01da8e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x01c78e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x01ad8e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x01938e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x01798e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x015f8e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x01458e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x012b8e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01118e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x00f78e0f; WORD $0x0000 // jle 9468
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
 	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x00d68e0f; WORD $0x0000 // jle 84ac
+	LONG $0x00d68e0f; WORD $0x0000 // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
 	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x00b58e0f; WORD $0x0000 // jle 84ac
+	LONG $0x00b58e0f; WORD $0x0000 // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
 	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x00948e0f; WORD $0x0000 // jle 84ac
+	LONG $0x00948e0f; WORD $0x0000 // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
 	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x777e // jle 84ac
+	WORD $0x777e // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
 	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x5a7e // jle 84ac
+	WORD $0x5a7e // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
 	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x3d7e // jle 84ac
+	WORD $0x3d7e // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
 	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x207e // jle 84ac
+	WORD $0x207e // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
 	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 84ac
+	WORD $0x037e // jle 9468
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 
 // func gemmU8I8Vnni8x48(a *spec.GemmArgs)
 TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
@@ -7169,7 +7897,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je 852b
+	WORD $0x1474 // je 94eb
 	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -7196,23 +7924,23 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1b22840f; WORD $0x0000 // je a0d8
+	LONG $0x1b22840f; WORD $0x0000 // je b098
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x11158f0f; WORD $0x0000 // jg 96d5
+	LONG $0x11158f0f; WORD $0x0000 // jg a695
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x080d8f0f; WORD $0x0000 // jg 8dd7
+	LONG $0x080d8f0f; WORD $0x0000 // jg 9d97
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02a5840f; WORD $0x0000 // je 887d
+	LONG $0x02a5840f; WORD $0x0000 // je 983d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0435840f; WORD $0x0000 // je 8a17
+	LONG $0x0435840f; WORD $0x0000 // je 99d7
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05eb8e0f; WORD $0x0000 // jle 8bd7
+	LONG $0x05eb8e0f; WORD $0x0000 // jle 9b97
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 86c2
+	LONG $0x00b5840f; WORD $0x0000 // je 9682
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7262,7 +7990,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 871e
+	WORD $0x5ceb // jmp 96de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7289,7 +8017,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0091840f; WORD $0x0000 // je 87bf
+	LONG $0x0091840f; WORD $0x0000 // je 977f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -7312,9 +8040,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 8740
+	WORD $0x8172 // jb 9700
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je 886f
+	LONG $0x00a6840f; WORD $0x0000 // je 982f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -7342,12 +8070,12 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd88850f; WORD $0xffff // jne 8600
-	LONG $0x00185be9; BYTE $0x00 // jmp a0d8
+	LONG $0xfd88850f; WORD $0xffff // jne 95c0
+	LONG $0x00185be9; BYTE $0x00 // jmp b098
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8942
+	LONG $0x00b5840f; WORD $0x0000 // je 9902
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7397,7 +8125,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 899e
+	WORD $0x5ceb // jmp 995e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7424,7 +8152,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3974 // je 89e3
+	WORD $0x3974 // je 99a3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -7433,21 +8161,21 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 89c0
+	WORD $0xdd72 // jb 9980
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je 8a09
+	WORD $0x2074 // je 99c9
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne 8880
-	LONG $0x0016c1e9; BYTE $0x00 // jmp a0d8
+	LONG $0xfe6e850f; WORD $0xffff // jne 9840
+	LONG $0x0016c1e9; BYTE $0x00 // jmp b098
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8ae2
+	LONG $0x00b5840f; WORD $0x0000 // je 9aa2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7497,7 +8225,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 8b3e
+	WORD $0x5ceb // jmp 9afe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7524,7 +8252,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4674 // je 8b90
+	WORD $0x4674 // je 9b50
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -7535,9 +8263,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 8b60
+	WORD $0xd072 // jb 9b20
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je 8bc9
+	WORD $0x3374 // je 9b89
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -7547,12 +8275,12 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 8a20
-	LONG $0x001501e9; BYTE $0x00 // jmp a0d8
+	LONG $0xfe4e850f; WORD $0xffff // jne 99e0
+	LONG $0x001501e9; BYTE $0x00 // jmp b098
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8ca2
+	LONG $0x00b5840f; WORD $0x0000 // je 9c62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7602,7 +8330,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 8cfe
+	WORD $0x5ceb // jmp 9cbe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7629,7 +8357,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6074 // je 8d6a
+	WORD $0x6074 // je 9d2a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -7644,9 +8372,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 8d20
+	WORD $0xb672 // jb 9ce0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 8dc9
+	WORD $0x5974 // je 9d89
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -7662,19 +8390,19 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne 8be0
-	LONG $0x001301e9; BYTE $0x00 // jmp a0d8
+	LONG $0xfe0e850f; WORD $0xffff // jne 9ba0
+	LONG $0x001301e9; BYTE $0x00 // jmp b098
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x030a840f; WORD $0x0000 // je 90ef
+	LONG $0x030a840f; WORD $0x0000 // je a0af
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04c2840f; WORD $0x0000 // je 92b1
+	LONG $0x04c2840f; WORD $0x0000 // je a271
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06a48e0f; WORD $0x0000 // jle 949d
+	LONG $0x06a48e0f; WORD $0x0000 // jle a45d
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 8ec2
+	LONG $0x00b5840f; WORD $0x0000 // je 9e82
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7724,7 +8452,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 8f1e
+	WORD $0x5ceb // jmp 9ede
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7751,7 +8479,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00cc840f; WORD $0x0000 // je 8ffa
+	LONG $0x00cc840f; WORD $0x0000 // je 9fba
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -7783,9 +8511,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 8f40
+	LONG $0xff46820f; WORD $0xffff // jb 9f00
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je 90e1
+	LONG $0x00dd840f; WORD $0x0000 // je a0a1
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -7822,13 +8550,13 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
 	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd16850f; WORD $0xffff // jne 8e00
-	LONG $0x000fe9e9; BYTE $0x00 // jmp a0d8
+	LONG $0xfd16850f; WORD $0xffff // jne 9dc0
+	LONG $0x000fe9e9; BYTE $0x00 // jmp b098
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 91c2
+	LONG $0x00b5840f; WORD $0x0000 // je a182
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7878,7 +8606,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 921e
+	WORD $0x5ceb // jmp a1de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7905,7 +8633,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4674 // je 9270
+	WORD $0x4674 // je a230
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -7916,9 +8644,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 9240
+	WORD $0xd072 // jb a200
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je 92a3
+	WORD $0x2d74 // je a263
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -7927,13 +8655,13 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne 9100
-	LONG $0x000e27e9; BYTE $0x00 // jmp a0d8
+	LONG $0xfe54850f; WORD $0xffff // jne a0c0
+	LONG $0x000e27e9; BYTE $0x00 // jmp b098
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 9382
+	LONG $0x00b5840f; WORD $0x0000 // je a342
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7983,7 +8711,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 93de
+	WORD $0x5ceb // jmp a39e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8010,7 +8738,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5974 // je 9443
+	WORD $0x5974 // je a403
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -8024,9 +8752,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 9400
+	WORD $0xbd72 // jb a3c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je 948f
+	WORD $0x4674 // je a44f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -8039,12 +8767,12 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne 92c0
-	LONG $0x000c3be9; BYTE $0x00 // jmp a0d8
+	LONG $0xfe28850f; WORD $0xffff // jne a280
+	LONG $0x000c3be9; BYTE $0x00 // jmp b098
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 9562
+	LONG $0x00b5840f; WORD $0x0000 // je a522
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8094,7 +8822,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 95be
+	WORD $0x5ceb // jmp a57e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8121,7 +8849,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7f74 // je 9649
+	WORD $0x7f74 // je a609
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -8141,9 +8869,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 95e0
+	WORD $0x9772 // jb a5a0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je 96c7
+	WORD $0x7874 // je a687
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -8164,19 +8892,19 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 94a0
-	LONG $0x000a03e9; BYTE $0x00 // jmp a0d8
+	LONG $0xfdd0850f; WORD $0xffff // jne a460
+	LONG $0x000a03e9; BYTE $0x00 // jmp b098
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x037a840f; WORD $0x0000 // je 9a5d
+	LONG $0x037a840f; WORD $0x0000 // je aa1d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x053e840f; WORD $0x0000 // je 9c2b
+	LONG $0x053e840f; WORD $0x0000 // je abeb
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x074c8e0f; WORD $0x0000 // jle 9e43
+	LONG $0x074c8e0f; WORD $0x0000 // jle ae03
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 97c2
+	LONG $0x00b5840f; WORD $0x0000 // je a782
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8226,7 +8954,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 981e
+	WORD $0x5ceb // jmp a7de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8253,7 +8981,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0103840f; WORD $0x0000 // je 9931
+	LONG $0x0103840f; WORD $0x0000 // je a8f1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -8294,9 +9022,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 9840
+	LONG $0xff0f820f; WORD $0xffff // jb a800
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je 9a4f
+	LONG $0x0114840f; WORD $0x0000 // je aa0f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -8342,12 +9070,12 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfca8850f; WORD $0xffff // jne 9700
-	LONG $0x00067be9; BYTE $0x00 // jmp a0d8
+	LONG $0xfca8850f; WORD $0xffff // jne a6c0
+	LONG $0x00067be9; BYTE $0x00 // jmp b098
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 9b22
+	LONG $0x00b5840f; WORD $0x0000 // je aae2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8397,7 +9125,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 9b7e
+	WORD $0x5ceb // jmp ab3e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8424,7 +9152,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5374 // je 9bdd
+	WORD $0x5374 // je ab9d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -8437,9 +9165,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 9ba0
+	WORD $0xc372 // jb ab60
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je 9c1d
+	WORD $0x3a74 // je abdd
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -8450,13 +9178,13 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
 	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne 9a60
-	LONG $0x0004ade9; BYTE $0x00 // jmp a0d8
+	LONG $0xfe3a850f; WORD $0xffff // jne aa20
+	LONG $0x0004ade9; BYTE $0x00 // jmp b098
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 9d02
+	LONG $0x00b5840f; WORD $0x0000 // je acc2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8506,7 +9234,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 9d5e
+	WORD $0x5ceb // jmp ad1e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8533,7 +9261,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6c74 // je 9dd6
+	WORD $0x6c74 // je ad96
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -8550,9 +9278,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 9d80
+	WORD $0xaa72 // jb ad40
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je 9e35
+	WORD $0x5974 // je adf5
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -8568,14 +9296,14 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
 	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne 9c40
-	LONG $0x000295e9; BYTE $0x00 // jmp a0d8
+	LONG $0xfe02850f; WORD $0xffff // jne ac00
+	LONG $0x000295e9; BYTE $0x00 // jmp b098
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 9f22
+	LONG $0x00b5840f; WORD $0x0000 // je aee2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8625,7 +9353,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 9f7e
+	WORD $0x5ceb // jmp af3e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8652,7 +9380,7 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x009e840f; WORD $0x0000 // je a02c
+	LONG $0x009e840f; WORD $0x0000 // je afec
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -8677,9 +9405,9 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 9fa0
+	LONG $0xff74820f; WORD $0xffff // jb af60
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je a0cd
+	LONG $0x0097840f; WORD $0x0000 // je b08d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -8705,65 +9433,142 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
 	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne 9e60
-	WORD $0x00eb // jmp a0d8
+	LONG $0xfd8a850f; WORD $0xffff // jne ae20
+	WORD $0x00eb // jmp b098
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0172850f; WORD $0x0000 // jne b224
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x0098850f; WORD $0x0000 // jne b154
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x024c8e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x02398e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x02268e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02138e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x02008e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x01ed8e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01da8e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x01c78e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x01ad8e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x01938e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x01798e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x015f8e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x01458e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x012b8e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01118e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x00f78e0f; WORD $0x0000 // jle b318
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
 	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x00d68e0f; WORD $0x0000 // jle a1dc
+	LONG $0x00d68e0f; WORD $0x0000 // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
 	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x00b58e0f; WORD $0x0000 // jle a1dc
+	LONG $0x00b58e0f; WORD $0x0000 // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
 	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x00948e0f; WORD $0x0000 // jle a1dc
+	LONG $0x00948e0f; WORD $0x0000 // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
 	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x777e // jle a1dc
+	WORD $0x777e // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
 	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x5a7e // jle a1dc
+	WORD $0x5a7e // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
 	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x3d7e // jle a1dc
+	WORD $0x3d7e // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
 	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x207e // jle a1dc
+	WORD $0x207e // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
 	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle a1dc
+	WORD $0x037e // jle b318
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 
 // func gemmI16Vnni8x48(a *spec.GemmArgs)
 TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
@@ -8789,7 +9594,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je a26e
+	WORD $0x1474 // je b3ae
 	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -8816,23 +9621,23 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1b1f840f; WORD $0x0000 // je be18
+	LONG $0x1b1f840f; WORD $0x0000 // je cf58
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x11128f0f; WORD $0x0000 // jg b415
+	LONG $0x11128f0f; WORD $0x0000 // jg c555
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x080a8f0f; WORD $0x0000 // jg ab17
+	LONG $0x080a8f0f; WORD $0x0000 // jg bc57
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02a2840f; WORD $0x0000 // je a5bd
+	LONG $0x02a2840f; WORD $0x0000 // je b6fd
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0432840f; WORD $0x0000 // je a757
+	LONG $0x0432840f; WORD $0x0000 // je b897
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05e88e0f; WORD $0x0000 // jle a917
+	LONG $0x05e88e0f; WORD $0x0000 // jle ba57
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a402
+	LONG $0x00b5840f; WORD $0x0000 // je b542
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8882,7 +9687,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp a45e
+	WORD $0x5ceb // jmp b59e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8910,7 +9715,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x008e840f; WORD $0x0000 // je a4ff
+	LONG $0x008e840f; WORD $0x0000 // je b63f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -8933,9 +9738,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb a480
+	WORD $0x8172 // jb b5c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00a6840f; WORD $0x0000 // je a5af
+	LONG $0x00a6840f; WORD $0x0000 // je b6ef
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -8963,12 +9768,12 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd88850f; WORD $0xffff // jne a340
-	LONG $0x00185be9; BYTE $0x00 // jmp be18
+	LONG $0xfd88850f; WORD $0xffff // jne b480
+	LONG $0x00185be9; BYTE $0x00 // jmp cf58
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a682
+	LONG $0x00b5840f; WORD $0x0000 // je b7c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9018,7 +9823,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp a6de
+	WORD $0x5ceb // jmp b81e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9046,7 +9851,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3674 // je a723
+	WORD $0x3674 // je b863
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9055,21 +9860,21 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb a700
+	WORD $0xdd72 // jb b840
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2074 // je a749
+	WORD $0x2074 // je b889
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6e850f; WORD $0xffff // jne a5c0
-	LONG $0x0016c1e9; BYTE $0x00 // jmp be18
+	LONG $0xfe6e850f; WORD $0xffff // jne b700
+	LONG $0x0016c1e9; BYTE $0x00 // jmp cf58
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a822
+	LONG $0x00b5840f; WORD $0x0000 // je b962
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9119,7 +9924,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp a87e
+	WORD $0x5ceb // jmp b9be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9147,7 +9952,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je a8d0
+	WORD $0x4374 // je ba10
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9158,9 +9963,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb a8a0
+	WORD $0xd072 // jb b9e0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3374 // je a909
+	WORD $0x3374 // je ba49
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -9170,12 +9975,12 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne a760
-	LONG $0x001501e9; BYTE $0x00 // jmp be18
+	LONG $0xfe4e850f; WORD $0xffff // jne b8a0
+	LONG $0x001501e9; BYTE $0x00 // jmp cf58
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je a9e2
+	LONG $0x00b5840f; WORD $0x0000 // je bb22
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9225,7 +10030,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp aa3e
+	WORD $0x5ceb // jmp bb7e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9253,7 +10058,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5d74 // je aaaa
+	WORD $0x5d74 // je bbea
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9268,9 +10073,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb aa60
+	WORD $0xb672 // jb bba0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je ab09
+	WORD $0x5974 // je bc49
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
@@ -9286,19 +10091,19 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
 	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0e850f; WORD $0xffff // jne a920
-	LONG $0x001301e9; BYTE $0x00 // jmp be18
+	LONG $0xfe0e850f; WORD $0xffff // jne ba60
+	LONG $0x001301e9; BYTE $0x00 // jmp cf58
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x030a840f; WORD $0x0000 // je ae2f
+	LONG $0x030a840f; WORD $0x0000 // je bf6f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04c2840f; WORD $0x0000 // je aff1
+	LONG $0x04c2840f; WORD $0x0000 // je c131
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06a48e0f; WORD $0x0000 // jle b1dd
+	LONG $0x06a48e0f; WORD $0x0000 // jle c31d
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je ac02
+	LONG $0x00b5840f; WORD $0x0000 // je bd42
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9348,7 +10153,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp ac5e
+	WORD $0x5ceb // jmp bd9e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9376,7 +10181,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00c9840f; WORD $0x0000 // je ad3a
+	LONG $0x00c9840f; WORD $0x0000 // je be7a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9408,9 +10213,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb ac80
+	LONG $0xff46820f; WORD $0xffff // jb bdc0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x00dd840f; WORD $0x0000 // je ae21
+	LONG $0x00dd840f; WORD $0x0000 // je bf61
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -9447,13 +10252,13 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
 	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd16850f; WORD $0xffff // jne ab40
-	LONG $0x000fe9e9; BYTE $0x00 // jmp be18
+	LONG $0xfd16850f; WORD $0xffff // jne bc80
+	LONG $0x000fe9e9; BYTE $0x00 // jmp cf58
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je af02
+	LONG $0x00b5840f; WORD $0x0000 // je c042
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9503,7 +10308,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp af5e
+	WORD $0x5ceb // jmp c09e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9531,7 +10336,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je afb0
+	WORD $0x4374 // je c0f0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9542,9 +10347,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb af80
+	WORD $0xd072 // jb c0c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x2d74 // je afe3
+	WORD $0x2d74 // je c123
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -9553,13 +10358,13 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
 	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe54850f; WORD $0xffff // jne ae40
-	LONG $0x000e27e9; BYTE $0x00 // jmp be18
+	LONG $0xfe54850f; WORD $0xffff // jne bf80
+	LONG $0x000e27e9; BYTE $0x00 // jmp cf58
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b0c2
+	LONG $0x00b5840f; WORD $0x0000 // je c202
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9609,7 +10414,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b11e
+	WORD $0x5ceb // jmp c25e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9637,7 +10442,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5674 // je b183
+	WORD $0x5674 // je c2c3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9651,9 +10456,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb b140
+	WORD $0xbd72 // jb c280
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x4674 // je b1cf
+	WORD $0x4674 // je c30f
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -9666,12 +10471,12 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
 	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe28850f; WORD $0xffff // jne b000
-	LONG $0x000c3be9; BYTE $0x00 // jmp be18
+	LONG $0xfe28850f; WORD $0xffff // jne c140
+	LONG $0x000c3be9; BYTE $0x00 // jmp cf58
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b2a2
+	LONG $0x00b5840f; WORD $0x0000 // je c3e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9721,7 +10526,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b2fe
+	WORD $0x5ceb // jmp c43e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9749,7 +10554,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7c74 // je b389
+	WORD $0x7c74 // je c4c9
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9769,9 +10574,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb b320
+	WORD $0x9772 // jb c460
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x7874 // je b407
+	WORD $0x7874 // je c547
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
@@ -9792,19 +10597,19 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
 	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne b1e0
-	LONG $0x000a03e9; BYTE $0x00 // jmp be18
+	LONG $0xfdd0850f; WORD $0xffff // jne c320
+	LONG $0x000a03e9; BYTE $0x00 // jmp cf58
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x037a840f; WORD $0x0000 // je b79d
+	LONG $0x037a840f; WORD $0x0000 // je c8dd
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x053e840f; WORD $0x0000 // je b96b
+	LONG $0x053e840f; WORD $0x0000 // je caab
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x074c8e0f; WORD $0x0000 // jle bb83
+	LONG $0x074c8e0f; WORD $0x0000 // jle ccc3
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b502
+	LONG $0x00b5840f; WORD $0x0000 // je c642
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -9854,7 +10659,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b55e
+	WORD $0x5ceb // jmp c69e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -9882,7 +10687,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0100840f; WORD $0x0000 // je b671
+	LONG $0x0100840f; WORD $0x0000 // je c7b1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -9923,9 +10728,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb b580
+	LONG $0xff0f820f; WORD $0xffff // jb c6c0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0114840f; WORD $0x0000 // je b78f
+	LONG $0x0114840f; WORD $0x0000 // je c8cf
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -9971,12 +10776,12 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfca8850f; WORD $0xffff // jne b440
-	LONG $0x00067be9; BYTE $0x00 // jmp be18
+	LONG $0xfca8850f; WORD $0xffff // jne c580
+	LONG $0x00067be9; BYTE $0x00 // jmp cf58
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b862
+	LONG $0x00b5840f; WORD $0x0000 // je c9a2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -10026,7 +10831,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b8be
+	WORD $0x5ceb // jmp c9fe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -10054,7 +10859,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5074 // je b91d
+	WORD $0x5074 // je ca5d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -10067,9 +10872,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb b8e0
+	WORD $0xc372 // jb ca20
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x3a74 // je b95d
+	WORD $0x3a74 // je ca9d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -10080,13 +10885,13 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
 	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3a850f; WORD $0xffff // jne b7a0
-	LONG $0x0004ade9; BYTE $0x00 // jmp be18
+	LONG $0xfe3a850f; WORD $0xffff // jne c8e0
+	LONG $0x0004ade9; BYTE $0x00 // jmp cf58
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je ba42
+	LONG $0x00b5840f; WORD $0x0000 // je cb82
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -10136,7 +10941,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp ba9e
+	WORD $0x5ceb // jmp cbde
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -10164,7 +10969,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6974 // je bb16
+	WORD $0x6974 // je cc56
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -10181,9 +10986,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb bac0
+	WORD $0xaa72 // jb cc00
 	LONG $0xe499f8c5 // ktestw k4,k4
-	WORD $0x5974 // je bb75
+	WORD $0x5974 // je ccb5
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -10199,14 +11004,14 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
 	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe02850f; WORD $0xffff // jne b980
-	LONG $0x000295e9; BYTE $0x00 // jmp be18
+	LONG $0xfe02850f; WORD $0xffff // jne cac0
+	LONG $0x000295e9; BYTE $0x00 // jmp cf58
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je bc62
+	LONG $0x00b5840f; WORD $0x0000 // je cda2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -10256,7 +11061,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp bcbe
+	WORD $0x5ceb // jmp cdfe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -10284,7 +11089,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x009b840f; WORD $0x0000 // je bd6c
+	LONG $0x009b840f; WORD $0x0000 // je ceac
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -10309,9 +11114,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb bce0
+	LONG $0xff74820f; WORD $0xffff // jb ce20
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je be0d
+	LONG $0x0097840f; WORD $0x0000 // je cf4d
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -10337,59 +11142,135 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
 	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne bba0
-	WORD $0x00eb // jmp be18
+	LONG $0xfd8a850f; WORD $0xffff // jne cce0
+	WORD $0x00eb // jmp cf58
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0172850f; WORD $0x0000 // jne d0e4
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x0098850f; WORD $0x0000 // jne d014
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x024c8e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x02398e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x02268e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02138e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x02008e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x01ed8e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01da8e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x01c78e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x01ad8e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x01938e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x01798e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x015f8e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x01458e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x012b8e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01118e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x00f78e0f; WORD $0x0000 // jle d1d8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
 	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x00d68e0f; WORD $0x0000 // jle bf1c
+	LONG $0x00d68e0f; WORD $0x0000 // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
 	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x00b58e0f; WORD $0x0000 // jle bf1c
+	LONG $0x00b58e0f; WORD $0x0000 // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
 	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x00948e0f; WORD $0x0000 // jle bf1c
+	LONG $0x00948e0f; WORD $0x0000 // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
 	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x777e // jle bf1c
+	WORD $0x777e // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
 	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x5a7e // jle bf1c
+	WORD $0x5a7e // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
 	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x3d7e // jle bf1c
+	WORD $0x3d7e // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
 	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x207e // jle bf1c
+	WORD $0x207e // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
 	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle bf1c
+	WORD $0x037e // jle d1d8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -107,13 +107,22 @@
 	vpmovdb	[rsi + \at]{\mask}, zmm\acc
 	.endif
 .endm
-.macro store out, i, done
+.macro store out, i, vecs, done
 	requantise \out, %(3*\i), 24, k1, 0
+	.if \vecs > 1
 	requantise \out, %(3*\i+1), 25, k2, 16
+	.endif
+	.if \vecs > 2
 	requantise \out, %(3*\i+2), 26, k3, 32
+	.endif
 	cmp	rax, \i+1
 	jle	\done
 	add	rsi, rcx
+.endm
+.macro stores out, vecs, done
+	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7
+	store	\out, \i, \vecs, \done
+	.endr
 .endm
 
 .macro tiles mode, vecs, end
@@ -194,9 +203,13 @@
 	shl	rcx, 2
 	.endif
 	mov	rax, [rdi + GemmArgs_Rows]
-	.irp	i, 0, 1, 2, 3, 4, 5, 6, 7
-	store	\out, \i, \done
-	.endr
+	kortestw k3, k3
+	jnz	33f
+	kortestw k2, k2
+	jnz	32f
+	stores	\out, 1, \done
+32:	stores	\out, 2, \done
+33:	stores	\out, 3, \done
 \done:	vzeroupper
 	ret
 .endm
