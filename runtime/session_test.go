@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -434,3 +435,34 @@ func TestPassesKeepTheMeaning(t *testing.T) {
 		}
 	}
 }
+
+// What steps keep between runs, and hand to kernels by address, are pointers that the collector can follow at any time.
+func TestCollectorRunsBeside(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(1))
+	m := digits(t, runtime.Options{})
+	in, out := inputs(m), outputs(m)
+	s := session(t, m, 2)
+	for range 200 {
+		if err := s.Run(context.Background(), in, out); err != nil {
+			t.Fatal(err)
+		}
+		runtimeGarbage = make([]byte, 1<<16)
+	}
+	for seed := range uint64(60) {
+		g := graphgen.New(seed, graphgen.Options{Nodes: 12})
+		m, err := runtime.New(g.Graph, runtime.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := session(t, m, 2)
+		for range 5 {
+			if err := s.Run(context.Background(), g.In, outputs(m)); err != nil {
+				t.Fatal(err)
+			}
+			runtimeGarbage = make([]byte, 1<<16)
+		}
+	}
+}
+
+// runtimeGarbage keeps the collector busy.
+var runtimeGarbage []byte
