@@ -35,17 +35,14 @@ var converters = sync.OnceValue(func() (c struct{ toBF16, fromBF16, toF16, fromF
 // convertBlock is the number of elements of one call of a kernel.
 const convertBlock = 1 << 15
 
-var mapArgs = sync.Pool{New: func() any { return new(spec.MapArgs) }}
-
 func convert[D, S any](dst []D, src []S, f mapFunc) {
 	dst = dst[:len(src)]
-	a := mapArgs.Get().(*spec.MapArgs)
+	a := Borrow()
 	for len(src) > 0 {
 		n := min(len(src), convertBlock)
-		*a = spec.MapArgs{X: unsafe.Pointer(&src[0]), Y: unsafe.Pointer(&dst[0]), N: n}
-		f(a)
+		a.Map = spec.MapArgs{X: unsafe.Pointer(&src[0]), Y: unsafe.Pointer(&dst[0]), N: n}
+		f(&a.Map)
 		src, dst = src[n:], dst[n:]
 	}
-	*a = spec.MapArgs{}
-	mapArgs.Put(a)
+	a.Return()
 }

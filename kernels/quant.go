@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"sync"
 	"unsafe"
 
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -9,8 +8,6 @@ import (
 
 // quantBlock is the number of elements of one call of a kernel.
 const quantBlock = 1 << 15
-
-var quantArgs = sync.Pool{New: func() any { return new(spec.QuantArgs) }}
 
 // Quant applies a row with a spec.QuantArgs to all elements of y, with the parameters of p. b is nil where the operation has one operand.
 func Quant(row *spec.Row, p *spec.QuantArgs, y, a, b []byte) {
@@ -31,7 +28,8 @@ func Quant(row *spec.Row, p *spec.QuantArgs, y, a, b []byte) {
 	if len(a) < n*sizeA || len(b) < needB {
 		panic("BUG: operands are short")
 	}
-	args := quantArgs.Get().(*spec.QuantArgs)
+	room := Borrow()
+	args := &room.Quant
 	*args = *p
 	for i := 0; i < n; i += quantBlock {
 		args.N = min(quantBlock, n-i)
@@ -45,6 +43,5 @@ func Quant(row *spec.Row, p *spec.QuantArgs, y, a, b []byte) {
 		}
 		f(args)
 	}
-	*args = spec.QuantArgs{}
-	quantArgs.Put(args)
+	room.Return()
 }

@@ -1,7 +1,6 @@
 package elem
 
 import (
-	"sync"
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/num"
@@ -28,16 +27,6 @@ var (
 // kernelBlock is the number of elements of one call, which cannot be interrupted.
 const kernelBlock = 1 << 15
 
-// callArgs holds what one call passes by address.
-type callArgs struct {
-	m   spec.MapArgs
-	b   spec.BinaryArgs
-	acc [16]float32
-}
-
-// argsPool serves code that has no place of its own for them.
-var argsPool = sync.Pool{New: func() any { return new(callArgs) }}
-
 // pairRow makes f(y, x, b, step): y[i] = x[i] op b[i*step], step 0 or 1.
 func pairRow(o spec.Op) func(y, x, b []float32, step int) {
 	f := row32(o).Func.(func(*spec.BinaryArgs))
@@ -46,13 +35,12 @@ func pairRow(o spec.Op) func(y, x, b []float32, step int) {
 			return
 		}
 		_, _ = x[len(y)-1], b[(len(y)-1)*step]
-		l := argsPool.Get().(*callArgs)
+		l := kernels.Borrow()
 		for i := 0; i < len(y); i += kernelBlock {
-			l.b = spec.BinaryArgs{X: unsafe.Pointer(&x[i]), B: unsafe.Pointer(&b[i*step]), Y: unsafe.Pointer(&y[i]), N: min(kernelBlock, len(y)-i), Step: step}
-			f(&l.b)
+			l.Binary = spec.BinaryArgs{X: unsafe.Pointer(&x[i]), B: unsafe.Pointer(&b[i*step]), Y: unsafe.Pointer(&y[i]), N: min(kernelBlock, len(y)-i), Step: step}
+			f(&l.Binary)
 		}
-		l.b = spec.BinaryArgs{}
-		argsPool.Put(l)
+		l.Return()
 	}
 }
 
@@ -64,13 +52,12 @@ func mapRow(o spec.Op) func(y, x []float32) {
 			return
 		}
 		_ = x[len(y)-1]
-		l := argsPool.Get().(*callArgs)
+		l := kernels.Borrow()
 		for i := 0; i < len(y); i += kernelBlock {
-			l.m = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&y[i]), N: min(kernelBlock, len(y)-i)}
-			f(&l.m)
+			l.Map = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&y[i]), N: min(kernelBlock, len(y)-i)}
+			f(&l.Map)
 		}
-		l.m = spec.MapArgs{}
-		argsPool.Put(l)
+		l.Return()
 	}
 }
 
@@ -80,15 +67,14 @@ func squareLanes32(acc *[16]float32, x []float32) { reduceLanes(squareKernel, ac
 func maxLanes32(acc *[16]float32, x []float32)    { reduceLanes(maxKernel, acc, x) }
 
 func reduceLanes(f func(*spec.MapArgs), acc *[16]float32, x []float32) {
-	l := argsPool.Get().(*callArgs)
-	l.acc = *acc
+	l := kernels.Borrow()
+	l.Lanes = *acc
 	for i := 0; i < len(x); i += kernelBlock {
-		l.m = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&l.acc), N: min(kernelBlock, len(x)-i)}
-		f(&l.m)
+		l.Map = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&l.Lanes), N: min(kernelBlock, len(x)-i)}
+		f(&l.Map)
 	}
-	*acc = l.acc
-	l.m = spec.MapArgs{}
-	argsPool.Put(l)
+	*acc = l.Lanes
+	l.Return()
 }
 
 // as32 is x if its elements are float32, without an allocation.
@@ -115,8 +101,8 @@ func kernels32[T number](k kernel[T, T], forward, reverse func(y, x, b []float32
 }
 
 func scalar32(f func(y, x, b []float32, step int), y, x []float32, b float32) {
-	l := argsPool.Get().(*callArgs)
-	l.acc[0] = b
-	f(y, x, l.acc[:1], 0)
-	argsPool.Put(l)
+	l := kernels.Borrow()
+	l.Lanes[0] = b
+	f(y, x, l.Lanes[:1], 0)
+	l.Return()
 }
