@@ -140,6 +140,33 @@ func gemmU8I8Vnni8x48(a *spec.GemmArgs)
 func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 
 //go:noescape
+func gemvBF16Zmm4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvF16Ymm2x32(a *spec.GemmArgs)
+
+//go:noescape
+func gemvF16Zmm4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvF32Ymm2x32(a *spec.GemmArgs)
+
+//go:noescape
+func gemvF32Zmm4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvI8QVnni4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvI8Vnni4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvU8I8QVnni4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvU8I8Vnni4x64(a *spec.GemmArgs)
+
+//go:noescape
 func hardswishF32Zmm(a *spec.MapArgs)
 
 //go:noescape
@@ -288,6 +315,15 @@ var functions = map[string]any{
 	"gemmU8I8QYmm6x16":       gemmU8I8QYmm6x16,
 	"gemmU8I8Vnni8x48":       gemmU8I8Vnni8x48,
 	"gemmU8I8Ymm6x16":        gemmU8I8Ymm6x16,
+	"gemvBF16Zmm4x64":        gemvBF16Zmm4x64,
+	"gemvF16Ymm2x32":         gemvF16Ymm2x32,
+	"gemvF16Zmm4x64":         gemvF16Zmm4x64,
+	"gemvF32Ymm2x32":         gemvF32Ymm2x32,
+	"gemvF32Zmm4x64":         gemvF32Zmm4x64,
+	"gemvI8QVnni4x64":        gemvI8QVnni4x64,
+	"gemvI8Vnni4x64":         gemvI8Vnni4x64,
+	"gemvU8I8QVnni4x64":      gemvU8I8QVnni4x64,
+	"gemvU8I8Vnni4x64":       gemvU8I8Vnni4x64,
 	"hardswishF32Zmm":        hardswishF32Zmm,
 	"maxlanesF32Ymm":         maxlanesF32Ymm,
 	"maxlanesF32Zmm":         maxlanesF32Zmm,

@@ -49,7 +49,7 @@ func Bench(b *testing.B, row *spec.Row) {
 		out := tensor.New(row.Out, tensor.Shape{macs})
 		args := &spec.QuantArgs{A: unsafe.Pointer(&x.bytes[0]), B: unsafe.Pointer(&y.bytes[0]), Y: unsafe.Pointer(&out.Data[0]), N: macs, ScaleA: .3, ScaleB: .4, QHi: 100}
 		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(y) }
-	} else if row.Op != spec.Gemm {
+	} else if row.Op != spec.Gemm && row.Op != spec.Gemv {
 		macs = 4096
 		x := draw(rng, row.In, macs, plain, nil)
 		out := tensor.New(row.Out, tensor.Shape{macs})

@@ -44,7 +44,7 @@ func Run(t T, row *spec.Row, o Options) {
 		}
 		levels, test := gemmLevels(row), gemmCase
 		switch row.Op {
-		case spec.Gemm:
+		case spec.Gemm, spec.Gemv:
 		case spec.Depthwise:
 			levels, test = depthwiseLevels(row), depthwiseCase
 		case spec.Peak, spec.Read:
@@ -247,8 +247,14 @@ func lengths(row *spec.Row) []int {
 var tapsOf = []int{0, 1, 2, 9}
 
 // The factors of a matrix product: rows, columns, k, taps, stride of C, stride of A, elements of A and B, places of A, B, C and the rest, bias, bounds.
+//
+// Products of few rows have one tap and any number of columns.
 func gemmLevels(row *spec.Row) []int {
-	return []int{row.MR, row.NR, len(lengths(row)), len(tapsOf), 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
+	cols, taps := row.NR, len(tapsOf)
+	if row.Op == spec.Gemv {
+		cols, taps = 3*row.NR+1, 1
+	}
+	return []int{row.MR, cols, len(lengths(row)), taps, 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
 }
 
 func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
@@ -276,11 +282,15 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	a := draw(rng, row.In, max(0, (count-1)*step+k), kind(c[6]), nil)
 	z := draw(rng, row.In, k, kind(c[6]), nil)
-	// Element (t, j, p) of B lies at tap t, block p/KR, column j, place p%KR.
-	at := func(t, j, p int) int { return (((t*blocks)+p/row.KR)*row.NR+j)*row.KR + p%row.KR }
-	b := draw(rng, row.W, taps*blocks*row.NR*row.KR, kind(c[7]), func(i int) bool {
-		p := i/(row.NR*row.KR)%max(1, blocks)*row.KR + i%row.KR
-		return i/row.KR%row.NR >= cols || p >= k
+	// Element (t, j, p) of B lies at panel j/NR, tap t, block p/KR, column j%NR, place p%KR.
+	panels := (cols + row.NR - 1) / row.NR
+	at := func(t, j, p int) int {
+		return (((j/row.NR*taps+t)*blocks+p/row.KR)*row.NR+j%row.NR)*row.KR + p%row.KR
+	}
+	b := draw(rng, row.W, panels*taps*blocks*row.NR*row.KR, kind(c[7]), func(i int) bool {
+		block := i / (row.NR * row.KR)
+		p := block%max(1, blocks)*row.KR + i%row.KR
+		return block/max(1, blocks)/taps*row.NR+i/row.KR%row.NR >= cols || p >= k
 	})
 	size, in := row.Out.Bits()/8, row.In.Bits()/8
 	ab := s.input(a.bytes, in, place(c[8]))

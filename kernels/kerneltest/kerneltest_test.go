@@ -66,7 +66,7 @@ func TestTable(t *testing.T) {
 			}
 			ok := false
 			switch r.Op {
-			case spec.Gemm:
+			case spec.Gemm, spec.Gemv:
 				_, ok = r.Func.(func(*spec.GemmArgs))
 			case spec.Depthwise:
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))

@@ -23,6 +23,8 @@ const (
 	// Gemm: for i < Rows, j < Cols: acc = Bias[j]; for t < Taps, k < K: acc += (A[t][i][k] + Shift) * B[t][k][j];
 	// C[i][j] = epilogue(acc, j). Shift is the row's.
 	Gemm Op = iota
+	// Gemv is Gemm of few rows with one tap, no index and any number of columns: the panels of B lie one after the other, and each is read once.
+	Gemv
 	// Depthwise: for x < Width, c < Channels: acc = Bias[c]; for t < Taps: acc += (In[t][x][c] + Shift) * W[t][c];
 	// Out[x][c] = epilogue(acc, c).
 	Depthwise
@@ -62,7 +64,7 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
+	return [...]string{"gemm", "gemv", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto",
 		"sumlanes", "squarelanes", "maxlanes", "turn"}[o]
 }
@@ -123,6 +125,8 @@ func (r *Row) Channel(p int) int {
 // Index has Taps*MR numbers; those of rows from Rows on repeat others. Where Index is nil there is one tap, and row i begins at A +
 // i*AStride. B is packed as [Taps][ceil(K/KR)][NR][KR] elements of the row's W type; what lies beyond Cols and K is zero. Rows of C are
 // CStride elements apart.
+//
+// For Gemv, Cols is any number above 0, and panel p of B begins at element p*ceil(K/KR)*NR*KR.
 type GemmArgs struct {
 	A, Index, Zero unsafe.Pointer
 	B, C           unsafe.Pointer

@@ -69,6 +69,21 @@ type Par interface {
 	Threads() int
 }
 
+// shareTime is the least work, in nanoseconds, that is worth being handed to another thread.
+const shareTime = 2500
+
+// Shares is the number of parts into which Prepare should cut work that takes one thread about ns nanoseconds and has at most most parts. It is 1
+// where handing work to other threads costs more than it saves.
+func Shares(p Par, most, ns int) int {
+	if p.Threads() == 1 {
+		return 1
+	}
+	return max(1, min(4*p.Threads(), most, ns/shareTime))
+}
+
+// Grain is the grain for Par.For of n indices that take one thread about ns nanoseconds in all.
+func Grain(n, ns int) int { return 1 + n*shareTime/max(ns, 1) }
+
 // Store shares what Prepare computes from constants (packed weights, say) among all sessions and shapes of a model.
 type Store interface {
 	// Get returns the value that was made for this tensor and kind, calling make the first time.

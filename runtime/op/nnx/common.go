@@ -143,7 +143,11 @@ type source[T float] struct {
 	t     *tensor.Tensor
 	buf   []T
 	fixed bool
+	own   bool // buf depends on more than the data of t
 }
+
+// constant reports whether all runs read the same.
+func (s *source[T]) constant() bool { return s.t != nil && (s.fixed || s.t.HasData()) }
 
 // newSource wants the input, if it is there, to have n elements; -1 takes any number.
 func newSource[T float](c *op.Call, i, n int) (*source[T], error) {

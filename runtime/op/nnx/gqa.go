@@ -367,7 +367,7 @@ func prepareQuantLSTM(c *op.Call) (op.Run, error) {
 			if err != nil {
 				return nil, err
 			}
-			l.src[i] = &source[float32]{t: c.In[i], buf: w, fixed: true}
+			l.src[i] = &source[float32]{t: c.In[i], buf: w, fixed: true, own: true}
 		default:
 			if l.src[i], err = newSource[float32](c, i, n); err != nil {
 				return nil, err

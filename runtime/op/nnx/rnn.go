@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -64,8 +65,9 @@ func setRecurrent(c *op.Call, hidden, dirs int) error {
 }
 
 // activation makes an activation function by its ONNX name; nil parameters have the default.
-func activation[T float](c *op.Call, name string, alpha, beta *float32) (func(T) T, error) {
+func activation[T float](c *op.Call, name string, alpha, beta *float32) (function[T], error) {
 	ar := arithOf[T]()
+	var f func(T) T
 	def := func(a, b T) (T, T) {
 		if alpha != nil {
 			a = T(*alpha)
@@ -77,50 +79,52 @@ func activation[T float](c *op.Call, name string, alpha, beta *float32) (func(T)
 	}
 	switch strings.ToLower(name) {
 	case "tanh":
-		return ar.tanh, nil
+		return kernelOf(ar.tanh, spec.Tanh), nil
 	case "sigmoid":
-		return ar.sigmoid, nil
+		return kernelOf(ar.sigmoid, spec.Sigmoid), nil
 	case "relu":
-		return func(x T) T { return max(x, 0) }, nil
+		f = func(x T) T { return max(x, 0) }
 	case "affine":
 		a, b := def(1, 0)
-		return func(x T) T { return T(a*x) + b }, nil
+		f = func(x T) T { return T(a*x) + b }
 	case "leakyrelu":
 		a, _ := def(.01, 0)
-		return func(x T) T {
+		f = func(x T) T {
 			if x < 0 {
 				return a * x
 			}
 			return x
-		}, nil
+		}
 	case "thresholdedrelu":
 		a, _ := def(1, 0)
-		return func(x T) T {
+		f = func(x T) T {
 			if x >= a {
 				return x
 			}
 			return 0
-		}, nil
+		}
 	case "scaledtanh":
 		a, b := def(1, 1)
-		return func(x T) T { return a * ar.tanh(T(b*x)) }, nil
+		f = func(x T) T { return a * ar.tanh(T(b*x)) }
 	case "hardsigmoid":
 		a, b := def(.2, .5)
-		return func(x T) T { return min(max(T(a*x)+b, 0), 1) }, nil
+		f = func(x T) T { return min(max(T(a*x)+b, 0), 1) }
 	case "elu":
 		a, _ := def(1, 0)
-		return func(x T) T {
+		f = func(x T) T {
 			if x < 0 {
 				return a * (ar.exp(x) - 1)
 			}
 			return x
-		}, nil
+		}
 	case "softsign":
-		return func(x T) T { return x / (1 + T(math.Abs(float64(x)))) }, nil
+		f = func(x T) T { return x / (1 + T(math.Abs(float64(x)))) }
 	case "softplus":
-		return func(x T) T { return max(x, 0) + ar.log1p(ar.exp(-T(math.Abs(float64(x))))) }, nil
+		f = func(x T) T { return max(x, 0) + ar.log1p(ar.exp(-T(math.Abs(float64(x))))) }
+	default:
+		return function[T]{}, c.Errorf("activation %q unknown", name)
 	}
-	return nil, c.Errorf("activation %q unknown", name)
+	return function[T]{scalar: f}, nil
 }
 
 func anyRecurrent(c *op.Call) (op.Run, error) {
@@ -129,7 +133,6 @@ func anyRecurrent(c *op.Call) (op.Run, error) {
 
 // layer is one recurrent layer of known shapes.
 type layer[T float] struct {
-	arith[T]
 	c                      *op.Call
 	seq, batch, hidden, in int
 	dirs, g                int
@@ -137,18 +140,28 @@ type layer[T float] struct {
 	clip                   T
 	linear, forget         bool
 	reverse                []bool
-	acts                   [][]func(T) T
+	acts                   [][]function[T]
 	lens                   indices
 	src                    [8]*source[T]
 	y, yh, yc              *target[T]
 	cells                  []cell[T] // one per direction and batch
 	bias, inner            []T       // per direction: sums of both biases; GRU's of the hidden state alone
-	body                   func(lo, hi int)
-	now                    struct{ x, w, r, h0, c0, p, y, yh, yc []T }
+	fixedBias              bool
+	// The products of each direction: of all inputs, of the hidden state, and of GRU's hidden gate with the hidden state, whose factor
+	// may depend on the other gates.
+	enter, again, late []*matrix[T]
+	entered            []T // what enter makes, [dirs][rows of the input][gates*hidden]
+	grain              int
+	body               func(lo, hi int)
+	now                struct{ x, h0, c0, p, y, yh, yc []T }
 }
 
 // cell is the state of one sequence.
-type cell[T float] struct{ gate, h, c, next, tmp []T }
+type cell[T float] struct {
+	gate, h, c, next, tmp []T
+	lane                  lane
+	args                  spec.MapArgs
+}
 
 func prepareRecurrent[T float](c *op.Call) (op.Run, error) {
 	l := newLayer[T](c)
@@ -168,7 +181,7 @@ func prepareRecurrent[T float](c *op.Call) (op.Run, error) {
 
 func newLayer[T float](c *op.Call) *layer[T] {
 	l := &layer[T]{
-		arith: arithOf[T](), c: c, g: gates[c.Op], dirs: directions(c), batchFirst: c.Attrs.Int("layout", 0) == 1, clip: T(c.Attrs.Float("clip", 0)),
+		c: c, g: gates[c.Op], dirs: directions(c), batchFirst: c.Attrs.Int("layout", 0) == 1, clip: T(c.Attrs.Float("clip", 0)),
 		linear: c.Attrs.Bool("linear_before_reset", false), forget: c.Attrs.Bool("input_forget", false),
 	}
 	x := c.In[0].Shape
@@ -204,21 +217,56 @@ func (l *layer[T]) prepare() (op.Run, error) {
 	l.y, l.yh, l.yc = newTarget[T](c, 0, 0), newTarget[T](c, 1, states), newTarget[T](c, 2, states)
 	l.cells = make([]cell[T], l.dirs*l.batch)
 	for i := range l.cells {
-		b := make([]T, (l.g+4)*l.hidden)
+		b := op.Make[T](c, (l.g+4)*l.hidden)
 		cut := func(n int) []T {
 			s := b[:n:n]
 			b = b[n:]
 			return s
 		}
-		l.cells[i] = cell[T]{cut(l.g * l.hidden), cut(l.hidden), cut(l.hidden), cut(l.hidden), cut(l.hidden)}
+		l.cells[i] = cell[T]{gate: cut(l.g * l.hidden), h: cut(l.hidden), c: cut(l.hidden), next: cut(l.hidden), tmp: cut(l.hidden)}
 	}
 	l.bias, l.inner = make([]T, l.dirs*l.g*l.hidden), make([]T, l.dirs*l.hidden)
+	if l.fixedBias = l.src[3].constant(); l.fixedBias {
+		l.biases(l.src[3].get())
+	}
+	l.matrices()
 	l.body = func(lo, hi int) {
 		for i := lo; i < hi; i++ {
 			l.sequence(i/l.batch, i%l.batch)
 		}
 	}
 	return l.run, nil
+}
+
+// matrices prepares the products.
+func (l *layer[T]) matrices() {
+	h, gh, rows := l.hidden, l.g*l.hidden, l.seq*l.batch
+	for d := range l.dirs {
+		l.enter = append(l.enter, newMatrix(l.c, l.src[1], d*gh*l.in, gh, l.in, rows))
+		at, first := gh, d*gh*h
+		if l.g == 3 {
+			at = 2 * h
+			l.late = append(l.late, newMatrix(l.c, l.src[2], first+at*h, h, h, 1))
+		}
+		l.again = append(l.again, newMatrix(l.c, l.src[2], first, at, h, 1))
+	}
+	l.entered = op.Make[T](l.c, l.dirs*rows*gh)
+	l.grain = op.Grain(l.dirs*l.batch, l.dirs*rows*(gh*h/gemvRate+2*gh))
+}
+
+// biases reads the inputs' and the hidden state's.
+func (l *layer[T]) biases(b []T) {
+	gh := l.g * l.hidden
+	for d := range l.dirs {
+		w, r := b[2*d*gh:(2*d+1)*gh], b[(2*d+1)*gh:(2*d+2)*gh]
+		for i := range gh {
+			l.bias[d*gh+i] = w[i] + r[i]
+		}
+		if l.linear && l.g == 3 {
+			copy(l.bias[d*gh+2*l.hidden:(d+1)*gh], w[2*l.hidden:])
+			copy(l.inner[d*l.hidden:(d+1)*l.hidden], r[2*l.hidden:])
+		}
+	}
 }
 
 func (l *layer[T]) activations() error {
@@ -249,7 +297,7 @@ func (l *layer[T]) activations() error {
 	alpha := takes(c.Attrs.Floats("activation_alpha"), "Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu")
 	beta := takes(c.Attrs.Floats("activation_beta"), "Affine", "ScaledTanh", "HardSigmoid")
 	for d := range l.dirs {
-		var list []func(T) T
+		var list []function[T]
 		for _, name := range names[d*per : (d+1)*per] {
 			f, err := activation[T](c, name, alpha(name), beta(name))
 			if err != nil {
@@ -264,20 +312,10 @@ func (l *layer[T]) activations() error {
 
 func (l *layer[T]) run() error {
 	n := &l.now
-	n.x, n.w, n.r, n.h0, n.c0, n.p = l.src[0].get(), l.src[1].get(), l.src[2].get(), l.src[5].get(), l.src[6].get(), l.src[7].get()
+	n.x, n.h0, n.c0, n.p = l.src[0].get(), l.src[5].get(), l.src[6].get(), l.src[7].get()
 	n.y, n.yh, n.yc = l.y.get(), l.yh.get(), l.yc.get()
-	if b := l.src[3].get(); b != nil {
-		gh := l.g * l.hidden
-		for d := range l.dirs {
-			w, r := b[2*d*gh:(2*d+1)*gh], b[(2*d+1)*gh:(2*d+2)*gh]
-			for i := range gh {
-				l.bias[d*gh+i] = w[i] + r[i]
-			}
-			if l.linear && l.g == 3 {
-				copy(l.bias[d*gh+2*l.hidden:(d+1)*gh], w[2*l.hidden:])
-				copy(l.inner[d*l.hidden:(d+1)*l.hidden], r[2*l.hidden:])
-			}
-		}
+	if b := l.src[3].get(); b != nil && !l.fixedBias {
+		l.biases(b)
 	}
 	if l.lens.present() {
 		for b := range l.batch {
@@ -286,7 +324,16 @@ func (l *layer[T]) run() error {
 			}
 		}
 	}
-	l.c.Par.For(l.dirs*l.batch, 1, l.body)
+	rows, gh := l.seq*l.batch, l.g*l.hidden
+	for d, m := range l.enter {
+		m.ready()
+		l.again[d].ready()
+		if l.late != nil {
+			l.late[d].ready()
+		}
+		m.mulAll(l.entered[d*rows*gh:], l.bias[d*gh:(d+1)*gh], n.x, rows)
+	}
+	l.c.Par.For(l.dirs*l.batch, l.grain, l.body)
 	l.y.put()
 	l.yh.put()
 	l.yc.put()
@@ -318,11 +365,11 @@ func (l *layer[T]) sequence(d, b int) {
 			t = steps - 1 - k
 		}
 		if k < steps {
-			from := (t*l.batch + b) * l.in
+			row, gh := t*l.batch+b, l.g*l.hidden
 			if l.batchFirst {
-				from = (b*l.seq + t) * l.in
+				row = b*l.seq + t
 			}
-			l.step(s, d, n.x[from:from+l.in])
+			l.step(s, d, l.entered[(d*l.seq*l.batch+row)*gh:][:gh])
 		}
 		if l.y.t != nil {
 			at := ((t*l.dirs+d)*l.batch + b) * l.hidden
@@ -340,67 +387,93 @@ func (l *layer[T]) sequence(d, b int) {
 	copy(n.yc[state:state+l.hidden], s.c)
 }
 
-func (l *layer[T]) limit(v T) T {
+// limit clips what goes into an activation.
+func (l *layer[T]) limit(v []T) {
 	if l.clip > 0 {
-		return min(max(v, -l.clip), l.clip)
+		for i, x := range v {
+			v[i] = min(max(x, -l.clip), l.clip)
+		}
 	}
-	return v
 }
 
-// step advances the state by one input.
+// multiply continues chains with a product of the state, on all threads where there is but one sequence.
+func (l *layer[T]) multiply(m *matrix[T], s *cell[T], out, init, x []T) {
+	if len(l.cells) == 1 {
+		m.mulAll(out, init, x, 1)
+	} else {
+		m.mul(&s.lane, out, init, x, 1)
+	}
+}
+
+// step advances the state by one input, whose products and the bias are in x.
 func (l *layer[T]) step(s *cell[T], d int, x []T) {
-	h, gh := l.hidden, l.g*l.hidden
-	w, r := l.now.w[d*gh*l.in:(d+1)*gh*l.in], l.now.r[d*gh*h:(d+1)*gh*h]
+	h := l.hidden
 	act := l.acts[d]
-	l.products(s.gate, l.bias[d*gh:(d+1)*gh], x, w, l.in)
+	next, state, tmp := s.next[:h], s.h[:h], s.tmp[:h]
 	switch l.g {
 	case 1:
-		l.products(s.gate, s.gate, s.h, r, h)
-		for i, v := range s.gate {
-			s.next[i] = act[0](l.limit(v))
-		}
+		l.multiply(l.again[d], s, next, x, state)
+		l.limit(next)
+		act[0].apply(&s.args, next)
 	case 3: // gates in the order update, reset, hidden
-		l.products(s.gate[:2*h], s.gate[:2*h], s.h, r, h)
-		for i, v := range s.gate[:2*h] {
-			s.gate[i] = act[0](l.limit(v))
-		}
-		z, reset, fresh := s.gate[:h], s.gate[h:2*h], s.gate[2*h:]
+		z, reset, fresh := s.gate[:h], s.gate[h:2*h], s.gate[2*h:][:h]
+		l.multiply(l.again[d], s, s.gate[:2*h], x, state)
+		l.limit(s.gate[:2*h])
+		act[0].apply(&s.args, s.gate[:2*h])
 		if l.linear {
-			l.products(s.tmp, l.inner[d*h:(d+1)*h], s.h, r[2*h*h:], h)
-			for i, v := range s.tmp {
-				fresh[i] += T(reset[i] * v)
+			l.multiply(l.late[d], s, tmp, l.inner[d*h:(d+1)*h], state)
+			for i, v := range x[2*h:] {
+				fresh[i] = v + T(reset[i]*tmp[i])
 			}
 		} else {
-			for i, v := range s.h {
-				s.tmp[i] = reset[i] * v
+			for i, v := range state {
+				tmp[i] = reset[i] * v
 			}
-			l.products(fresh, fresh, s.tmp, r[2*h*h:], h)
+			l.multiply(l.late[d], s, fresh, x[2*h:], tmp)
 		}
+		l.limit(fresh)
+		act[1].apply(&s.args, fresh)
 		for i, v := range fresh {
-			s.next[i] = T((1-z[i])*act[1](l.limit(v))) + T(z[i]*s.h[i])
+			next[i] = T((1-z[i])*v) + T(z[i]*state[i])
 		}
 	default: // LSTM; gates in the order input, output, forget, cell
-		l.products(s.gate, s.gate, s.h, r, h)
-		var peep []T
-		if l.now.p != nil {
-			peep = l.now.p[d*3*h : (d+1)*3*h]
-		}
-		look := func(v T, k, i int, c T) T {
-			if peep == nil {
-				return v
+		l.multiply(l.again[d], s, s.gate, x, state)
+		in, out, forget, fresh := s.gate[:h], s.gate[h:2*h], s.gate[2*h:3*h], s.gate[3*h:][:h]
+		cell := s.c[:h]
+		if p := l.now.p; p == nil {
+			l.limit(s.gate[:3*h])
+			act[0].apply(&s.args, s.gate[:3*h])
+		} else {
+			for i, c := range cell {
+				in[i] += T(p[3*d*h+i] * c)
+				forget[i] += T(p[(3*d+2)*h+i] * c)
 			}
-			return v + T(peep[k*h+i]*c)
-		}
-		for i, c := range s.c {
-			in := act[0](l.limit(look(s.gate[i], 0, i, c)))
-			forget := 1 - in
-			if !l.forget {
-				forget = act[0](l.limit(look(s.gate[2*h+i], 2, i, c)))
+			for _, g := range [2][]T{in, forget} {
+				l.limit(g)
+				act[0].apply(&s.args, g)
 			}
-			c = T(forget*c) + T(in*act[1](l.limit(s.gate[3*h+i])))
-			out := act[0](l.limit(look(s.gate[h+i], 1, i, c)))
-			s.c[i] = c
-			s.next[i] = out * act[2](c)
+		}
+		if l.forget {
+			for i, v := range in {
+				forget[i] = 1 - v
+			}
+		}
+		l.limit(fresh)
+		act[1].apply(&s.args, fresh)
+		for i, c := range cell {
+			c = T(forget[i]*c) + T(in[i]*fresh[i])
+			cell[i], next[i] = c, c
+		}
+		if p := l.now.p; p != nil {
+			for i, c := range cell {
+				out[i] += T(p[(3*d+1)*h+i] * c)
+			}
+			l.limit(out)
+			act[0].apply(&s.args, out)
+		}
+		act[2].apply(&s.args, next)
+		for i, o := range out {
+			next[i] = o * next[i]
 		}
 	}
 	s.h, s.next = s.next, s.h
