@@ -86,6 +86,9 @@ func divintoF32Ymm(a *spec.BinaryArgs)
 func divintoF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
+func expF32Ymm(a *spec.MapArgs)
+
+//go:noescape
 func expF32Zmm(a *spec.MapArgs)
 
 //go:noescape
@@ -167,6 +170,9 @@ func gemvU8I8QVnni4x64(a *spec.GemmArgs)
 func gemvU8I8Vnni4x64(a *spec.GemmArgs)
 
 //go:noescape
+func hardswishF32Ymm(a *spec.MapArgs)
+
+//go:noescape
 func hardswishF32Zmm(a *spec.MapArgs)
 
 //go:noescape
@@ -236,6 +242,9 @@ func readU64Ymm(a *spec.MapArgs)
 func readU64Zmm(a *spec.MapArgs)
 
 //go:noescape
+func sigmoidF32Ymm(a *spec.MapArgs)
+
+//go:noescape
 func sigmoidF32Zmm(a *spec.MapArgs)
 
 //go:noescape
@@ -261,6 +270,9 @@ func sumlanesF32Ymm(a *spec.MapArgs)
 
 //go:noescape
 func sumlanesF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func tanhF32Ymm(a *spec.MapArgs)
 
 //go:noescape
 func tanhF32Zmm(a *spec.MapArgs)
@@ -297,6 +309,7 @@ var functions = map[string]any{
 	"divF32Zmm":              divF32Zmm,
 	"divintoF32Ymm":          divintoF32Ymm,
 	"divintoF32Zmm":          divintoF32Zmm,
+	"expF32Ymm":              expF32Ymm,
 	"expF32Zmm":              expF32Zmm,
 	"gemmBF16NZmm8x48":       gemmBF16NZmm8x48,
 	"gemmBF16Zmm8x48":        gemmBF16Zmm8x48,
@@ -324,6 +337,7 @@ var functions = map[string]any{
 	"gemvI8Vnni4x64":         gemvI8Vnni4x64,
 	"gemvU8I8QVnni4x64":      gemvU8I8QVnni4x64,
 	"gemvU8I8Vnni4x64":       gemvU8I8Vnni4x64,
+	"hardswishF32Ymm":        hardswishF32Ymm,
 	"hardswishF32Zmm":        hardswishF32Zmm,
 	"maxlanesF32Ymm":         maxlanesF32Ymm,
 	"maxlanesF32Zmm":         maxlanesF32Zmm,
@@ -347,6 +361,7 @@ var functions = map[string]any{
 	"quantmulU8Zmm":          quantmulU8Zmm,
 	"readU64Ymm":             readU64Ymm,
 	"readU64Zmm":             readU64Zmm,
+	"sigmoidF32Ymm":          sigmoidF32Ymm,
 	"sigmoidF32Zmm":          sigmoidF32Zmm,
 	"squarelanesF32Ymm":      squarelanesF32Ymm,
 	"squarelanesF32Zmm":      squarelanesF32Zmm,
@@ -356,6 +371,7 @@ var functions = map[string]any{
 	"subfromF32Zmm":          subfromF32Zmm,
 	"sumlanesF32Ymm":         sumlanesF32Ymm,
 	"sumlanesF32Zmm":         sumlanesF32Zmm,
+	"tanhF32Ymm":             tanhF32Ymm,
 	"tanhF32Zmm":             tanhF32Zmm,
 	"turn4x16Zmm":            turn4x16Zmm,
 }

@@ -60,6 +60,10 @@ var Table = bound([]spec.Row{
 	function(spec.Sigmoid, "sigmoidF32Zmm"),
 	function(spec.Tanh, "tanhF32Zmm"),
 	function(spec.HardSwish, "hardswishF32Zmm"),
+	functionFMA(spec.Exp, "expF32Ymm"),
+	functionFMA(spec.Sigmoid, "sigmoidF32Ymm"),
+	functionFMA(spec.Tanh, "tanhF32Ymm"),
+	function8(spec.HardSwish, "hardswishF32Ymm"),
 	function(spec.Add, "addF32Zmm"),
 	function(spec.Sub, "subF32Zmm"),
 	function(spec.SubFrom, "subfromF32Zmm"),
@@ -136,6 +140,13 @@ func function(o spec.Op, name string) spec.Row {
 func function8(o spec.Op, name string) spec.Row {
 	r := function(o, name)
 	r.NR, r.Needs = 8, cpu.AVX2
+	return r
+}
+
+// functionFMA is one that multiplies and adds at once.
+func functionFMA(o spec.Op, name string) spec.Row {
+	r := function8(o, name)
+	r.Needs = fma
 	return r
 }
 
