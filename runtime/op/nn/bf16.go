@@ -96,7 +96,13 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	}
 	deep := v.cg == 1 && v.group > 1
 	row := bf16Row(c, out)
-	if !deep && row == nil && chain == nil {
+	if deep {
+		row = nil
+		if kernels.Here().Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, num.BF16).Needs != 0 {
+			row = c.Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, c.Num)
+		}
+	}
+	if row == nil && chain == nil {
 		direct, out = false, tensor.F32
 	}
 	var y *floats
@@ -108,9 +114,21 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	}
 	var run func()
 	switch {
+	case deep && row == nil:
+		x := rounding(c, v.x)
+		f := newFilters[float32](c, v, c.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num), roundedWide(w), 0)
+		f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+		f.follow(chain, direct)
+		run = func() {
+			if len(bs) > 0 && len(bs) < v.outC {
+				panic("BUG: the bias is short")
+			}
+			f.args.Bias = pointer(bs)
+			f.run(c.Par, x(), dst())
+		}
 	case deep:
 		x := narrow(c, v.x)
-		f := newFilters(c, v, c.Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, c.Num), roundedWide(w), uint16(0))
+		f := newFilters(c, v, row, roundedWide(w), uint16(0))
 		f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
 		f.follow(chain, direct)
 		run = func() {
