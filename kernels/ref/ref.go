@@ -97,10 +97,11 @@ func convert[S, D any](in, out tensor.DType, name string, f func([]D, []S)) spec
 
 func turn(a *spec.TurnArgs) {
 	for i := range a.Rows {
-		to := unsafe.Add(a.Y, 4*i)
-		for _, v := range unsafe.Slice((*uint32)(unsafe.Add(a.X, i*a.XStride)), a.Cols) {
-			*(*uint32)(to) = v
-			to = unsafe.Add(to, a.YStride)
+		if a.Cols == 0 {
+			return
+		}
+		for j, v := range unsafe.Slice((*uint32)(unsafe.Add(a.X, i*a.XStride)), a.Cols) {
+			*(*uint32)(unsafe.Add(a.Y, j*a.YStride+4*i)) = v
 		}
 	}
 }
