@@ -1,8 +1,10 @@
 package container
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -184,16 +186,30 @@ func join(p []byte, e Encoding) []byte {
 	w := e.width()
 	n := len(p) / w
 	b := make([]byte, len(p))
-	for i := range n {
-		var v uint64
-		for k := range w {
-			v |= uint64(p[k*n+i]) << (8 * k)
+	turn := 0
+	if e.rotated() {
+		turn = -1
+	}
+	plane := func(k int) []byte { return p[k*n:][:n:n] }
+	switch w {
+	case 2:
+		for i, v := range plane(0) {
+			x := uint16(v) | uint16(plane(1)[i])<<8
+			binary.LittleEndian.PutUint16(b[2*i:], bits.RotateLeft16(x, turn))
 		}
-		if e.rotated() {
-			v = v>>1 | v&1<<(8*w-1)
+	case 4:
+		p1, p2, p3 := plane(1), plane(2), plane(3)
+		for i, v := range plane(0) {
+			x := uint32(v) | uint32(p1[i])<<8 | uint32(p2[i])<<16 | uint32(p3[i])<<24
+			binary.LittleEndian.PutUint32(b[4*i:], bits.RotateLeft32(x, turn))
 		}
-		for k := range w {
-			b[i*w+k] = byte(v >> (8 * k))
+	default:
+		for i := range n {
+			var x uint64
+			for k := range w {
+				x |= uint64(p[k*n+i]) << (8 * k)
+			}
+			binary.LittleEndian.PutUint64(b[8*i:], bits.RotateLeft64(x, turn))
 		}
 	}
 	return b

@@ -221,7 +221,7 @@ func floatSource(c *op.Call, w *tensor.Tensor, fixed bool) (*source[float32], er
 		return nil, err
 	}
 	if w.HasData() && fixed {
-		return &source[float32]{constant: w, kind: "f32", load: func() func(i, o int) float32 {
+		return &source[float32]{constant: w, kind: "f32", plain: func() []float32 { return floatWeights(w) }, load: func() func(i, o int) float32 {
 			f := floatWeights(w)
 			return func(i, _ int) float32 { return f[i] }
 		}}, nil

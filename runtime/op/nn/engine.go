@@ -63,10 +63,13 @@ func (e *engine[A, B, C]) depth() int { return e.taps * ceil(e.k, e.row.KR) * e.
 func (e *engine[A, B, C]) panels() int { return ceil(e.n, e.row.NR) * e.row.NR * e.depth() }
 
 // packB packs B into dst; at(k, j) is its element, with the k of all taps in a row.
-func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) {
+func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) { e.packPanels(dst, at, 0, ceil(e.n, e.row.NR)) }
+
+// packPanels packs panels p0 to p1-1.
+func (e *engine[A, B, C]) packPanels(dst []B, at func(k, j int) B, p0, p1 int) {
 	nr, kr := e.row.NR, e.row.KR
-	i := 0
-	for j0 := 0; j0 < e.n; j0 += nr {
+	i := p0 * nr * e.depth()
+	for j0 := p0 * nr; j0 < p1*nr; j0 += nr {
 		for t := range e.taps {
 			for k0 := 0; k0 < e.k; k0 += kr {
 				for j := j0; j < j0+nr; j++ {
@@ -79,6 +82,27 @@ func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// packPlain is packPanels into a dst of zeros, for elements of src at index(k, j).
+func (e *engine[A, B, C]) packPlain(dst, src []B, index func(k, j int) int, p0, p1 int) {
+	nr, kr := e.row.NR, e.row.KR
+	const most = 64 // of k that are turned at once
+	i := p0 * nr * e.depth()
+	for j0 := p0 * nr; j0 < p1*nr; j0 += nr {
+		cols := min(nr, e.n-j0)
+		for t := range e.taps {
+			for k0 := 0; k0 < e.k; k0 += most {
+				block := dst[i+k0/kr*kr*nr:]
+				for j := range cols {
+					for k := k0; k < min(k0+most, e.k); k++ {
+						block[((k-k0)/kr*nr+j)*kr+(k-k0)%kr] = src[index(t*e.k+k, j0+j)]
+					}
+				}
+			}
+			i += ceil(e.k, kr) * kr * nr
 		}
 	}
 }
@@ -356,6 +380,8 @@ type source[B operand] struct {
 	kind string
 	// load reads the tensor and returns the element with flat index i, which belongs to output channel o.
 	load func() func(i, o int) B
+	// plain, where it is set, reads a constant tensor whose elements do not depend on the channel, in order.
+	plain func() []B
 }
 
 // attach gives the engine its packed B: at once where the source is constant, else whenever the returned function is
@@ -373,8 +399,13 @@ func attach[A, B operand, C accum](c *op.Call, e *engine[A, B, C], s *source[B],
 	}
 	e.b = op.Packed(c, s.constant, s.kind+"/"+e.row.Name+"/"+kind, func() []B {
 		b := make([]B, e.panels())
+		if s.plain != nil {
+			src := s.plain()
+			c.Par.For(ceil(e.n, e.row.NR), 1, func(lo, hi int) { e.packPlain(b, src, index, lo, hi) })
+			return b
+		}
 		element = s.load()
-		e.packB(b, at)
+		c.Par.For(ceil(e.n, e.row.NR), 1, func(lo, hi int) { e.packPanels(b, at, lo, hi) })
 		element = nil
 		return b
 	})
