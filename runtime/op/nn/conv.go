@@ -150,13 +150,17 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 	taps, k := v.taps(), v.cg
 	var index []int32
 	var padding []A
-	if gather != nil {
+	switch {
+	case gather != nil:
 		taps, k = 1, taps*k
-	} else if index = v.indexed(c, row.MR); index != nil {
-		padding = op.Make[A](c, k)
-		for i := range padding {
-			padding[i] = pad
-		}
+	case v.mergeable(row):
+		taps, k = taps/v.kernel[2], v.kernel[2]*k
+		index, src = mergedTaps(c, v, row, src, pad)
+	default:
+		index = v.indexed(c, row.MR)
+	}
+	if index != nil {
+		padding = filled(c, k, pad)
 	}
 	for g := range v.group {
 		e := newEngine[A, B, C](c, row, v.m, taps, k, v.og)

@@ -28,6 +28,8 @@ type channelwise[T, W operand] struct {
 	most    int    // joined positions of one call of the kernel
 	parts   int    // that a row is cut into, for the threads
 	shares  []channelShare[T]
+	// factors, if set, gives the scales of position x of a row of the output, and for how many positions from there on they hold.
+	factors func(row, x int) (scale unsafe.Pointer, n int)
 	body    func(lo, hi int)
 	x       []T
 	dst     []byte
@@ -45,7 +47,8 @@ type channelShare[T operand] struct {
 // shareWork is the number of multiply-adds that are worth another thread.
 const shareWork = 1 << 17
 
-// newChannelwise prepares the convolution; pad is what lies in the padding.
+// newChannelwise prepares the convolution with weights w, which are constant, or with weights of 1 where w is nil; pad is what lies in the
+// padding.
 func newChannelwise[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], pad T) *channelwise[T, W] {
 	taps := v.taps()
 	c.Executes(row, v.m*taps*v.outC)
@@ -53,7 +56,11 @@ func newChannelwise[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[
 	if v.stride[2] == 1 && row.KR > 1 {
 		f.join()
 	}
-	f.w = op.Packed(c, w.constant, w.kind+"/channelwise/"+row.Name+"/"+itoa(f.joined), func() []W { return f.pack(w.load()) })
+	if w != nil {
+		f.w = op.Packed(c, w.constant, w.kind+"/channelwise/"+row.Name+"/"+itoa(f.joined), func() []W { return f.pack(w.load()) })
+	} else {
+		f.w = f.pack(func(int, int) W { return 1 })
+	}
 	begin := v.begin[2]
 	needed := (v.out[2]-1)*v.stride[2] + (v.kernel[2]-1)*v.dilation[2] + 1 // positions of a row with its margins
 	f.length = needed * v.outC
@@ -189,9 +196,14 @@ func (f *channelwise[T, W]) share(s *channelShare[T], from, to int) {
 		row, part := u/f.parts, u%f.parts
 		first, end := part*f.out[2]/f.parts, (part+1)*f.out[2]/f.parts
 		for first < end {
-			n, width := f.joined*min(f.most, (end-first)/f.joined), f.joined
+			stop := end
+			if f.factors != nil {
+				scale, n := f.factors(row, first)
+				a.Scale, stop = scale, min(end, first+n)
+			}
+			n, width := f.joined*min(f.most, (stop-first)/f.joined), f.joined
 			if n == 0 { // fewer than are taken for one
-				n, width = end-first, end-first
+				n, width = stop-first, stop-first
 			}
 			a.Width, a.Channels = n/width, width*f.outC
 			f.positions(s, row, first)

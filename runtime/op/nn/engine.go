@@ -63,7 +63,9 @@ func (e *engine[A, B, C]) depth() int { return e.taps * ceil(e.k, e.row.KR) * e.
 func (e *engine[A, B, C]) panels() int { return ceil(e.n, e.row.NR) * e.row.NR * e.depth() }
 
 // packB packs B into dst; at(k, j) is its element, with the k of all taps in a row.
-func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) { e.packPanels(dst, at, 0, ceil(e.n, e.row.NR)) }
+func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) {
+	e.packPanels(dst, at, 0, ceil(e.n, e.row.NR))
+}
 
 // packPanels packs panels p0 to p1-1.
 func (e *engine[A, B, C]) packPanels(dst []B, at func(k, j int) B, p0, p1 int) {

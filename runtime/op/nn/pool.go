@@ -389,6 +389,14 @@ func quantAverage(c *op.Call, w *window, div func(p int) int) (op.Run, error) {
 	zx := int64(x.Quant.ZeroAt(0))
 	base := newRequant(c, x.Quant, nil, y.Quant, y.DType)
 	ratio := float64(x.Quant.Scale[0]) / float64(y.Quant.Scale[0])
+	if x.DType == y.DType && !wideSums(tensor.I8, tensor.I8, w.taps()) {
+		switch x.DType {
+		case tensor.I8:
+			return averageKernel(c, w, div, ratio, int8(zx), &base), nil
+		case tensor.U8:
+			return averageKernel(c, w, div, ratio, uint8(zx), &base), nil
+		}
+	}
 	ints := op.Make[int32](c, x.Len())
 	sums := make([][]int64, shareCount(c, w))
 	for i := range sums {
