@@ -126,10 +126,23 @@ func newConv(c *op.Call, xi, wi int) (*conv, error) {
 	return v, nil
 }
 
+// pointwise reports whether output rows are the input's.
+func (v *conv) pointwise() bool {
+	return v.taps() == 1 && v.stride == [3]int{1, 1, 1} && v.begin == [3]int{} && v.end == [3]int{}
+}
+
+// selectRow selects the row of the convolution's products.
+func (v *conv) selectRow(c *op.Call, in, w, acc, out tensor.DType) *spec.Row {
+	if v.pointwise() {
+		return productRow(c, v.m, in, w, acc, out)
+	}
+	return c.Select(spec.Gemm, in, w, acc, out, c.Num)
+}
+
 // indexed is the index of all output rows for tiles of mr rows; nil where output rows are the input's.
 func (v *conv) indexed(c *op.Call, mr int) []int32 {
 	taps := v.taps()
-	if taps == 1 && v.stride == [3]int{1, 1, 1} && v.begin == [3]int{} && v.end == [3]int{} {
+	if v.pointwise() {
 		return nil
 	}
 	return indexOf(c, v.m, taps, mr, func(r int, dst []int32) {
@@ -266,7 +279,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	case v.cg == 1 && v.group > 1:
 		run = v.depthwise(c, w, chain, &xs, &ys, &bs, lo, hi)
 	default:
-		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+		row := v.selectRow(c, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
 		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
 	}
 	return func() error {

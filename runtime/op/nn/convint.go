@@ -140,7 +140,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 		changed = func() { orderBegin(first) }
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
-		row := c.Select(spec.Gemm, in, wt, acc, out, c.Num)
+		row := v.selectRow(c, in, wt, acc, out)
 		shift = row.Shift
 		run = convProducts(c, v, row, w, func() []T { return x }, pad, nil, func(g int, p *product[T, W, C]) {
 			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.outC, scale[g*v.og:(g+1)*v.og]

@@ -44,7 +44,7 @@ type lane[A operand, C accum] struct {
 func newEngine[A, B operand, C accum](c *op.Call, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
 	e := &engine[A, B, C]{call: c, row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, taps: taps, k: k, n: n}
 	c.Executes(row, m*taps*k*n)
-	shares := 4 * c.Par.Threads()
+	shares := op.Shares(c.Par, 4*c.Par.Threads(), int(min(e.work(), 1e9)))
 	e.rowShare = max(1, min(shares, ceil(m, row.MR)))
 	e.colShare = max(1, min(ceil(shares, e.rowShare), ceil(n, row.NR)))
 	if c.Par.Threads() == 1 {
@@ -52,6 +52,19 @@ func newEngine[A, B operand, C accum](c *op.Call, row *spec.Row, m, taps, k, n i
 	}
 	e.lanes = make([]lane[A, C], e.rowShare*e.colShare)
 	return e
+}
+
+// work is about the time, in nanoseconds, that the product takes one thread. Products of few rows wait for their weights.
+func (e *engine[A, B, C]) work() float64 {
+	var b B
+	bytes := float64(e.taps) * float64(e.k) * float64(e.n) * float64(unsafe.Sizeof(b))
+	if e.row.Needs == 0 { // plain Go
+		return bytes * float64(e.m) / 4
+	}
+	if e.row.Op == spec.Gemv {
+		return bytes / 48
+	}
+	return bytes * float64(e.m) / 160
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -268,8 +281,13 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 		if p.gather != nil {
 			p.gather(l.a, t0*mr, min(p.m, t1*mr)-t0*mr)
 		}
-		for j := from; j < to; j++ {
-			p.column(a, j*nr)
+		direct := p.epilogue == nil && p.place == nil && !p.narrow
+		panels := 1 // of one call
+		if p.row.Op == spec.Gemv && direct {
+			panels = max(1, callSize/max(1, nr*p.depth()))
+		}
+		for j := from; j < to; j += panels {
+			p.column(a, j*nr, min(panels, to-j))
 			// The operands of a tile begin a fixed step behind those of the tile before.
 			rows, index := base, unsafe.Pointer(nil)
 			rowStep, indexStep := mr*a.AStride, 0
@@ -281,7 +299,6 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 			case p.gather == nil:
 				rows = unsafe.Add(base, t0*rowStep)
 			}
-			direct := p.epilogue == nil && p.place == nil && !p.narrow
 			if direct {
 				a.CStride = p.ldc
 			}
@@ -331,9 +348,12 @@ func floatsAt(b []byte, i, n int) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n)
 }
 
-// column sets what belongs to the columns from j0 on.
-func (p *product[A, B, C]) column(a *spec.GemmArgs, j0 int) {
-	a.Cols = min(p.row.NR, p.n-j0)
+// callSize bounds the weights that one call of a kernel for few rows, which cannot be interrupted, reads.
+const callSize = 1 << 19
+
+// column sets what belongs to the columns of some panels, from column j0 on.
+func (p *product[A, B, C]) column(a *spec.GemmArgs, j0, panels int) {
+	a.Cols = min(panels*p.row.NR, p.n-j0)
 	if len(p.b) > 0 {
 		a.B = unsafe.Pointer(&p.b[j0*p.depth()])
 	}

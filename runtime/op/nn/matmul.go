@@ -189,8 +189,15 @@ func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) (
 	lo, hi := activation(c)
 	fa, fy, fb := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newFloats(c, bias)
 	var as, ys, bs []float32
-	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-	run := matProducts(c, x, row, w, func() []float32 { return as }, matEpilogue[float32, float32](x, c.Out[0], chain, func() []byte { return tensor.Bytes(ys) }, &bs, lo, hi))
+	src, dst := func() []float32 { return as }, func() []byte { return tensor.Bytes(ys) }
+	var run func()
+	if half := x.stored(w); half != nil {
+		row := c.Select(spec.Gemv, tensor.F32, tensor.F16, tensor.F32, tensor.F32, c.Num)
+		run = matProducts(c, x, row, half, src, matEpilogue[float32, uint16](x, c.Out[0], chain, dst, &bs, lo, hi))
+	} else {
+		row := productRow(c, x.m, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
+		run = matProducts(c, x, row, w, src, matEpilogue[float32, float32](x, c.Out[0], chain, dst, &bs, lo, hi))
+	}
 	return func() error {
 		as, ys, bs = fa.get(), fy.room(), fb.get()
 		if len(ys) > 0 {

@@ -1,0 +1,41 @@
+package nn
+
+import (
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
+	"github.com/edgerun/edgerun/runtime/op"
+)
+
+// productRow selects the row for a product whose m rows follow each other: one for few rows, where these are no more than it takes and where it
+// does not do without features of the CPU that the best row of tiles has.
+func productRow(c *op.Call, m int, in, w, acc, out tensor.DType) *spec.Row {
+	tiles := kernels.Here().Select(spec.Gemm, in, w, acc, out, c.Num)
+	if fewRows(m, in, w, acc, out, tiles) {
+		return c.Select(spec.Gemv, in, w, acc, out, c.Num)
+	}
+	return c.Select(spec.Gemm, in, w, acc, out, c.Num)
+}
+
+// fewRows reports whether the table has a row for m rows and these types that is worth more than tiles.
+func fewRows(m int, in, w, acc, out tensor.DType, tiles *spec.Row) bool {
+	list := kernels.Here().Rows()
+	for i := range list {
+		if r := &list[i]; r.Op == spec.Gemv && r.In == in && r.W == w && r.Acc == acc && r.Out == out {
+			return m <= r.MR && r.Needs.Has(tiles.Needs)
+		}
+	}
+	return false
+}
+
+// stored is the source of constant weights that are kept in FP16, as they are; nil where the weights are others or the product has many rows.
+func (x *matrices) stored(w *source[float32]) *source[uint16] {
+	tiles := kernels.Here().Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, 0)
+	if w.constant == nil || w.constant.DType != tensor.F16 || w.kind != "f32" || !x.sameB() || !fewRows(x.m, tensor.F32, tensor.F16, tensor.F32, tensor.F32, tiles) {
+		return nil
+	}
+	return &source[uint16]{constant: w.constant, kind: "f16", load: func() func(i, o int) uint16 {
+		f := tensor.Of[uint16](w.constant)
+		return func(i, _ int) uint16 { return f[i] }
+	}}
+}
