@@ -13,30 +13,49 @@ import (
 )
 
 // spinFor bounds how long a worker, or the caller at the end of a loop, looks for work before it parks.
-const spinFor = 50 * time.Microsecond
+const spinFor = 200 * time.Microsecond
 
-// Pool is a set of threads: the caller's and threads-1 workers.
+// maxThreads keeps the numbers of chunks, four per thread, within 16 bits.
+const maxThreads = 1 << 12
+
+// Pool is a set of threads: the caller's, number 0, and threads-1 workers.
+//
+// Every thread owns a run of neighbouring chunks and takes them in order; when it has none left it takes the last of another's. So, as long as
+// threads keep pace, each finds in its caches what it wrote in the loop before.
 type Pool struct {
 	workers []*worker
-	// state holds the epoch of the current loop (high half) and the next chunk (low half). A worker claims a chunk by
-	// a compare-and-swap on the whole, so it can never take one of a later loop with the fields of an earlier one.
-	state  atomic.Uint64
-	chunks atomic.Uint32 // number of chunks of the current loop
-	done   atomic.Uint32 // chunks finished
-	n      int
-	size   int
-	body   func(lo, hi int)
-
-	waiting atomic.Bool
+	queues  []queue // by thread
+	n       int
+	size    int
+	chunks  uint32
+	body    func(lo, hi int)
 	wake    chan struct{}
 	inLoop  bool
 	stop    atomic.Bool
 	failed  atomic.Pointer[failure]
+
+	_       line
+	epoch   atomic.Uint32 // number of the current loop; changes last
+	_       line
+	done    atomic.Uint32 // chunks finished
+	waiting atomic.Bool
+	_       line
+}
+
+// line keeps apart what different threads write.
+type line [64]byte
+
+// queue holds the chunks of a thread that nobody has taken: epoch<<32 | first<<16 | end. A chunk is claimed by a compare-and-swap on the whole, so
+// that a late thread can never take one of a later loop with the fields of an earlier one.
+type queue struct {
+	state atomic.Uint64
+	_     [56]byte
 }
 
 type failure struct{ value any }
 
 type worker struct {
+	number int
 	parked atomic.Bool
 	wake   chan struct{}
 }
@@ -47,9 +66,10 @@ func New(threads int) *Pool {
 	if threads <= 0 {
 		threads = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{wake: make(chan struct{}, 1)}
-	for range threads - 1 {
-		w := &worker{wake: make(chan struct{}, 1)}
+	threads = min(threads, maxThreads)
+	p := &Pool{wake: make(chan struct{}, 1), queues: make([]queue, threads)}
+	for i := range threads - 1 {
+		w := &worker{number: i + 1, wake: make(chan struct{}, 1)}
 		p.workers = append(p.workers, w)
 		go p.work(w)
 	}
@@ -82,24 +102,24 @@ func (p *Pool) For(n, grain int, body func(lo, hi int)) {
 		return
 	}
 	// Four chunks per thread even out what the threads are given, as far as the grain allows.
-	size := max(grain, (n+4*p.Threads()-1)/(4*p.Threads()))
+	threads := p.Threads()
+	size := max(grain, (n+4*threads-1)/(4*threads))
 	chunks := (n + size - 1) / size
 	p.inLoop = true
-	// An epoch without chunks comes first: a late worker must not claim a chunk of the last loop while the fields change.
-	epoch := p.state.Load()>>32 + 1
-	p.state.Store(epoch<<32 | math.MaxUint32)
-	p.n, p.size, p.body = n, size, body
+	// All queues of the last loop are empty: nobody can claim a chunk while the fields change.
+	p.n, p.size, p.chunks, p.body = n, size, uint32(chunks), body
 	p.done.Store(0)
-	p.chunks.Store(uint32(chunks))
-	epoch++
-	p.state.Store(epoch << 32)
-	for _, w := range p.workers[:min(len(p.workers), chunks-1)] {
-		if w.parked.CompareAndSwap(true, false) {
+	epoch := p.epoch.Load() + 1
+	for i := range p.queues {
+		p.queues[i].state.Store(uint64(epoch)<<32 | uint64(p.first(i, chunks))<<16 | uint64(p.first(i+1, chunks)))
+	}
+	p.epoch.Store(epoch)
+	for _, w := range p.workers {
+		if p.first(w.number, chunks) < p.first(w.number+1, chunks) && w.parked.Load() && w.parked.CompareAndSwap(true, false) {
 			w.wake <- struct{}{}
 		}
 	}
-	for p.step(epoch) {
-	}
+	p.drain(0, epoch)
 	p.join(uint32(chunks))
 	p.body = nil
 	p.inLoop = false
@@ -135,20 +155,40 @@ func (p *Pool) join(chunks uint32) {
 	}
 }
 
-// step claims and runs one chunk of the loop; false when none is left.
-func (p *Pool) step(epoch uint64) bool {
-	s := p.state.Load()
-	if s>>32 != epoch || uint32(s) >= p.chunks.Load() || !p.state.CompareAndSwap(s, s+1) {
-		return s>>32 == epoch && uint32(s) < p.chunks.Load()
+// first is the first of so many chunks that belongs to thread i or a later one.
+func (p *Pool) first(i, chunks int) int { return (i*chunks + p.Threads() - 1) / p.Threads() }
+
+// drain runs chunks of the loop until none is left to claim: those of thread me, then those of the others.
+func (p *Pool) drain(me int, epoch uint32) {
+	for i := range p.queues {
+		q := &p.queues[(me+i)%len(p.queues)]
+		for {
+			s := q.state.Load()
+			first, end := s>>16&math.MaxUint16, s&math.MaxUint16
+			if uint32(s>>32) != epoch {
+				return
+			}
+			if first >= end {
+				break
+			}
+			chunk, left := first, s+1<<16
+			if i > 0 {
+				chunk, left = end-1, s-1
+			}
+			if q.state.CompareAndSwap(s, left) {
+				p.run(int(chunk))
+			}
+		}
 	}
-	// The claim keeps the loop open, so its fields cannot change now.
-	chunks := p.chunks.Load()
-	lo := int(uint32(s)) * p.size
+}
+
+// run runs a chunk that was claimed, which keeps the loop open: its fields cannot change now.
+func (p *Pool) run(chunk int) {
+	chunks, lo := p.chunks, chunk*p.size
 	p.call(lo, min(lo+p.size, p.n))
 	if p.done.Add(1) == chunks && p.waiting.CompareAndSwap(true, false) {
 		p.wake <- struct{}{}
 	}
-	return true
 }
 
 func (p *Pool) call(lo, hi int) {
@@ -161,19 +201,19 @@ func (p *Pool) call(lo, hi int) {
 }
 
 func (p *Pool) work(w *worker) {
-	seen := uint64(0)
+	seen := uint32(0)
 	for {
-		epoch, start, spins := uint64(0), time.Time{}, 0
+		epoch, start, spins := uint32(0), time.Time{}, 0
 		for {
-			if p.stop.Load() {
-				return
-			}
-			if epoch = p.state.Load() >> 32; epoch != seen {
+			if epoch = p.epoch.Load(); epoch != seen {
 				break
 			}
 			spins++
 			if spins%64 != 0 {
 				continue
+			}
+			if p.stop.Load() {
+				return
 			}
 			if start.IsZero() {
 				start = time.Now()
@@ -181,7 +221,7 @@ func (p *Pool) work(w *worker) {
 				runtime.Gosched()
 			} else {
 				w.parked.Store(true)
-				if p.state.Load()>>32 != seen || p.stop.Load() {
+				if p.epoch.Load() != seen || p.stop.Load() {
 					if !w.parked.CompareAndSwap(true, false) {
 						<-w.wake
 					}
@@ -192,7 +232,6 @@ func (p *Pool) work(w *worker) {
 			}
 		}
 		seen = epoch
-		for p.step(epoch) {
-		}
+		p.drain(w.number, epoch)
 	}
 }
