@@ -218,7 +218,7 @@ func why(s *prof.Step, rows map[string]*spec.Row, total float64) string {
 	}
 	var main *spec.Row // of the products
 	for _, name := range s.Kernels {
-		if r := rows[name]; r != nil && (r.Op == spec.Gemm || r.Op == spec.Depthwise) && main == nil {
+		if r := rows[name]; r != nil && (r.Op == spec.Gemm || r.Op == spec.Depthwise || r.Op == spec.DepthwiseRow) && main == nil {
 			main = r
 		}
 	}
@@ -252,6 +252,9 @@ func why(s *prof.Step, rows map[string]*spec.Row, total float64) string {
 			if depth < 48 && m >= main.MR {
 				add("sums of %.0f products only, so that reading and storing %v weighs", depth, d)
 			}
+		}
+		if main.Op == spec.DepthwiseRow {
+			add("%.0f taps per element: each column is loaded once per line of taps; %.1f GB/s", depth, s.GBs)
 		}
 		if main.Op == spec.Depthwise {
 			add("%.0f taps per element: %.1f loads per multiply-add, far from what registers allow; %.1f GB/s", depth, 1+1/depth, s.GBs)

@@ -2,39 +2,64 @@
 
 #include "textflag.h"
 
-// func depthwiseF32Ymm8x8(a *spec.DepthwiseArgs)
-TEXT ·depthwiseF32Ymm8x8(SB), NOSPLIT, $0-8
+// func depthwiserowF32Ymm8x8(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	WORD $0x854d; BYTE $0xff // test r15,r15
+	LONG $0x3a928e0f; WORD $0x0000 // jle 3a9f
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x604f8b4c // mov r9,QWORD PTR [rdi+0x60]
+	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	WORD $0x8948; BYTE $0xd9 // mov rcx,rbx
 	WORD $0xe183; BYTE $0x07 // and ecx,0x7
 	WORD $0xf748; BYTE $0xd9 // neg rcx
-	LONG $0x2f058d48; WORD $0x0007; BYTE $0x00 // lea rax,[rip+0x72f] # 740
-	LONG $0x1c107cc5; BYTE $0x88 // vmovups ymm11,YMMWORD PTR [rax+rcx*4]
-	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	LONG $0x404f8b4c // mov r9,QWORD PTR [rdi+0x40]
-	LONG $0x305f8b48 // mov rbx,QWORD PTR [rdi+0x30]
+	LONG $0xa5058d48; WORD $0x003a; BYTE $0x00 // lea rax,[rip+0x3aa5] # 3ae0
+	LONG $0x34107cc5; BYTE $0x88 // vmovups ymm14,YMMWORD PTR [rax+rcx*4]
 	LONG $0x49148d4f // lea r10,[r9+r9*2]
 	LONG $0x891c8d4f // lea r11,[r9+r9*4]
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
-	LONG $0x187d62c4; WORD $0x504f // vbroadcastss ymm9,DWORD PTR [rdi+0x50]
-	LONG $0x187d62c4; WORD $0x5457 // vbroadcastss ymm10,DWORD PTR [rdi+0x54]
-	WORD $0x3145; BYTE $0xed // xor r13d,r13d
-	LONG $0x08fb8348 // cmp rbx,0x8
-	LONG $0x02b18c0f; WORD $0x0000 // jl 2ff
+	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x0941850f; WORD $0x0000 // jne 998
+	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
+	LONG $0x0936850f; WORD $0x0000 // jne 998
+	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x092b850f; WORD $0x0000 // jne 998
+	LONG $0x04ff8349 // cmp r15,0x4
+	LONG $0x05788e0f; WORD $0x0000 // jle 5ef
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
 	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	LONG $0x02e1c148 // shl rcx,0x2
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x02868e0f; WORD $0x0000 // jle 2e7
+	LONG $0x04e88e0f; WORD $0x0000 // jle 5b7
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x01308c0f; WORD $0x0000 // jl 19b
+	LONG $0x02748c0f; WORD $0x0000 // jl 34d
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0574 // je 7d
+	WORD $0x0574 // je eb
 	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
 	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
@@ -44,69 +69,145 @@ TEXT ·depthwiseF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x6c7d // jge 10e
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01708d0f; WORD $0x0000 // jge 284
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x01107cc5 // vmovups ymm8,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0xb83dc2c4; BYTE $0x00 // vfmadd231ps ymm0,ymm8,YMMWORD PTR [r8]
-	LONG $0xb83d82c4; WORD $0x080c // vfmadd231ps ymm1,ymm8,YMMWORD PTR [r8+r9*1]
-	LONG $0xb83d82c4; WORD $0x4814 // vfmadd231ps ymm2,ymm8,YMMWORD PTR [r8+r9*2]
-	LONG $0xb83d82c4; WORD $0x101c // vfmadd231ps ymm3,ymm8,YMMWORD PTR [r8+r10*1]
-	LONG $0xb83d82c4; WORD $0x8824 // vfmadd231ps ymm4,ymm8,YMMWORD PTR [r8+r9*4]
-	LONG $0xb83d82c4; WORD $0x182c // vfmadd231ps ymm5,ymm8,YMMWORD PTR [r8+r11*1]
-	LONG $0xb83d82c4; WORD $0x5034 // vfmadd231ps ymm6,ymm8,YMMWORD PTR [r8+r10*2]
-	LONG $0xb83d82c4; WORD $0x203c // vfmadd231ps ymm7,ymm8,YMMWORD PTR [r8+r12*1]
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xb272 // jb c0
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0123840f; WORD $0x0000 // je 273
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 17c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 193
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 1af
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1573 // jae 1cb
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 1e7
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1573 // jae 203
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1573 // jae 21f
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1573 // jae 23b
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae 255
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae 267
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfecf820f; WORD $0xffff // jb 140
+	WORD $0x11eb // jmp 284
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfebc820f; WORD $0xffff // jb 140
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x00948e0f; WORD $0x0000 // jle 344
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x7e7e // jle 344
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x687e // jle 344
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x527e // jle 344
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3c7e // jle 344
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x267e // jle 344
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x107e // jle 344
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x20c08348 // add rax,0x20
-	LONG $0xfffeb5e9; BYTE $0xff // jmp 50
+	LONG $0xfffd71e9; BYTE $0xff // jmp be
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0674 // je 1ae
-	LONG $0x2c25e2c4; WORD $0x0104 // vmaskmovps ymm0,ymm11,YMMWORD PTR [rcx+rax*1]
+	WORD $0x0674 // je 360
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
 	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
@@ -115,338 +216,3290 @@ TEXT ·depthwiseF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	LONG $0x00808d0f; WORD $0x0000 // jge 257
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x015e8d0f; WORD $0x0000 // jge 4e7
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x2c2562c4; BYTE $0x01 // vmaskmovps ymm8,ymm11,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x2c2542c4; BYTE $0x20 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8]
-	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x0824 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r9*1]
-	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x4824 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r9*2]
-	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x1024 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r10*1]
-	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x8824 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r9*4]
-	LONG $0xb83dc2c4; BYTE $0xe4 // vfmadd231ps ymm4,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x1824 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r11*1]
-	LONG $0xb83dc2c4; BYTE $0xec // vfmadd231ps ymm5,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x5024 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r10*2]
-	LONG $0xb83dc2c4; BYTE $0xf4 // vfmadd231ps ymm6,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x2024 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r12*1]
-	LONG $0xb83dc2c4; BYTE $0xfc // vfmadd231ps ymm7,ymm8,ymm12
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x8972 // jb 1e0
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0126840f; WORD $0x0000 // je 4d6
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 3df
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 3f6
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 412
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1573 // jae 42e
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 44a
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1573 // jae 466
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1573 // jae 482
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1573 // jae 49e
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae 4b8
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae 4ca
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfecc820f; WORD $0xffff // jb 3a0
+	WORD $0x11eb // jmp 4e7
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfeb9820f; WORD $0xffff // jb 3a0
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0x2e25e2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x009f8e0f; WORD $0x0000 // jle 5b3
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0x2e25e2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm1
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	LONG $0x00848e0f; WORD $0x0000 // jle 5b3
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0x2e25e2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm2
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x6d7e // jle 5b3
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0x2e25e2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm3
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x567e // jle 5b3
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
-	LONG $0x2e25e2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm4
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3f7e // jle 5b3
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
-	LONG $0x2e25e2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm5
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x287e // jle 5b3
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
-	LONG $0x2e25e2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm6
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x117e // jle 5b3
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
-	LONG $0x2e25e2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm7
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm7
 	LONG $0x20c08348 // add rax,0x20
-	LONG $0x08f96b4d // imul r15,r9,0x8
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x08 // imul r15,QWORD PTR [rdi+0x48],0x8
-	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x08eb8348 // sub rbx,0x8
-	LONG $0xfffd45e9; BYTE $0xff // jmp 44
-	LONG $0x04fb8348 // cmp rbx,0x4
-	LONG $0x01c18c0f; WORD $0x0000 // jl 4ca
+	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x08ef8349 // sub r15,0x8
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfa828f0f; WORD $0xffff // jg 6d
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
 	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	LONG $0x02e1c148 // shl rcx,0x2
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x019b8e0f; WORD $0x0000 // jle 4b7
+	LONG $0x03198e0f; WORD $0x0000 // jle 960
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x00bd8c0f; WORD $0x0000 // jl 3e3
+	LONG $0x018d8c0f; WORD $0x0000 // jl 7de
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0574 // je 338
+	WORD $0x0574 // je 663
 	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
 	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x497d // jge 396
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x00f58d0f; WORD $0x0000 // jge 771
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x01107cc5 // vmovups ymm8,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0xb83dc2c4; BYTE $0x00 // vfmadd231ps ymm0,ymm8,YMMWORD PTR [r8]
-	LONG $0xb83d82c4; WORD $0x080c // vfmadd231ps ymm1,ymm8,YMMWORD PTR [r8+r9*1]
-	LONG $0xb83d82c4; WORD $0x4814 // vfmadd231ps ymm2,ymm8,YMMWORD PTR [r8+r9*2]
-	LONG $0xb83d82c4; WORD $0x101c // vfmadd231ps ymm3,ymm8,YMMWORD PTR [r8+r10*1]
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xca72 // jb 360
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x00b0840f; WORD $0x0000 // je 760
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 6dc
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 6f3
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 70f
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1573 // jae 72b
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1073 // jae 742
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x0b73 // jae 754
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff42820f; WORD $0xffff // jb 6a0
+	WORD $0x11eb // jmp 771
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff2f820f; WORD $0xffff // jb 6a0
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3c7e // jle 7d5
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x267e // jle 7d5
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x107e // jle 7d5
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
 	LONG $0x20c08348 // add rax,0x20
-	LONG $0xffff28e9; BYTE $0xff // jmp 30b
+	LONG $0xfffe58e9; BYTE $0xff // jmp 636
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0674 // je 3f6
-	LONG $0x2c25e2c4; WORD $0x0104 // vmaskmovps ymm0,ymm11,YMMWORD PTR [rcx+rax*1]
+	WORD $0x0674 // je 7f1
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
 	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x607d // jge 46b
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x00ea8d0f; WORD $0x0000 // jge 8f4
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	WORD $0x9066 // xchg ax,ax
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x2c2562c4; BYTE $0x01 // vmaskmovps ymm8,ymm11,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x2c2542c4; BYTE $0x20 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8]
-	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x0824 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r9*1]
-	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x4824 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r9*2]
-	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x1024 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r10*1]
-	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xb572 // jb 420
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x00b3840f; WORD $0x0000 // je 8e3
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 85f
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 876
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 892
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1573 // jae 8ae
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1073 // jae 8c5
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x0b73 // jae 8d7
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff3f820f; WORD $0xffff // jb 820
+	WORD $0x11eb // jmp 8f4
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff2c820f; WORD $0xffff // jb 820
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0x2e25e2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3f7e // jle 95c
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0x2e25e2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm1
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x287e // jle 95c
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0x2e25e2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm2
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x117e // jle 95c
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0x2e25e2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm3
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
 	LONG $0x20c08348 // add rax,0x20
-	LONG $0x04f96b4d // imul r15,r9,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x04 // imul r15,QWORD PTR [rdi+0x48],0x4
-	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x04eb8348 // sub rbx,0x4
-	LONG $0x02fb8348 // cmp rbx,0x2
-	LONG $0x013e8c0f; WORD $0x0000 // jl 612
+	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x04ef8349 // sub r15,0x4
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfc5b8f0f; WORD $0xffff // jg 5ef
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x0a5f850f; WORD $0x0000 // jne 1402
+	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x0a54850f; WORD $0x0000 // jne 1402
+	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0a49850f; WORD $0x0000 // jne 1402
+	LONG $0x04ff8349 // cmp r15,0x4
+	LONG $0x062a8e0f; WORD $0x0000 // jle fed
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
 	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	LONG $0x02e1c148 // shl rcx,0x2
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x01188e0f; WORD $0x0000 // jle 5ff
+	LONG $0x059a8e0f; WORD $0x0000 // jle fb5
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x00868c0f; WORD $0x0000 // jl 577
+	LONG $0x02c68c0f; WORD $0x0000 // jl ceb
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0574 // je 503
+	WORD $0x0574 // je a37
 	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
 	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x3a7d // jge 54a
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01c28d0f; WORD $0x0000 // jge c22
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x01107cc5 // vmovups ymm8,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0xb83dc2c4; BYTE $0x00 // vfmadd231ps ymm0,ymm8,YMMWORD PTR [r8]
-	LONG $0xb83d82c4; WORD $0x080c // vfmadd231ps ymm1,ymm8,YMMWORD PTR [r8+r9*1]
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xd672 // jb 520
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0181840f; WORD $0x0000 // je c11
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae abc
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae ace
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae ae5
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x0b73 // jae af7
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1073 // jae b0e
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x0b73 // jae b20
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1073 // jae b37
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x0b73 // jae b49
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae b63
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae b75
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1073 // jae b8c
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x0b73 // jae b9e
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x0c // bt r13d,0xc
+	WORD $0x1073 // jae bb5
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x0d // bt r13d,0xd
+	WORD $0x0b73 // jae bc7
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x0e // bt r13d,0xe
+	WORD $0x1073 // jae bde
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x0f // bt r13d,0xf
+	WORD $0x0b73 // jae bf0
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x10 // bt r13d,0x10
+	WORD $0x0a73 // jae c05
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe71820f; WORD $0xffff // jb a80
+	WORD $0x11eb // jmp c22
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe5e820f; WORD $0xffff // jb a80
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x00948e0f; WORD $0x0000 // jle ce2
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x7e7e // jle ce2
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x687e // jle ce2
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x527e // jle ce2
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3c7e // jle ce2
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x267e // jle ce2
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x107e // jle ce2
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
 	LONG $0x20c08348 // add rax,0x20
-	LONG $0xffff5fe9; BYTE $0xff // jmp 4d6
+	LONG $0xfffd1fe9; BYTE $0xff // jmp a0a
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0674 // je 58a
-	LONG $0x2c25e2c4; WORD $0x0104 // vmaskmovps ymm0,ymm11,YMMWORD PTR [rcx+rax*1]
+	WORD $0x0674 // je cfe
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
 	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x3e7d // jge 5d5
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01be8d0f; WORD $0x0000 // jge ee5
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x2c2562c4; BYTE $0x01 // vmaskmovps ymm8,ymm11,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x2c2542c4; BYTE $0x20 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8]
-	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
-	LONG $0x2c2502c4; WORD $0x0824 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8+r9*1]
-	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xcb72 // jb 5a0
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0184840f; WORD $0x0000 // je ed4
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae d7f
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae d91
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae da8
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x0b73 // jae dba
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1073 // jae dd1
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x0b73 // jae de3
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1073 // jae dfa
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x0b73 // jae e0c
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae e26
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae e38
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1073 // jae e4f
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x0b73 // jae e61
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x0c // bt r13d,0xc
+	WORD $0x1073 // jae e78
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x0d // bt r13d,0xd
+	WORD $0x0b73 // jae e8a
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x0e // bt r13d,0xe
+	WORD $0x1073 // jae ea1
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x0f // bt r13d,0xf
+	WORD $0x0b73 // jae eb3
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x10 // bt r13d,0x10
+	WORD $0x0a73 // jae ec8
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe6e820f; WORD $0xffff // jb d40
+	WORD $0x11eb // jmp ee5
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe5b820f; WORD $0xffff // jb d40
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0x2e25e2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x009f8e0f; WORD $0x0000 // jle fb1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0x2e25e2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm1
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	LONG $0x00848e0f; WORD $0x0000 // jle fb1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x6d7e // jle fb1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x567e // jle fb1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2e0de2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3f7e // jle fb1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2e0de2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x287e // jle fb1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x2e0de2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x117e // jle fb1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x2e0de2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm7
 	LONG $0x20c08348 // add rax,0x20
-	LONG $0x02f96b4d // imul r15,r9,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x02 // imul r15,QWORD PTR [rdi+0x48],0x2
-	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x02eb8348 // sub rbx,0x2
-	LONG $0x01fb8348 // cmp rbx,0x1
-	LONG $0x00fa8c0f; WORD $0x0000 // jl 716
+	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x08ef8349 // sub r15,0x8
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xf9d08f0f; WORD $0xffff // jg 9b9
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
 	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	LONG $0x02e1c148 // shl rcx,0x2
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
 	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x00d48e0f; WORD $0x0000 // jle 703
+	LONG $0x03858e0f; WORD $0x0000 // jle 13ca
 	LONG $0x20f98348 // cmp rcx,0x20
-	WORD $0x697c // jl 69e
+	LONG $0x01b98c0f; WORD $0x0000 // jl 1208
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0574 // je 647
+	WORD $0x0574 // je 1061
 	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x347d // jge 684
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01218d0f; WORD $0x0000 // jge 119b
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x01107cc5 // vmovups ymm8,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0xb83dc2c4; BYTE $0x00 // vfmadd231ps ymm0,ymm8,YMMWORD PTR [r8]
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xdc72 // jb 660
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x00da840f; WORD $0x0000 // je 118a
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 10dc
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 10ee
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 1105
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x0b73 // jae 1117
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1073 // jae 112e
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x0b73 // jae 1140
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1073 // jae 1157
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x0b73 // jae 1169
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0a73 // jae 117e
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff18820f; WORD $0xffff // jb 10a0
+	WORD $0x11eb // jmp 119b
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff05820f; WORD $0xffff // jb 10a0
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3c7e // jle 11ff
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x267e // jle 11ff
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x107e // jle 11ff
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x20c08348 // add rax,0x20
-	WORD $0x80eb // jmp 61e
+	LONG $0xfffe2ce9; BYTE $0xff // jmp 1034
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x0674 // je 6b1
-	LONG $0x2c25e2c4; WORD $0x0104 // vmaskmovps ymm0,ymm11,YMMWORD PTR [rcx+rax*1]
+	WORD $0x0674 // je 121b
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0x307d // jge 6ea
-	LONG $0x060c8d48 // lea rcx,[rsi+rax*1]
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x012a8d0f; WORD $0x0000 // jge 135e
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	LONG $0x2c2562c4; BYTE $0x01 // vmaskmovps ymm8,ymm11,YMMWORD PTR [rcx]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x0149; BYTE $0xc0 // add r8,rax
 	WORD $0xff49; BYTE $0xc7 // inc r15
-	LONG $0x2c2542c4; BYTE $0x20 // vmaskmovps ymm12,ymm11,YMMWORD PTR [r8]
-	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
-	LONG $0x38478b4c // mov r8,QWORD PTR [rdi+0x38]
-	LONG $0x810c8d4a // lea rcx,[rcx+r8*4]
-	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
-	WORD $0xd672 // jb 6c0
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x00dd840f; WORD $0x0000 // je 134d
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 129f
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 12b1
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 12c8
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x0b73 // jae 12da
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1073 // jae 12f1
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x0b73 // jae 1303
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1073 // jae 131a
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x0b73 // jae 132c
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0a73 // jae 1341
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff15820f; WORD $0xffff // jb 1260
+	WORD $0x11eb // jmp 135e
+	LONG $0x0cc36b4c // imul r8,rbx,0xc
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff02820f; WORD $0xffff // jb 1260
 	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0x2e25e2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm11,ymm0
-	LONG $0x484f0348 // add rcx,QWORD PTR [rdi+0x48]
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3f7e // jle 13c6
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x287e // jle 13c6
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x117e // jle 13c6
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
 	LONG $0x20c08348 // add rax,0x20
-	LONG $0x01f96b4d // imul r15,r9,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x487f6b4c; BYTE $0x01 // imul r15,QWORD PTR [rdi+0x48],0x1
-	WORD $0x014d; BYTE $0xfe // add r14,r15
-	LONG $0x01eb8348 // sub rbx,0x1
+	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x04ef8349 // sub r15,0x4
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfbef8f0f; WORD $0xffff // jg fed
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
+	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x0adf850f; WORD $0x0000 // jne 1eec
+	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
+	LONG $0x0ad4850f; WORD $0x0000 // jne 1eec
+	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0ac9850f; WORD $0x0000 // jne 1eec
+	LONG $0x04ff8349 // cmp r15,0x4
+	LONG $0x065e8e0f; WORD $0x0000 // jle 1a8b
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
+	WORD $0xc031 // xor eax,eax
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
+	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
+	LONG $0x05ce8e0f; WORD $0x0000 // jle 1a53
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x02d88c0f; WORD $0x0000 // jl 1767
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0574 // je 14a1
+	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01d48d0f; WORD $0x0000 // jge 169e
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	WORD $0x9066 // xchg ax,ax
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x019d840f; WORD $0x0000 // je 168d
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x26107cc5 // vmovups ymm12,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e107cc5 // vmovups ymm13,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 152c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 1543
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 155f
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1a73 // jae 1580
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1f73 // jae 15a6
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1f73 // jae 15cc
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1f73 // jae 15f2
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1f73 // jae 1618
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xe4 // vfmadd231ps ymm4,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x1973 // jae 163c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xec // vfmadd231ps ymm5,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xe5 // vfmadd231ps ymm4,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x1573 // jae 1658
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xf4 // vfmadd231ps ymm6,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xed // vfmadd231ps ymm5,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1073 // jae 166f
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xfc // vfmadd231ps ymm7,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xf5 // vfmadd231ps ymm6,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x0b73 // jae 1681
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe55820f; WORD $0xffff // jb 14e0
+	WORD $0x11eb // jmp 169e
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe42820f; WORD $0xffff // jb 14e0
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x00948e0f; WORD $0x0000 // jle 175e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x7e7e // jle 175e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x687e // jle 175e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x527e // jle 175e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3c7e // jle 175e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x267e // jle 175e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x107e // jle 175e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffd0de9; BYTE $0xff // jmp 1474
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0674 // je 177a
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01e08d0f; WORD $0x0000 // jge 1983
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x01a2840f; WORD $0x0000 // je 1972
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x26 // vmaskmovps ymm12,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x2e // vmaskmovps ymm13,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 1811
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 1828
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 1844
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1a73 // jae 1865
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1f73 // jae 188b
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1f73 // jae 18b1
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1f73 // jae 18d7
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1f73 // jae 18fd
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xe4 // vfmadd231ps ymm4,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x1973 // jae 1921
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xec // vfmadd231ps ymm5,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xe5 // vfmadd231ps ymm4,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x1573 // jae 193d
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xf4 // vfmadd231ps ymm6,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xed // vfmadd231ps ymm5,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1073 // jae 1954
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xfc // vfmadd231ps ymm7,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xf5 // vfmadd231ps ymm6,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x0b73 // jae 1966
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe50820f; WORD $0xffff // jb 17c0
+	WORD $0x11eb // jmp 1983
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe3d820f; WORD $0xffff // jb 17c0
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x009f8e0f; WORD $0x0000 // jle 1a4f
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	LONG $0x00848e0f; WORD $0x0000 // jle 1a4f
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x6d7e // jle 1a4f
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x567e // jle 1a4f
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2e0de2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3f7e // jle 1a4f
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2e0de2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x287e // jle 1a4f
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x2e0de2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x117e // jle 1a4f
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x2e0de2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm7
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x08ef8349 // sub r15,0x8
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xf99c8f0f; WORD $0xffff // jg 1423
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
+	WORD $0xc031 // xor eax,eax
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
+	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
+	LONG $0x03d18e0f; WORD $0x0000 // jle 1eb4
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x01e38c0f; WORD $0x0000 // jl 1cd0
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0574 // je 1aff
+	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x014b8d0f; WORD $0x0000 // jge 1c63
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0102840f; WORD $0x0000 // je 1c52
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x26107cc5 // vmovups ymm12,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e107cc5 // vmovups ymm13,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 1b8c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 1ba3
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 1bbf
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1a73 // jae 1be0
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1a73 // jae 1c01
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1573 // jae 1c1d
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1073 // jae 1c34
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x0b73 // jae 1c46
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfef0820f; WORD $0xffff // jb 1b40
+	WORD $0x11eb // jmp 1c63
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfedd820f; WORD $0xffff // jb 1b40
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3c7e // jle 1cc7
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x267e // jle 1cc7
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x107e // jle 1cc7
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffe02e9; BYTE $0xff // jmp 1ad2
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0674 // je 1ce3
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x014c8d0f; WORD $0x0000 // jge 1e48
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0107840f; WORD $0x0000 // je 1e37
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x26 // vmaskmovps ymm12,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x2e // vmaskmovps ymm13,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 1d71
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 1d88
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 1da4
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1a73 // jae 1dc5
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1a73 // jae 1de6
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1573 // jae 1e02
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1073 // jae 1e19
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x0b73 // jae 1e2b
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfeeb820f; WORD $0xffff // jb 1d20
+	WORD $0x11eb // jmp 1e48
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfed8820f; WORD $0xffff // jb 1d20
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3f7e // jle 1eb0
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x287e // jle 1eb0
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x117e // jle 1eb0
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x04ef8349 // sub r15,0x4
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfba38f0f; WORD $0xffff // jg 1a8b
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x0bff850f; WORD $0x0000 // jne 2af6
+	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x0bf4850f; WORD $0x0000 // jne 2af6
+	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0be9850f; WORD $0x0000 // jne 2af6
+	LONG $0x04ff8349 // cmp r15,0x4
+	LONG $0x07328e0f; WORD $0x0000 // jle 2649
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
+	WORD $0xc031 // xor eax,eax
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
+	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
+	LONG $0x06a28e0f; WORD $0x0000 // jle 2611
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x034c8c0f; WORD $0x0000 // jl 22c5
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0574 // je 1f8b
+	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x02488d0f; WORD $0x0000 // jge 21fc
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x01fb840f; WORD $0x0000 // je 21eb
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x26107cc5 // vmovups ymm12,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e107cc5 // vmovups ymm13,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 202c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 203e
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 2055
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1073 // jae 206c
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 2088
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1073 // jae 209f
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1573 // jae 20bb
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1073 // jae 20d2
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x1473 // jae 20f1
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x1073 // jae 2108
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1573 // jae 2124
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x1073 // jae 213b
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xe4 // vfmadd231ps ymm4,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0c // bt r13d,0xc
+	WORD $0x1573 // jae 2157
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xe5 // vfmadd231ps ymm4,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0d // bt r13d,0xd
+	WORD $0x1073 // jae 216e
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xec // vfmadd231ps ymm5,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0e // bt r13d,0xe
+	WORD $0x1573 // jae 218a
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xed // vfmadd231ps ymm5,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0f // bt r13d,0xf
+	WORD $0x1073 // jae 21a1
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xf4 // vfmadd231ps ymm6,ymm8,ymm12
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x10 // bt r13d,0x10
+	WORD $0x0f73 // jae 21bb
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xf5 // vfmadd231ps ymm6,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x11 // bt r13d,0x11
+	WORD $0x0b73 // jae 21cd
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xfc // vfmadd231ps ymm7,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x12 // bt r13d,0x12
+	WORD $0x0b73 // jae 21df
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfdf7820f; WORD $0xffff // jb 1fe0
+	WORD $0x11eb // jmp 21fc
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfde4820f; WORD $0xffff // jb 1fe0
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x00948e0f; WORD $0x0000 // jle 22bc
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x7e7e // jle 22bc
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x687e // jle 22bc
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x527e // jle 22bc
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3c7e // jle 22bc
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x267e // jle 22bc
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x107e // jle 22bc
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffc99e9; BYTE $0xff // jmp 1f5e
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0674 // je 22d8
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x02408d0f; WORD $0x0000 // jge 2541
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0200840f; WORD $0x0000 // je 2530
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x26 // vmaskmovps ymm12,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x2e // vmaskmovps ymm13,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 2371
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 2383
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 239a
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1073 // jae 23b1
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 23cd
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1073 // jae 23e4
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1573 // jae 2400
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1073 // jae 2417
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x1473 // jae 2436
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x1073 // jae 244d
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xe2 // vfmadd231ps ymm4,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1573 // jae 2469
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xe3 // vfmadd231ps ymm4,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x1073 // jae 2480
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xea // vfmadd231ps ymm5,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xe4 // vfmadd231ps ymm4,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0c // bt r13d,0xc
+	WORD $0x1573 // jae 249c
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xeb // vfmadd231ps ymm5,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xe5 // vfmadd231ps ymm4,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0d // bt r13d,0xd
+	WORD $0x1073 // jae 24b3
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xec // vfmadd231ps ymm5,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0e // bt r13d,0xe
+	WORD $0x1573 // jae 24cf
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xf3 // vfmadd231ps ymm6,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xed // vfmadd231ps ymm5,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x0f // bt r13d,0xf
+	WORD $0x1073 // jae 24e6
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xfa // vfmadd231ps ymm7,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xf4 // vfmadd231ps ymm6,ymm8,ymm12
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x10 // bt r13d,0x10
+	WORD $0x0f73 // jae 2500
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xf5 // vfmadd231ps ymm6,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x11 // bt r13d,0x11
+	WORD $0x0b73 // jae 2512
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xfc // vfmadd231ps ymm7,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x12 // bt r13d,0x12
+	WORD $0x0b73 // jae 2524
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfdf2820f; WORD $0xffff // jb 2320
+	WORD $0x11eb // jmp 2541
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfddf820f; WORD $0xffff // jb 2320
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x009f8e0f; WORD $0x0000 // jle 260d
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	LONG $0x00848e0f; WORD $0x0000 // jle 260d
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x6d7e // jle 260d
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x567e // jle 260d
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2e0de2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3f7e // jle 260d
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2e0de2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x287e // jle 260d
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x2e0de2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x117e // jle 260d
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x2e0de2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm7
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x08ef8349 // sub r15,0x8
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xf8c88f0f; WORD $0xffff // jg 1f0d
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
+	WORD $0xc031 // xor eax,eax
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
+	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
+	LONG $0x041d8e0f; WORD $0x0000 // jle 2abe
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x020f8c0f; WORD $0x0000 // jl 28ba
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0574 // je 26bd
+	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01778d0f; WORD $0x0000 // jge 284d
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x012c840f; WORD $0x0000 // je 283c
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x26107cc5 // vmovups ymm12,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e107cc5 // vmovups ymm13,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 274c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 275e
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 2775
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1073 // jae 278c
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 27a8
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1073 // jae 27bf
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1573 // jae 27db
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1073 // jae 27f2
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae 280c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae 281e
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x0b73 // jae 2830
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfec6820f; WORD $0xffff // jb 2700
+	WORD $0x11eb // jmp 284d
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfeb3820f; WORD $0xffff // jb 2700
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3c7e // jle 28b1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x267e // jle 28b1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x107e // jle 28b1
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffdd6e9; BYTE $0xff // jmp 2690
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0674 // je 28cd
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x016c8d0f; WORD $0x0000 // jge 2a52
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0131840f; WORD $0x0000 // je 2a41
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x26 // vmaskmovps ymm12,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x2e // vmaskmovps ymm13,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 2951
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 2963
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 297a
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1073 // jae 2991
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 29ad
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1073 // jae 29c4
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1573 // jae 29e0
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1073 // jae 29f7
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae 2a11
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae 2a23
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x0b73 // jae 2a35
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfec1820f; WORD $0xffff // jb 2900
+	WORD $0x11eb // jmp 2a52
+	LONG $0x14c36b4c // imul r8,rbx,0x14
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfeae820f; WORD $0xffff // jb 2900
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3f7e // jle 2aba
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x287e // jle 2aba
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x117e // jle 2aba
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x04ef8349 // sub r15,0x4
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfb578f0f; WORD $0xffff // jg 2649
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x0522850f; WORD $0x0000 // jne 3023
+	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
+	LONG $0x0517850f; WORD $0x0000 // jne 3023
+	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x050c850f; WORD $0x0000 // jne 3023
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
+	WORD $0xc031 // xor eax,eax
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
+	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
+	LONG $0x047c8e0f; WORD $0x0000 // jle 2feb
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x022c8c0f; WORD $0x0000 // jl 2da5
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0574 // je 2b8b
+	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01948d0f; WORD $0x0000 // jge 2d38
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0157840f; WORD $0x0000 // je 2d27
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x26107cc5 // vmovups ymm12,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e107cc5 // vmovups ymm13,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2610fcc5 // vmovups ymm4,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e10fcc5 // vmovups ymm5,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 2c1c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 2c33
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 2c4f
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1a73 // jae 2c70
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1a73 // jae 2c91
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1a73 // jae 2cb2
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1a73 // jae 2cd3
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm4
+	LONG $0xb83de2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1573 // jae 2cef
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm4
+	LONG $0xb83de2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm5
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae 2d09
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83de2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm4
+	LONG $0xb83de2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae 2d1b
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe9b820f; WORD $0xffff // jb 2bc0
+	WORD $0x11eb // jmp 2d38
+	LONG $0x1cc36b4c // imul r8,rbx,0x1c
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe88820f; WORD $0xffff // jb 2bc0
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3c7e // jle 2d9c
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x267e // jle 2d9c
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x107e // jle 2d9c
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffdb9e9; BYTE $0xff // jmp 2b5e
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0674 // je 2db8
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01ae8d0f; WORD $0x0000 // jge 2f7f
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x015e840f; WORD $0x0000 // je 2f6e
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x26 // vmaskmovps ymm12,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x2e // vmaskmovps ymm13,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0de2c4; BYTE $0x26 // vmaskmovps ymm4,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0de2c4; BYTE $0x2e // vmaskmovps ymm5,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 2e63
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x1073 // jae 2e7a
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1573 // jae 2e96
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1a73 // jae 2eb7
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1a73 // jae 2ed8
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1a73 // jae 2ef9
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1a73 // jae 2f1a
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm4
+	LONG $0xb83de2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1573 // jae 2f36
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm4
+	LONG $0xb83de2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm5
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x0f73 // jae 2f50
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83de2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm4
+	LONG $0xb83de2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x0b73 // jae 2f62
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe94820f; WORD $0xffff // jb 2e00
+	WORD $0x11eb // jmp 2f7f
+	LONG $0x1cc36b4c // imul r8,rbx,0x1c
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe81820f; WORD $0xffff // jb 2e00
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3f7e // jle 2fe7
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x287e // jle 2fe7
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x117e // jle 2fe7
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x04ef8349 // sub r15,0x4
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfaf88f0f; WORD $0xffff // jg 2b17
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x057c850f; WORD $0x0000 // jne 35aa
+	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x0571850f; WORD $0x0000 // jne 35aa
+	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0566850f; WORD $0x0000 // jne 35aa
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
+	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	WORD $0xc931 // xor ecx,ecx
+	WORD $0xf749; BYTE $0xdf // neg r15
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
+	WORD $0xd349; BYTE $0xe5 // shl r13,cl
+	WORD $0xc931 // xor ecx,ecx
+	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0xcf4f0f49 // cmovg rcx,r15
+	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
+	LONG $0xc84f0f49 // cmovg rcx,r8
+	LONG $0x0001b841; WORD $0x0000 // mov r8d,0x1
+	WORD $0xd349; BYTE $0xe0 // shl r8,cl
+	WORD $0xff49; BYTE $0xc8 // dec r8
+	WORD $0x214d; BYTE $0xc5 // and r13,r8
+	WORD $0xc031 // xor eax,eax
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
+	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
+	LONG $0x04d68e0f; WORD $0x0000 // jle 3572
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x02668c0f; WORD $0x0000 // jl 330c
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0574 // je 30b8
+	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01ce8d0f; WORD $0x0000 // jge 329f
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x017e840f; WORD $0x0000 // je 328e
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x16107cc5 // vmovups ymm10,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x1e107cc5 // vmovups ymm11,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x26107cc5 // vmovups ymm12,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e107cc5 // vmovups ymm13,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2610fcc5 // vmovups ymm4,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2e10fcc5 // vmovups ymm5,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 315c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 316e
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 3185
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1073 // jae 319c
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 31b8
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1573 // jae 31d4
+	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83de2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1a73 // jae 31f5
+	LONG $0x107c01c4; WORD $0x5004 // vmovups ymm8,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1573 // jae 3211
+	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83de2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm4
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x1473 // jae 3230
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x1073 // jae 3247
+	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83de2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1073 // jae 325e
+	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x0b73 // jae 3270
+	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83de2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x0c // bt r13d,0xc
+	WORD $0x0b73 // jae 3282
+	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe74820f; WORD $0xffff // jb 3100
+	WORD $0x11eb // jmp 329f
+	LONG $0x1cc36b4c // imul r8,rbx,0x1c
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe61820f; WORD $0xffff // jb 3100
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3c7e // jle 3303
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x267e // jle 3303
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x107e // jle 3303
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffd7fe9; BYTE $0xff // jmp 308b
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0674 // je 331f
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01ce8d0f; WORD $0x0000 // jge 3506
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x0185840f; WORD $0x0000 // je 34f5
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x16 // vmaskmovps ymm10,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x1e // vmaskmovps ymm11,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x26 // vmaskmovps ymm12,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0d62c4; BYTE $0x2e // vmaskmovps ymm13,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0de2c4; BYTE $0x26 // vmaskmovps ymm4,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0x2c0de2c4; BYTE $0x2e // vmaskmovps ymm5,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	LONG $0xe5ba0f41; BYTE $0x00 // bt r13d,0x0
+	WORD $0x0a73 // jae 33c3
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	LONG $0xe5ba0f41; BYTE $0x01 // bt r13d,0x1
+	WORD $0x0b73 // jae 33d5
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xc2 // vfmadd231ps ymm0,ymm8,ymm10
+	LONG $0xe5ba0f41; BYTE $0x02 // bt r13d,0x2
+	WORD $0x1073 // jae 33ec
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xc3 // vfmadd231ps ymm0,ymm8,ymm11
+	LONG $0xe5ba0f41; BYTE $0x03 // bt r13d,0x3
+	WORD $0x1073 // jae 3403
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83dc2c4; BYTE $0xca // vfmadd231ps ymm1,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm12
+	LONG $0xe5ba0f41; BYTE $0x04 // bt r13d,0x4
+	WORD $0x1573 // jae 341f
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xcb // vfmadd231ps ymm1,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm13
+	LONG $0xe5ba0f41; BYTE $0x05 // bt r13d,0x5
+	WORD $0x1573 // jae 343b
+	LONG $0x2c0d02c4; WORD $0x1804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r11*1]
+	LONG $0xb83dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm12
+	LONG $0xb83de2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x06 // bt r13d,0x6
+	WORD $0x1a73 // jae 345c
+	LONG $0x2c0d02c4; WORD $0x5004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*2]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	LONG $0xb83dc2c4; BYTE $0xd3 // vfmadd231ps ymm2,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xc5 // vfmadd231ps ymm0,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x07 // bt r13d,0x7
+	WORD $0x1573 // jae 3478
+	LONG $0x2c0d02c4; WORD $0x2004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r12*1]
+	LONG $0xb83dc2c4; BYTE $0xda // vfmadd231ps ymm3,ymm8,ymm10
+	LONG $0xb83dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm12
+	LONG $0xb83de2c4; BYTE $0xcc // vfmadd231ps ymm1,ymm8,ymm4
+	LONG $0xc8048d4f // lea r8,[r8+r9*8]
+	LONG $0xe5ba0f41; BYTE $0x08 // bt r13d,0x8
+	WORD $0x1473 // jae 3497
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
+	LONG $0xb83dc2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x09 // bt r13d,0x9
+	WORD $0x1073 // jae 34ae
+	LONG $0x2c0d02c4; WORD $0x0804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*1]
+	LONG $0xb83dc2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm12
+	LONG $0xb83de2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x0a // bt r13d,0xa
+	WORD $0x1073 // jae 34c5
+	LONG $0x2c0d02c4; WORD $0x4804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*2]
+	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
+	LONG $0xb83de2c4; BYTE $0xd5 // vfmadd231ps ymm2,ymm8,ymm5
+	LONG $0xe5ba0f41; BYTE $0x0b // bt r13d,0xb
+	WORD $0x0b73 // jae 34d7
+	LONG $0x2c0d02c4; WORD $0x1004 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r10*1]
+	LONG $0xb83de2c4; BYTE $0xdc // vfmadd231ps ymm3,ymm8,ymm4
+	LONG $0xe5ba0f41; BYTE $0x0c // bt r13d,0xc
+	WORD $0x0b73 // jae 34e9
+	LONG $0x2c0d02c4; WORD $0x8804 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8+r9*4]
+	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe6d820f; WORD $0xffff // jb 3360
+	WORD $0x11eb // jmp 3506
+	LONG $0x1cc36b4c // imul r8,rbx,0x1c
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfe5a820f; WORD $0xffff // jb 3360
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	WORD $0x3f7e // jle 356e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x287e // jle 356e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x117e // jle 356e
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x04ef8349 // sub r15,0x4
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfa9e8f0f; WORD $0xffff // jg 3044
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x505f8b4c // mov r11,QWORD PTR [rdi+0x50]
+	LONG $0x58578b4c // mov r10,QWORD PTR [rdi+0x58]
+	QUAD $0x00000000dd048d4e // lea r8,[r11*8+0x0]
+	WORD $0x294d; BYTE $0xc2 // sub r10,r8
+	LONG $0xd1af0f4d // imul r10,r9
+	LONG $0xcbaf0f4d // imul r9,r11
+	WORD $0xc031 // xor eax,eax
+	QUAD $0x000000009d0c8d48 // lea rcx,[rbx*4+0x0]
+	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
+	LONG $0x048f8e0f; WORD $0x0000 // jle 3a67
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x023d8c0f; WORD $0x0000 // jl 381f
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0574 // je 35f4
+	LONG $0x0410fcc5; BYTE $0x01 // vmovups ymm0,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x01398d0f; WORD $0x0000 // jge 3756
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x00ed840f; WORD $0x0000 // je 373d
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
+	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
+	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	WORD $0x894d; BYTE $0xec // mov r12,r13
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 367c
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 3692
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 36a8
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 36be
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 36d4
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 36ea
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 3700
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 3716
+	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	WORD $0x014d; BYTE $0xd0 // add r8,r10
+	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
+	WORD $0xff49; BYTE $0xcc // dec r12
+	LONG $0xff2b850f; WORD $0xffff // jne 365c
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff05820f; WORD $0xffff // jb 3640
+	WORD $0x19eb // jmp 3756
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0xc3af0f4c // imul r8,rbx
+	LONG $0x02e0c149 // shl r8,0x2
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfeea820f; WORD $0xffff // jb 3640
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x00948e0f; WORD $0x0000 // jle 3816
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	WORD $0x7e7e // jle 3816
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x687e // jle 3816
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x527e // jle 3816
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3c7e // jle 3816
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x267e // jle 3816
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x107e // jle 3816
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffda8e9; BYTE $0xff // jmp 35c7
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x0674 // je 3832
+	LONG $0x2c0de2c4; WORD $0x0104 // vmaskmovps ymm0,ymm14,YMMWORD PTR [rcx+rax*1]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
+	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe828fcc5 // vmovaps ymm5,ymm0
+	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
+	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x013c8d0f; WORD $0x0000 // jge 3997
+	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
+	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	WORD $0x0148; BYTE $0xc1 // add rcx,rax
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	WORD $0x0148; BYTE $0xc6 // add rsi,rax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	WORD $0xff49; BYTE $0xc7 // inc r15
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x00ee840f; WORD $0x0000 // je 397e
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
+	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
+	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
+	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
+	WORD $0x894d; BYTE $0xec // mov r12,r13
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 38bd
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 38d3
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 38e9
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 38ff
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 3915
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 392b
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 3941
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	WORD $0x0a73 // jae 3957
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
+	WORD $0x014d; BYTE $0xdc // add r12,r11
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	WORD $0x014d; BYTE $0xd0 // add r8,r10
+	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
+	WORD $0xff49; BYTE $0xcc // dec r12
+	LONG $0xff2a850f; WORD $0xffff // jne 389c
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xff04820f; WORD $0xffff // jb 3880
+	WORD $0x19eb // jmp 3997
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0xc3af0f4c // imul r8,rbx
+	LONG $0x02e0c149 // shl r8,0x2
+	WORD $0x014c; BYTE $0xc6 // add rsi,r8
+	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0xfee9820f; WORD $0xffff // jb 3880
+	LONG $0x060c8d49 // lea rcx,[r14+rax*1]
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
+	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
+	LONG $0x01ff8349 // cmp r15,0x1
+	LONG $0x009f8e0f; WORD $0x0000 // jle 3a63
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
+	LONG $0x02ff8349 // cmp r15,0x2
+	LONG $0x00848e0f; WORD $0x0000 // jle 3a63
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
+	LONG $0x03ff8349 // cmp r15,0x3
+	WORD $0x6d7e // jle 3a63
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
+	LONG $0x04ff8349 // cmp r15,0x4
+	WORD $0x567e // jle 3a63
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0x2e0de2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm4
+	LONG $0x05ff8349 // cmp r15,0x5
+	WORD $0x3f7e // jle 3a63
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0x2e0de2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm5
+	LONG $0x06ff8349 // cmp r15,0x6
+	WORD $0x287e // jle 3a63
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0x2e0de2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm6
+	LONG $0x07ff8349 // cmp r15,0x7
+	WORD $0x117e // jle 3a63
+	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0x2e0de2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm7
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	WORD $0x0149; BYTE $0xce // add r14,rcx
+	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
+	WORD $0x0149; BYTE $0xc8 // add r8,rcx
+	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
+	LONG $0x08ef8349 // sub r15,0x8
+	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
+	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
+	LONG $0x00ff8349 // cmp r15,0x0
+	LONG $0xfb2a8f0f; WORD $0xffff // jg 35c5
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff

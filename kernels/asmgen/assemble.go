@@ -21,6 +21,7 @@ import (
 var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.GemmArgs](),
 	reflect.TypeFor[spec.DepthwiseArgs](),
+	reflect.TypeFor[spec.DepthwiseRowArgs](),
 	reflect.TypeFor[spec.MapArgs](),
 	reflect.TypeFor[spec.QuantArgs](),
 	reflect.TypeFor[spec.BinaryArgs](),

@@ -32,6 +32,21 @@ func Bench(b *testing.B, row *spec.Row) {
 			Taps: taps, Width: width, Channels: channels, InStep: channels * in, OutStep: channels * row.Out.Bits() / 8, Lo: -1e30, Hi: 1e30, QLo: -100, QHi: 100}
 		f := row.Func.(func(*spec.DepthwiseArgs))
 		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(w) }
+	} else if row.Op == spec.DepthwiseRow {
+		const lines, across, width, channels = 3, 3, 16, 64
+		macs = lines * across * width * channels
+		in := row.In.Bits() / 8
+		x := draw(rng, row.In, lines*width*channels, plain, nil)
+		w := draw(rng, row.W, lines*across*channels, plain, nil)
+		out := tensor.New(row.Out, tensor.Shape{width, channels})
+		var ins [lines]unsafe.Pointer
+		for i := range ins {
+			ins[i] = unsafe.Pointer(&x.bytes[i*width*channels*in])
+		}
+		args := &spec.DepthwiseRowArgs{In: unsafe.Pointer(&ins[0]), W: unsafe.Pointer(&w.bytes[0]), Out: unsafe.Pointer(&out.Data[0]), Lines: lines, Across: across, Width: width,
+			Channels: channels, Start: -1, Columns: width, Stride: 1, Dilation: 1, InStep: channels * in, OutStep: channels * row.Out.Bits() / 8, Lo: -1e30, Hi: 1e30}
+		f := row.Func.(func(*spec.DepthwiseRowArgs))
+		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(w) }
 	} else if row.Op == spec.Peak {
 		macs = row.MR * row.NR * row.KR * k
 		args := &spec.MapArgs{N: k}

@@ -47,6 +47,8 @@ func Run(t T, row *spec.Row, o Options) {
 		case spec.Gemm, spec.Gemv:
 		case spec.Depthwise:
 			levels, test = depthwiseLevels(row), depthwiseCase
+		case spec.DepthwiseRow:
+			levels, test = depthwiseRowLevels(row), depthwiseRowCase
 		case spec.Peak, spec.Read:
 			levels, test = readLevels(row), readCase
 		case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:

@@ -70,6 +70,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.GemmArgs))
 			case spec.Depthwise:
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))
+			case spec.DepthwiseRow:
+				_, ok = r.Func.(func(*spec.DepthwiseRowArgs))
 			case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:
 				_, ok = r.Func.(func(*spec.QuantArgs))
 			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
@@ -126,7 +128,7 @@ func TestFindsFaults(t *testing.T) {
 	set := kernels.For(0)
 	f32 := set.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
 	quant := set.Select(spec.Gemm, tensor.I8, tensor.I8, tensor.I32, tensor.I8, num.FP32)
-	deep := set.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
+	deep := set.Select(spec.DepthwiseRow, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
 	gemm := func(r *spec.Row, f func(inner func(*spec.GemmArgs), a *spec.GemmArgs)) spec.Row {
 		c, inner := *r, r.Func.(func(*spec.GemmArgs))
 		c.Func = func(a *spec.GemmArgs) { f(inner, a) }
@@ -208,39 +210,21 @@ func TestFindsFaults(t *testing.T) {
 	shifted := *quant
 	shifted.Shift = 128
 	faults["does not shift"] = shifted
-	d, inner := *deep, deep.Func.(func(*spec.DepthwiseArgs))
-	d.Func = func(a *spec.DepthwiseArgs) {
-		b := *a
-		b.Channels = a.Channels &^ 3
-		inner(&b)
-	}
-	faults["drops the tail"] = d
-	e := *deep
-	e.Func = func(a *spec.DepthwiseArgs) {
-		// Takes taps that lie apart for granted.
-		taps := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
-		for i := 1; i < len(taps); i++ {
-			if taps[i] != nil && taps[i] == taps[i-1] {
-				return
-			}
+	d, inner := *deep, deep.Func.(func(*spec.DepthwiseRowArgs))
+	changed := func(change func(a *spec.DepthwiseRowArgs)) spec.Row {
+		d.Func = func(a *spec.DepthwiseRowArgs) {
+			b := *a
+			change(&b)
+			inner(&b)
 		}
-		inner(a)
+		return d
 	}
-	faults["leaves shared rows out"] = e
-	g := *deep
-	g.Func = func(a *spec.DepthwiseArgs) {
-		b := *a
-		b.InStep = 4 * a.Channels
-		inner(&b)
-	}
-	faults["knows stride 1 alone"] = g
-	h := *deep
-	h.Func = func(a *spec.DepthwiseArgs) {
-		b := *a
-		b.Width = a.Width &^ 1
-		inner(&b)
-	}
-	faults["drops the last position"] = h
+	faults["drops the tail"] = changed(func(a *spec.DepthwiseRowArgs) { a.Channels &^= 3 })
+	faults["knows no gaps between columns"] = changed(func(a *spec.DepthwiseRowArgs) { a.InStep = 4 * a.Channels })
+	faults["knows stride 1 alone"] = changed(func(a *spec.DepthwiseRowArgs) { a.Stride = 1 })
+	faults["knows no dilation"] = changed(func(a *spec.DepthwiseRowArgs) { a.Dilation = 1 })
+	faults["drops the last position"] = changed(func(a *spec.DepthwiseRowArgs) { a.Width &^= 1 })
+	faults["drops the last column"] = changed(func(a *spec.DepthwiseRowArgs) { a.Columns-- })
 	for name, row := range faults {
 		var r recorder
 		Run(&r, &row, Options{Seed: 1, Rounds: 100})

@@ -184,59 +184,66 @@ func Clamp(x, lo, hi float32) float32 {
 	return x
 }
 
-// depthwiseF32 is spec.Depthwise, four channels at a time.
-func depthwiseF32(a *spec.DepthwiseArgs) {
-	for x := range a.Width {
-		depthwiseAt(a, x*a.InStep, unsafe.Slice((*float32)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels))
-	}
-}
-
-// depthwiseAt computes the position whose inputs lie at the given distance from those of the first one.
-func depthwiseAt(a *spec.DepthwiseArgs, at int, out []float32) {
-	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
+// depthwiseF32 is spec.DepthwiseRow, four channels at a time.
+func depthwiseF32(a *spec.DepthwiseRowArgs) {
 	var bias []float32
 	if a.Bias != nil {
 		bias = unsafe.Slice((*float32)(a.Bias), a.Channels)
 	}
-	c := 0
-	for ; c+4 <= a.Channels; c += 4 {
-		var c0, c1, c2, c3 float64
-		if bias != nil {
-			b := (*[4]float32)(bias[c:])
-			c0, c1, c2, c3 = float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
-		}
-		for t, p := range in {
-			x, y := (*[4]float32)(unsafe.Add(p, at+4*c)), (*[4]float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
-			p0, p1 := float64(x[0])*float64(y[0]), float64(x[1])*float64(y[1])
-			p2, p3 := float64(x[2])*float64(y[2]), float64(x[3])*float64(y[3])
-			s0, s1, s2, s3 := c0+p0, c1+p1, c2+p2, c3+p3
-			if careful(s0) || careful(s1) || careful(s2) || careful(s3) {
-				c0, c1, c2, c3 = exact(c0, p0), exact(c1, p1), exact(c2, p2), exact(c3, p3)
-			} else {
-				c0, c1, c2, c3 = float64(float32(s0)), float64(float32(s1)), float64(float32(s2)), float64(float32(s3))
+	for x := range a.Width {
+		out := unsafe.Slice((*float32)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels)
+		c := 0
+		for ; c+4 <= a.Channels; c += 4 {
+			var c0, c1, c2, c3 float64
+			if bias != nil {
+				b := (*[4]float32)(bias[c:])
+				c0, c1, c2, c3 = float64(b[0]), float64(b[1]), float64(b[2]), float64(b[3])
 			}
+			taps(a, x, 4*c, 4*c, func(from, w unsafe.Pointer) {
+				x, y := (*[4]float32)(from), (*[4]float32)(w)
+				p0, p1 := float64(x[0])*float64(y[0]), float64(x[1])*float64(y[1])
+				p2, p3 := float64(x[2])*float64(y[2]), float64(x[3])*float64(y[3])
+				s0, s1, s2, s3 := c0+p0, c1+p1, c2+p2, c3+p3
+				if careful(s0) || careful(s1) || careful(s2) || careful(s3) {
+					c0, c1, c2, c3 = exact(c0, p0), exact(c1, p1), exact(c2, p2), exact(c3, p3)
+				} else {
+					c0, c1, c2, c3 = float64(float32(s0)), float64(float32(s1)), float64(float32(s2)), float64(float32(s3))
+				}
+			})
+			o := (*[4]float32)(out[c:])
+			o[0], o[1] = Clamp(float32(c0), a.Lo, a.Hi), Clamp(float32(c1), a.Lo, a.Hi)
+			o[2], o[3] = Clamp(float32(c2), a.Lo, a.Hi), Clamp(float32(c3), a.Lo, a.Hi)
 		}
-		o := (*[4]float32)(out[c:])
-		o[0], o[1] = Clamp(float32(c0), a.Lo, a.Hi), Clamp(float32(c1), a.Lo, a.Hi)
-		o[2], o[3] = Clamp(float32(c2), a.Lo, a.Hi), Clamp(float32(c3), a.Lo, a.Hi)
-	}
-	for ; c < a.Channels; c++ {
-		sum := 0.0
-		if bias != nil {
-			sum = float64(bias[c])
+		for ; c < a.Channels; c++ {
+			sum := 0.0
+			if bias != nil {
+				sum = float64(bias[c])
+			}
+			taps(a, x, 4*c, 4*c, func(from, w unsafe.Pointer) {
+				sum = chain(sum, float64(*(*float32)(from))*float64(*(*float32)(w)))
+			})
+			out[c] = Clamp(float32(sum), a.Lo, a.Hi)
 		}
-		for t, p := range in {
-			x, y := *(*float32)(unsafe.Add(p, at+4*c)), *(*float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
-			sum = chain(sum, float64(x)*float64(y))
-		}
-		out[c] = Clamp(float32(sum), a.Lo, a.Hi)
 	}
 }
 
-// depthwiseBF16 is spec.Depthwise of BF16 by FP32; put stores a result.
-func depthwiseBF16[T any](put func(float32) T) func(a *spec.DepthwiseArgs) {
-	return func(a *spec.DepthwiseArgs) {
-		in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
+// taps calls f with the input and the weight of each tap of position x, in and w bytes into their channels.
+func taps(a *spec.DepthwiseRowArgs, x, in, w int, f func(in, w unsafe.Pointer)) {
+	for l, line := range unsafe.Slice((*unsafe.Pointer)(a.In), a.Lines) {
+		if line == nil {
+			continue
+		}
+		for t := range a.Across {
+			if i := a.Start + x*a.Stride + t*a.Dilation; i >= 0 && i < a.Columns {
+				f(unsafe.Add(line, i*a.InStep+in), unsafe.Add(a.W, 4*(l*a.Across+t)*a.Channels+w))
+			}
+		}
+	}
+}
+
+// depthwiseBF16 is spec.DepthwiseRow of BF16 by FP32; put stores a result.
+func depthwiseBF16[T any](put func(float32) T) func(a *spec.DepthwiseRowArgs) {
+	return func(a *spec.DepthwiseRowArgs) {
 		for x := range a.Width {
 			out := unsafe.Slice((*T)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels)
 			for c := range out {
@@ -244,10 +251,9 @@ func depthwiseBF16[T any](put func(float32) T) func(a *spec.DepthwiseArgs) {
 				if a.Bias != nil {
 					sum = float64(*(*float32)(unsafe.Add(a.Bias, 4*c)))
 				}
-				for t, p := range in {
-					v, w := half.FromBF16(*(*uint16)(unsafe.Add(p, x*a.InStep+2*c))), *(*float32)(unsafe.Add(a.W, 4*(t*a.Channels+c)))
-					sum = chain(sum, float64(v)*float64(w))
-				}
+				taps(a, x, 2*c, 4*c, func(from, w unsafe.Pointer) {
+					sum = chain(sum, float64(half.FromBF16(*(*uint16)(from)))*float64(*(*float32)(w)))
+				})
 				out[c] = put(Clamp(float32(sum), a.Lo, a.Hi))
 			}
 		}

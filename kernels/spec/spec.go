@@ -28,6 +28,9 @@ const (
 	// Depthwise: for x < Width, c < Channels: acc = Bias[c]; for t < Taps: acc += (In[t][x][c] + Shift) * W[t][c];
 	// Out[x][c] = epilogue(acc, c).
 	Depthwise
+	// DepthwiseRow: for x < Width, c < Channels: acc = Bias[c]; for l < Lines, t < Across: acc += In[l][Start+x*Stride+t*Dilation][c] * W[l][t][c];
+	// Out[x][c] = epilogue(acc, c). Columns outside of [0,Columns), and lines that are nil, are left out.
+	DepthwiseRow
 	// Functions of one element: for i < N: Y[i] = f(X[i]), with the steps of internal/fmath.
 	Exp
 	Sigmoid
@@ -64,7 +67,7 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "gemv", "depthwise", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
+	return [...]string{"gemm", "gemv", "depthwise", "depthwiserow", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto",
 		"sumlanes", "squarelanes", "maxlanes", "turn"}[o]
 }
@@ -95,7 +98,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*MapArgs), func(*BinaryArgs), func(*TurnArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*TurnArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -164,6 +167,23 @@ type DepthwiseArgs struct {
 	Lo, Hi   float32
 	OutZero  int32
 	QLo, QHi int32
+}
+
+// DepthwiseRowArgs describes Width neighbouring output positions of a depthwise convolution of floats; see Epilogue above, with the channel for the
+// column.
+//
+// In holds Lines pointers to rows of the input, of Columns columns InStep bytes apart, each of Channels elements. Outputs lie OutStep bytes apart. W
+// is [Lines][Across][Channels]. Across and Stride are above 0.
+type DepthwiseRowArgs struct {
+	In, W            unsafe.Pointer
+	Out              unsafe.Pointer
+	Bias             unsafe.Pointer // Channels elements of type Acc; nil is 0
+	Lines, Across    int
+	Width, Channels  int
+	Start, Columns   int
+	Stride, Dilation int
+	InStep, OutStep  int
+	Lo, Hi           float32
 }
 
 // MapArgs describes N elements of a function; Y may be X where the types are the same.

@@ -138,7 +138,7 @@ func recordOf(e *exec.Event) record {
 // numericsOf tells in which arithmetic a step multiplies: fp32, bf16 or int8.
 func numericsOf(e *exec.Event) num.Numerics {
 	for _, u := range e.Uses {
-		if u.Row.Op != spec.Gemm && u.Row.Op != spec.Depthwise {
+		if u.Row.Op != spec.Gemm && u.Row.Op != spec.Depthwise && u.Row.Op != spec.DepthwiseRow {
 			continue
 		}
 		switch {

@@ -95,11 +95,13 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		out = tensor.BF16
 	}
 	deep := v.cg == 1 && v.group > 1
-	row := bf16Row(c, out)
-	if deep {
-		row = nil
-		if kernels.Here().Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, num.BF16).Needs != 0 {
-			row = c.Select(spec.Depthwise, tensor.BF16, tensor.F32, tensor.F32, out, c.Num)
+	var row *spec.Row
+	switch {
+	case !deep:
+		row = bf16Row(c, out)
+	default:
+		if kernels.Here().Select(spec.DepthwiseRow, tensor.BF16, tensor.F32, tensor.F32, out, num.BF16).Needs != 0 {
+			row = c.Select(spec.DepthwiseRow, tensor.BF16, tensor.F32, tensor.F32, out, c.Num)
 		}
 	}
 	if row == nil && chain == nil {
@@ -116,8 +118,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	switch {
 	case deep && row == nil:
 		x := rounding(c, v.x)
-		f := newFilters[float32](c, v, c.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num), roundedWide(w), 0)
-		f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+		f := newFilters[float32](c, v, c.Select(spec.DepthwiseRow, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num), roundedWide(w), lo, hi)
 		f.follow(chain, direct)
 		run = func() {
 			if len(bs) > 0 && len(bs) < v.outC {
@@ -128,8 +129,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		}
 	case deep:
 		x := narrow(c, v.x)
-		f := newFilters(c, v, row, roundedWide(w), uint16(0))
-		f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+		f := newFilters[uint16](c, v, row, roundedWide(w), lo, hi)
 		f.follow(chain, direct)
 		run = func() {
 			if len(bs) > 0 && len(bs) < v.outC {

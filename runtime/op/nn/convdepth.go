@@ -15,19 +15,16 @@ import (
 // of the channel.
 type filters[T, W operand] struct {
 	*conv
-	compute func(*spec.DepthwiseArgs)
+	compute func(*spec.DepthwiseRowArgs)
 	w       []W // [taps][outC]
 	pack    func()
 	// args holds what all positions share; its pointers are set by each run.
-	args spec.DepthwiseArgs
-	x    []T
-	wide []T // the input with each channel repeated, where that is needed
-	dst  []byte
-	size int // of an element of y, in bytes
-	pad  []T // a row of the input in the padding
-	// Positions left to right-1 of a row have all taps of the last dimension within the input.
-	left, right int
-	parts       int // that a row is cut into, for the threads
+	args  spec.DepthwiseRowArgs
+	x     []T
+	wide  []T // the input with each channel repeated, where that is needed
+	dst   []byte
+	size  int // of an element of y, in bytes
+	parts int // that a row is cut into, for the threads
 	// chain, if set, follows on the results, which are FP32; where narrow is set, they are then rounded to BF16.
 	chain  *elem.Chain
 	narrow bool
@@ -38,16 +35,16 @@ type filters[T, W operand] struct {
 // filterShare holds each share's own pointers.
 type filterShare struct {
 	in   []unsafe.Pointer
-	args spec.DepthwiseArgs
+	args spec.DepthwiseRowArgs
 	wide []float32 // part of a row that awaits the chain and rounding
 	elem.ChainLane
 }
 
-// newFilters prepares the convolution; pad is what lies in the padding.
-func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], pad T) *filters[T, W] {
+// newFilters prepares the convolution; results lie within lo and hi.
+func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], lo, hi float32) *filters[T, W] {
 	taps := v.taps()
 	c.Executes(row, v.m*taps*v.outC)
-	f := &filters[T, W]{conv: v, compute: row.Func.(func(*spec.DepthwiseArgs)), size: row.Out.Bits() / 8}
+	f := &filters[T, W]{conv: v, compute: row.Func.(func(*spec.DepthwiseRowArgs)), size: row.Out.Bits() / 8}
 	turn := func(dst []W, at func(i, o int) W) { // [outC][taps] to [taps][outC]
 		for ch := range v.outC {
 			for t := range taps {
@@ -68,16 +65,6 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 	if v.og > 1 {
 		f.wide = op.Make[T](c, v.batch*v.inPos*v.outC)
 	}
-	f.left = min(v.out[2], max(0, ceil(v.begin[2], v.stride[2])))
-	last := v.in[2] - 1 + v.begin[2] - (v.kernel[2]-1)*v.dilation[2] // of a first tap
-	f.right = f.left
-	if last >= 0 {
-		f.right = min(v.out[2], max(f.left, last/v.stride[2]+1))
-	}
-	f.pad = op.Make[T](c, ((v.out[2]-1)*v.stride[2]+1)*v.outC)
-	for i := range f.pad {
-		f.pad[i] = pad
-	}
 	rows := v.m / max(1, v.out[2])
 	want := max(1, min(4*c.Par.Threads(), v.m))
 	if c.Par.Threads() == 1 {
@@ -86,8 +73,11 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 	f.parts = max(1, min(ceil(want, max(1, rows)), v.out[2]))
 	f.shares = make([]filterShare, max(1, min(want, rows*f.parts)))
 	for i := range f.shares {
-		f.shares[i].in = make([]unsafe.Pointer, taps)
+		f.shares[i].in = make([]unsafe.Pointer, v.kernel[0]*v.kernel[1])
 	}
+	var element T
+	f.args = spec.DepthwiseRowArgs{Across: v.kernel[2], Lines: v.kernel[0] * v.kernel[1], Channels: v.outC, Columns: v.in[2], Stride: v.stride[2], Dilation: v.dilation[2],
+		InStep: v.outC * int(unsafe.Sizeof(element)), OutStep: v.outC * f.size, Lo: lo, Hi: hi}
 	f.body = func(from, to int) {
 		for l := from; l < to; l++ {
 			f.share(&f.shares[l], l*rows*f.parts/len(f.shares), (l+1)*rows*f.parts/len(f.shares))
@@ -100,7 +90,7 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 func (f *filters[T, W]) follow(chain *elem.Chain, narrow bool) {
 	f.chain, f.narrow = chain, narrow && chain != nil
 	if f.narrow {
-		f.size = 2
+		f.size, f.args.OutStep = 2, 4*f.outC
 		for i := range f.shares {
 			f.shares[i].wide = op.Make[float32](f.c, ceil(f.out[2], f.parts)*f.outC)
 		}
@@ -131,28 +121,18 @@ func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
 func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	s.args = f.args
 	a := &s.args
-	var element T
-	a.In, a.W, a.Taps, a.Channels = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0]), len(s.in), f.outC
-	a.InStep, a.OutStep = f.stride[2]*f.outC*int(unsafe.Sizeof(element)), f.outC*f.size
-	if f.narrow {
-		a.OutStep = 4 * f.outC
-	}
+	a.In, a.W = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0])
 	for u := from; u < to; u++ {
 		row, part := u/f.parts, u%f.parts
 		first, end := part*f.out[2]/f.parts, (part+1)*f.out[2]/f.parts
-		for x := first; x < end; {
-			n := 1
-			if x >= f.left && x < f.right {
-				n = min(end, f.right) - x
-			}
-			if f.narrow {
-				a.Out = unsafe.Pointer(&s.wide[(x-first)*f.outC])
-			} else {
-				a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+x)*f.outC*f.size])
-			}
-			f.positions(s, row, x, n)
-			x += n
+		if f.narrow {
+			a.Out = unsafe.Pointer(&s.wide[0])
+		} else {
+			a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+first)*f.outC*f.size])
 		}
+		f.lines(s.in, row)
+		a.Start, a.Width = first*f.stride[2]-f.begin[2], end-first
+		f.compute(a)
 		if f.chain == nil {
 			continue
 		}
@@ -168,37 +148,25 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	runtime.KeepAlive(s)
 }
 
-// positions computes n neighbouring positions from x on of an output row, to args.Out. Either all of them have all taps of the last dimension
-// within the input, or n is 1.
-func (f *filters[T, W]) positions(s *filterShare, row, x, n int) {
+// lines points in to the rows of the input that an output row reads; nil stands for padding.
+func (f *filters[T, W]) lines(in []unsafe.Pointer, row int) {
 	image, o0, o1 := row/(f.out[0]*f.out[1]), row/f.out[1]%f.out[0], row%f.out[1]
-	a := &s.args
-	tap := 0
 	for k0 := range f.kernel[0] {
 		i0 := o0*f.stride[0] - f.begin[0] + k0*f.dilation[0]
 		for k1 := range f.kernel[1] {
 			i1 := o1*f.stride[1] - f.begin[1] + k1*f.dilation[1]
-			inside := i0 >= 0 && i0 < f.in[0] && i1 >= 0 && i1 < f.in[1]
-			base := image*f.inPos + (i0*f.in[1]+i1)*f.in[2]
-			for k2 := range f.kernel[2] {
-				i2 := x*f.stride[2] - f.begin[2] + k2*f.dilation[2]
-				s.in[tap] = unsafe.Pointer(&f.pad[0])
-				if inside && i2 >= 0 && i2 < f.in[2] {
-					s.in[tap] = unsafe.Pointer(&f.x[(base+i2)*f.outC])
-				}
-				tap++
+			in[k0*f.kernel[1]+k1] = nil
+			if i0 >= 0 && i0 < f.in[0] && i1 >= 0 && i1 < f.in[1] && f.in[2] > 0 {
+				in[k0*f.kernel[1]+k1] = unsafe.Pointer(&f.x[(image*f.inPos+(i0*f.in[1]+i1)*f.in[2])*f.outC])
 			}
 		}
 	}
-	a.Width = n
-	f.compute(a)
 }
 
 // depthwise runs one filter per channel on floats.
 func (v *conv) depthwise(c *op.Call, w *source[float32], chain *elem.Chain, xs, ys, bs *[]float32, lo, hi float32) func() {
-	row := c.Select(spec.Depthwise, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-	f := newFilters[float32](c, v, row, w, 0)
-	f.args = spec.DepthwiseArgs{Lo: lo, Hi: hi}
+	row := c.Select(spec.DepthwiseRow, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
+	f := newFilters[float32](c, v, row, w, lo, hi)
 	f.follow(chain, false)
 	return func() {
 		if len(*bs) > 0 && len(*bs) < v.outC {
