@@ -182,6 +182,36 @@ func maxlanesF32Ymm(a *spec.MapArgs)
 func maxlanesF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func maxpoolF32Ymm(a *spec.DepthwiseArgs)
+
+//go:noescape
+func maxpoolF32Zmm(a *spec.DepthwiseArgs)
+
+//go:noescape
+func maxpoolI8Ymm(a *spec.DepthwiseArgs)
+
+//go:noescape
+func maxpoolI8Zmm(a *spec.DepthwiseArgs)
+
+//go:noescape
+func maxpoolU8Ymm(a *spec.DepthwiseArgs)
+
+//go:noescape
+func maxpoolU8Zmm(a *spec.DepthwiseArgs)
+
+//go:noescape
+func maxrowsF32Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func maxrowsF32Zmm(a *spec.RowsArgs)
+
+//go:noescape
+func meanpoolF32Ymm(a *spec.DepthwiseArgs)
+
+//go:noescape
+func meanpoolF32Zmm(a *spec.DepthwiseArgs)
+
+//go:noescape
 func mulF32Ymm(a *spec.BinaryArgs)
 
 //go:noescape
@@ -272,13 +302,19 @@ func sumlanesF32Ymm(a *spec.MapArgs)
 func sumlanesF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func sumrowsF32Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func sumrowsF32Zmm(a *spec.RowsArgs)
+
+//go:noescape
 func tanhF32Ymm(a *spec.MapArgs)
 
 //go:noescape
 func tanhF32Zmm(a *spec.MapArgs)
 
 //go:noescape
-func turn4x16Zmm(a *spec.TurnArgs)
+func turn4x16Zmm(a *spec.RowsArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
@@ -341,6 +377,16 @@ var functions = map[string]any{
 	"hardswishF32Zmm":          hardswishF32Zmm,
 	"maxlanesF32Ymm":           maxlanesF32Ymm,
 	"maxlanesF32Zmm":           maxlanesF32Zmm,
+	"maxpoolF32Ymm":            maxpoolF32Ymm,
+	"maxpoolF32Zmm":            maxpoolF32Zmm,
+	"maxpoolI8Ymm":             maxpoolI8Ymm,
+	"maxpoolI8Zmm":             maxpoolI8Zmm,
+	"maxpoolU8Ymm":             maxpoolU8Ymm,
+	"maxpoolU8Zmm":             maxpoolU8Zmm,
+	"maxrowsF32Ymm":            maxrowsF32Ymm,
+	"maxrowsF32Zmm":            maxrowsF32Zmm,
+	"meanpoolF32Ymm":           meanpoolF32Ymm,
+	"meanpoolF32Zmm":           meanpoolF32Zmm,
 	"mulF32Ymm":                mulF32Ymm,
 	"mulF32Zmm":                mulF32Zmm,
 	"peakBF16Zmm24x16":         peakBF16Zmm24x16,
@@ -371,6 +417,8 @@ var functions = map[string]any{
 	"subfromF32Zmm":            subfromF32Zmm,
 	"sumlanesF32Ymm":           sumlanesF32Ymm,
 	"sumlanesF32Zmm":           sumlanesF32Zmm,
+	"sumrowsF32Ymm":            sumrowsF32Ymm,
+	"sumrowsF32Zmm":            sumrowsF32Zmm,
 	"tanhF32Ymm":               tanhF32Ymm,
 	"tanhF32Zmm":               tanhF32Zmm,
 	"turn4x16Zmm":              turn4x16Zmm,

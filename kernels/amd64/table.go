@@ -85,6 +85,18 @@ var Table = bound([]spec.Row{
 	function8(spec.SumLanes, "sumlanesF32Ymm"),
 	function8(spec.SquareLanes, "squarelanesF32Ymm"),
 	function8(spec.MaxLanes, "maxlanesF32Ymm"),
+	function(spec.SumRows, "sumrowsF32Zmm"),
+	function(spec.MaxRows, "maxrowsF32Zmm"),
+	function(spec.MaxPool, "maxpoolF32Zmm"),
+	function(spec.MeanPool, "meanpoolF32Zmm"),
+	function8(spec.SumRows, "sumrowsF32Ymm"),
+	function8(spec.MaxRows, "maxrowsF32Ymm"),
+	function8(spec.MaxPool, "maxpoolF32Ymm"),
+	function8(spec.MeanPool, "meanpoolF32Ymm"),
+	bytes(spec.MaxPool, tensor.I8, cpu.AVX512, 64, "maxpoolI8Zmm"),
+	bytes(spec.MaxPool, tensor.U8, cpu.AVX512, 64, "maxpoolU8Zmm"),
+	bytes(spec.MaxPool, tensor.I8, cpu.AVX2, 32, "maxpoolI8Ymm"),
+	bytes(spec.MaxPool, tensor.U8, cpu.AVX2, 32, "maxpoolU8Ymm"),
 	convert(tensor.F32, tensor.BF16, cpu.AVX512, 16, "convertF32BF16Zmm"),
 	convert(tensor.BF16, tensor.F32, cpu.AVX512, 16, "convertBF16F32Zmm"),
 	convert(tensor.F32, tensor.F16, cpu.AVX512, 16, "convertF32F16Zmm"),
@@ -148,6 +160,11 @@ func functionFMA(o spec.Op, name string) spec.Row {
 	r := function8(o, name)
 	r.Needs = fma
 	return r
+}
+
+// bytes is a row of n elements of one type at once.
+func bytes(o spec.Op, d tensor.DType, needs cpu.Features, n int, name string) spec.Row {
+	return spec.Row{Op: o, In: d, W: d, Acc: d, Out: d, MR: 1, NR: n, KR: 1, Needs: needs, Num: spec.Exact, Name: name}
 }
 
 // convert is a row of n elements at once.

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// func turn4x16Zmm(a *spec.TurnArgs)
+// func turn4x16Zmm(a *spec.RowsArgs)
 TEXT ·turn4x16Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64

@@ -25,7 +25,7 @@ var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.MapArgs](),
 	reflect.TypeFor[spec.QuantArgs](),
 	reflect.TypeFor[spec.BinaryArgs](),
-	reflect.TypeFor[spec.TurnArgs](),
+	reflect.TypeFor[spec.RowsArgs](),
 }
 
 // signature is the Go declaration of a routine.

@@ -57,6 +57,10 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = binaryLevels(row), binaryCase
 		case spec.Turn:
 			levels, test = turnLevels(row), turnCase
+		case spec.SumRows, spec.MaxRows:
+			levels, test = reduceLevels(row), reduceCase
+		case spec.MaxPool, spec.MeanPool:
+			levels, test = poolLevels(row), poolCase
 		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes:
 			levels, test = lanesLevels(row), lanesCase
 		default:

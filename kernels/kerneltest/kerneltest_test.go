@@ -68,7 +68,7 @@ func TestTable(t *testing.T) {
 			switch r.Op {
 			case spec.Gemm, spec.Gemv:
 				_, ok = r.Func.(func(*spec.GemmArgs))
-			case spec.Depthwise:
+			case spec.Depthwise, spec.MaxPool, spec.MeanPool:
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))
 			case spec.DepthwiseRow:
 				_, ok = r.Func.(func(*spec.DepthwiseRowArgs))
@@ -76,8 +76,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.QuantArgs))
 			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
 				_, ok = r.Func.(func(*spec.BinaryArgs))
-			case spec.Turn:
-				_, ok = r.Func.(func(*spec.TurnArgs))
+			case spec.Turn, spec.SumRows, spec.MaxRows:
+				_, ok = r.Func.(func(*spec.RowsArgs))
 			default:
 				_, ok = r.Func.(func(*spec.MapArgs))
 			}

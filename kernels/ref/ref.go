@@ -57,7 +57,13 @@ var Table = []spec.Row{
 	{Op: spec.Turn, In: tensor.U32, W: tensor.U32, Acc: tensor.U32, Out: tensor.U32, MR: 16, NR: 1, KR: 1, Num: spec.Exact, Name: "turn4Ref16", Func: turn},
 	lanes(spec.SumLanes, "sumlanesF32Ref", func(y, x float32) float32 { return y + x }),
 	lanes(spec.SquareLanes, "squarelanesF32Ref", func(y, x float32) float32 { return y + float32(x*x) }),
-	lanes(spec.MaxLanes, "maxlanesF32Ref", func(y, x float32) float32 { return max(y, x) }),
+	lanes(spec.MaxLanes, "maxlanesF32Ref", larger[float32]),
+	{Op: spec.SumRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "sumrowsF32Ref", Func: sumRows},
+	{Op: spec.MaxRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxrowsF32Ref", Func: maxRows},
+	{Op: spec.MaxPool, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxpoolF32Ref", Func: maxPool[float32]},
+	{Op: spec.MaxPool, In: tensor.I8, W: tensor.I8, Acc: tensor.I8, Out: tensor.I8, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "maxpoolI8Ref", Func: maxPool[int8]},
+	{Op: spec.MaxPool, In: tensor.U8, W: tensor.U8, Acc: tensor.U8, Out: tensor.U8, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "maxpoolU8Ref", Func: maxPool[uint8]},
+	{Op: spec.MeanPool, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 16, KR: 1, Num: spec.Consistent, Name: "meanpoolF32Ref", Func: meanPool},
 	convert(tensor.F32, tensor.BF16, "convertF32BF16Ref", half.ToBF16),
 	convert(tensor.BF16, tensor.F32, "convertBF16F32Ref", half.WidenBF16),
 	convert(tensor.F32, tensor.F16, "convertF32F16Ref", half.ToF16),
@@ -95,7 +101,7 @@ func convert[S, D any](in, out tensor.DType, name string, f func([]D, []S)) spec
 	return spec.Row{Op: spec.Convert, In: in, W: in, Acc: tensor.F32, Out: out, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
 }
 
-func turn(a *spec.TurnArgs) {
+func turn(a *spec.RowsArgs) {
 	for i := range a.Rows {
 		if a.Cols == 0 {
 			return

@@ -57,9 +57,15 @@ const (
 	// Reductions into 16 lanes: for i < N: Y[i%16] = f(Y[i%16], X[i]).
 	SumLanes    // y + x
 	SquareLanes // y + x*x, the product rounded
-	MaxLanes    // the larger one; NaN where either is
+	MaxLanes    // larger(y, x)
 	// Turn: for i < Rows, j < Cols: Y[j][i] = X[i][j], elements of the size of In.
 	Turn
+	// Reductions of rows: for i < Rows, j < Cols:
+	SumRows // Y[(First+i)%16][j] += X[i][j]
+	MaxRows // Y[0][j] = larger(Y[0][j], X[i][j])
+	// Pools: for x < Width, c < Channels, over t < Taps in order:
+	MaxPool  // Out[x][c] = the largest of In[t][x][c] as larger tells it, within the bounds of an epilogue
+	MeanPool // lane[t%16] += In[t][x][c], from 0 on; Out[x][c] = pairwise(lane) / Scale[0], within [Lo, Hi]
 	numOps
 )
 
@@ -69,7 +75,7 @@ const Ops = int(numOps)
 func (o Op) String() string {
 	return [...]string{"gemm", "gemv", "depthwise", "depthwiserow", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto",
-		"sumlanes", "squarelanes", "maxlanes", "turn"}[o]
+		"sumlanes", "squarelanes", "maxlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.
@@ -98,7 +104,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*TurnArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -119,6 +125,8 @@ func (r *Row) Channel(p int) int {
 // Float sums: clamp(acc, Lo, Hi), rounded to Out; NaN stays NaN. Integer sums with Out = Acc: acc. Integer sums with another Out:
 // the integer nearest to float32(acc)*Scale[j] (one float32 product; half to even), plus OutZero, clamped to [QLo, QHi],
 // which lies within Out's range.
+//
+// larger(y, x) is x where x > y or x is not a number, else y. pairwise adds lanes: 8 to 15 to 0 to 7, 4 to 7 to 0 to 3, and so on.
 //
 // Fused multiply-adds: a float acc += x*y rounds once, to float32. Integer sums wrap.
 
@@ -148,7 +156,7 @@ type GemmArgs struct {
 // column.
 //
 // In holds Taps pointers, to Channels elements of the input of the first position, whose neighbours follow InStep bytes apart. Outputs lie
-// OutStep bytes apart.
+// OutStep bytes apart. Pools have neither W nor Bias; Taps is above 0 for MaxPool, whose bounds are Lo and Hi or, for integers, QLo and QHi.
 //
 // Where KR is 1, W is [Taps][Channels]. Otherwise it is [ceil(Channels/NR)][ceil(Taps/KR)][NR][KR], and Bias and Scale hold ceil(Channels/NR)*NR
 // elements: place p of a block of NR stands for channel Row.Channel(p) of the block. W is zero beyond Taps and Channels.
@@ -199,11 +207,13 @@ type BinaryArgs struct {
 	N, Step int
 }
 
-// TurnArgs describes a transposition of at most MR rows; strides of rows are in bytes.
-type TurnArgs struct {
+// RowsArgs describes an operation on Rows rows, whose strides are in bytes. Turn takes at most MR rows. Where columns are reduced, Y is read and
+// written; SumRows has 16 rows of it.
+type RowsArgs struct {
 	X, Y             unsafe.Pointer
 	Rows, Cols       int
 	XStride, YStride int
+	First            int // SumRows: not negative
 }
 
 // QuantArgs describes N elements of an operation on integers that stand for reals; Y may be A or B where the elements have one size.

@@ -35,15 +35,15 @@
 	jz	4f
 .endm
 
-// func turn4x16Zmm(a *spec.TurnArgs)
+// func turn4x16Zmm(a *spec.RowsArgs)
 	.balign 64
 turn4x16Zmm:
-	mov	rsi, [rdi + TurnArgs_X]
-	mov	rdx, [rdi + TurnArgs_Y]
-	mov	rcx, [rdi + TurnArgs_Cols]
-	mov	rbx, [rdi + TurnArgs_Rows]
-	mov	r8, [rdi + TurnArgs_XStride]
-	mov	r9, [rdi + TurnArgs_YStride]
+	mov	rsi, [rdi + RowsArgs_X]
+	mov	rdx, [rdi + RowsArgs_Y]
+	mov	rcx, [rdi + RowsArgs_Cols]
+	mov	rbx, [rdi + RowsArgs_Rows]
+	mov	r8, [rdi + RowsArgs_XStride]
+	mov	r9, [rdi + RowsArgs_YStride]
 	mov	rax, -1
 	bzhi	r10, rax, rbx
 	kmovw	k2, r10d

@@ -3,6 +3,7 @@ package elem
 import (
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -239,6 +240,15 @@ func foldRun[T float](f fold, acc *[16]T, k int, x []T, n, step int, top T) {
 			acc[0] *= x[i*step]
 		}
 	case foldMax:
+		if x32, ok := as32(x); ok && step == 1 && n >= 64 {
+			var l [16]float32
+			for k := range l {
+				l[k] = *(*float32)(unsafe.Pointer(&acc[0]))
+			}
+			maxLanes32(&l, x32[:n])
+			acc[0] = T(laneMax(&l))
+			break
+		}
 		m := acc[0]
 		for i := range n {
 			if v := x[i*step]; v > m || v != v {
@@ -351,6 +361,17 @@ func squareRun[T float](acc *[16]T, k int, x []T, n, step int) {
 	}
 }
 
+// laneMax is the largest lane, the first of equal ones; NaN where one is.
+func laneMax(l *[16]float32) float32 {
+	m := l[0]
+	for _, v := range l[1:] {
+		if v > m || v != v {
+			m = v
+		}
+	}
+	return m
+}
+
 // pairwise adds the lanes: 8+8, 4+4, 2+2, 1+1.
 func pairwise[T float](l *[16]T) T {
 	for half := 8; half > 0; half /= 2 {
@@ -393,12 +414,36 @@ func reduceFloats[T float](c *op.Call) (op.Run, error) {
 			}
 		}
 	}
+	if _, ok := any(T(0)).(float32); ok && (f == foldSum || f == foldMax) && g.cols >= 8 && g.size > 1 {
+		return reduceColumns(c, g, f), nil
+	}
 	return func() error {
 		in, out = x.get(), y.room()
 		c.Par.For(count, split, body)
 		y.put()
 		return nil
 	}, nil
+}
+
+// reduceColumns is reduceFloats for float32 and outputs side by side.
+func reduceColumns(c *op.Call, g *groups, f fold) op.Run {
+	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
+	columns, finish := newColumns(c, g, f == foldMax), finisher[float32](c.Op)
+	return func() error {
+		out := y.room()
+		columns.Run(c.Par, out, x.get())
+		switch c.Op {
+		case "ReduceSum", "ReduceMax":
+		case "ReduceMean":
+			scalar32(div32, out, out, float32(g.size))
+		default:
+			for i, v := range out {
+				out[i] = finish(v, 0, g.size)
+			}
+		}
+		y.put()
+		return nil
+	}
 }
 
 // foldGroup folds the group of output o; top is for foldExp.

@@ -282,9 +282,9 @@ func turn32(w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
 	n := len(outer.dims)
 	groups, pieces := (lines+tall-1)/tall, (length+most-1)/most
 	total := w.n / (lines * length) * groups * pieces
-	f := turnRow.Func.(func(*spec.TurnArgs))
+	f := turnRow.Func.(func(*spec.RowsArgs))
 	shares := max(1, min(4*c.Par.Threads(), total, w.n>>13))
-	args := make([]spec.TurnArgs, shares)
+	args := make([]spec.RowsArgs, shares)
 	body := func(lo, hi int) {
 		in, out := words[uint32](x), words[uint32](y)
 		for s := lo; s < hi; s++ {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/ref"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -144,12 +145,22 @@ func prepareMaxPool(c *op.Call) (op.Run, error) {
 		r := newRequant(c, y.Quant, nil, y.Quant, y.DType)
 		lo, hi = float32(r.lo), float32(r.hi)
 	}
+	if c.Output(1) == nil {
+		switch x.DType {
+		case tensor.F32:
+			return largestFloats(c, w, lo, hi), nil
+		case tensor.I8:
+			return largestBytes[int8](c, w, bounded, lo, hi), nil
+		case tensor.U8:
+			return largestBytes[uint8](c, w, bounded, lo, hi), nil
+		}
+	}
 	switch x.DType {
 	case tensor.F32:
 		return boundedPool(maxPool[float32](c, w, x, y), y, bounded, lo, hi), nil
 	case tensor.F64:
 		return boundedPool(maxPool[float64](c, w, x, y), y, bounded, float64(lo), float64(hi)), nil
-	case tensor.I8:
+	case tensor.I8: // with indices
 		return boundedPool(maxPool[int8](c, w, x, y), y, bounded, int8(lo), int8(hi)), nil
 	case tensor.U8:
 		return boundedPool(maxPool[uint8](c, w, x, y), y, bounded, uint8(lo), uint8(hi)), nil
@@ -323,17 +334,59 @@ func prepareAverage(c *op.Call, global bool) (op.Run, error) {
 	}
 	fx, fy := newFloats(c, x), newFloats(c, y)
 	lo, hi := activation(c)
-	var in, out []float32
-	run := average(c, w, div, func() ([]float32, []float32) { return in, out })
+	if w.whole() {
+		sums, by := wholePool(c, w, false), float32(div(0))
+		return func() error {
+			out := fy.room()
+			sums.Run(c.Par, out, fx.get())
+			for i, v := range out {
+				out[i] = v / by
+			}
+			clampAll(out, lo, hi)
+			fy.put()
+			return nil
+		}, nil
+	}
+	f := newPooler[float32](c, w, spec.MeanPool, spec.DepthwiseArgs{Lo: lo, Hi: hi}, 0, div)
 	return func() error {
-		in, out = fx.get(), fy.room()
-		if err := run(); err != nil {
-			return err
-		}
-		clampAll(out, lo, hi)
+		f.run(c.Par, fy.room(), fx.get())
 		fy.put()
 		return nil
 	}, nil
+}
+
+// largestFloats is MaxPool through kernels.
+func largestFloats(c *op.Call, w *window, lo, hi float32) op.Run {
+	x, y := c.In[0], c.Scratch(0, tensor.F32, shapeOf(w.batch, w.channels, w.outSpatial(), true))
+	if w.whole() {
+		f := wholePool(c, w, true)
+		return func() error {
+			out := tensor.Of[float32](y)
+			f.Run(c.Par, out, tensor.Of[float32](x))
+			clampAll(out, lo, hi)
+			return nil
+		}
+	}
+	f := newPooler(c, w, spec.MaxPool, spec.DepthwiseArgs{Lo: lo, Hi: hi}, clamp(lowest[float32](), lo, hi), nil)
+	return func() error {
+		f.run(c.Par, tensor.Of[float32](y), tensor.Of[float32](x))
+		return nil
+	}
+}
+
+// largestBytes is the same on integers.
+func largestBytes[T int8 | uint8](c *op.Call, w *window, bounded bool, lo, hi float32) op.Run {
+	x, y := c.In[0], c.Scratch(0, c.In[0].DType, shapeOf(w.batch, w.channels, w.outSpatial(), true))
+	least, most := y.DType.IntRange()
+	args := spec.DepthwiseArgs{QLo: int32(least), QHi: int32(most)}
+	if bounded {
+		args.QLo, args.QHi = int32(lo), int32(hi)
+	}
+	f := newPooler(c, w, spec.MaxPool, args, T(args.QLo), nil)
+	return func() error {
+		f.run(c.Par, tensor.Of[T](y), tensor.Of[T](x))
+		return nil
+	}
 }
 
 // average fills one lane of all channels per position of the window and adds them up.

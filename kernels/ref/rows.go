@@ -1,0 +1,99 @@
+package ref
+
+import (
+	"unsafe"
+
+	"github.com/edgerun/edgerun/kernels/spec"
+)
+
+// larger is x where it is above y or not a number.
+func larger[T float32 | int8 | uint8](y, x T) T {
+	if x > y || x != x {
+		return x
+	}
+	return y
+}
+
+// rowOf is row i of n elements, stride bytes apart.
+func rowOf[T any](p unsafe.Pointer, i, stride, n int) []T {
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*T)(unsafe.Add(p, i*stride)), n)
+}
+
+func sumRows(a *spec.RowsArgs) {
+	for i := range a.Rows {
+		y := rowOf[float32](a.Y, (a.First+i)&15, a.YStride, a.Cols)
+		for j, v := range rowOf[float32](a.X, i, a.XStride, a.Cols) {
+			y[j] += v
+		}
+	}
+}
+
+func maxRows(a *spec.RowsArgs) {
+	y := rowOf[float32](a.Y, 0, 0, a.Cols)
+	for i := range a.Rows {
+		for j, v := range rowOf[float32](a.X, i, a.XStride, a.Cols) {
+			y[j] = larger(y[j], v)
+		}
+	}
+}
+
+func maxPool[T float32 | int8 | uint8](a *spec.DepthwiseArgs) {
+	if a.Channels == 0 || a.Width == 0 {
+		return
+	}
+	lo, hi := T(a.QLo), T(a.QHi)
+	if f, ok := any(&lo).(*float32); ok {
+		*f, *any(&hi).(*float32) = a.Lo, a.Hi
+	}
+	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
+	for x := range a.Width {
+		out := rowOf[T](a.Out, x, a.OutStep, a.Channels)
+		copy(out, rowOf[T](in[0], x, a.InStep, a.Channels))
+		for _, p := range in[1:] {
+			for c, v := range rowOf[T](p, x, a.InStep, a.Channels) {
+				out[c] = larger(out[c], v)
+			}
+		}
+		for c, v := range out {
+			if v < lo {
+				out[c] = lo
+			} else if v > hi {
+				out[c] = hi
+			}
+		}
+	}
+}
+
+func meanPool(a *spec.DepthwiseArgs) {
+	if a.Channels == 0 || a.Width == 0 {
+		return
+	}
+	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
+	by := *(*float32)(a.Scale)
+	for x := range a.Width {
+		for c0 := 0; c0 < a.Channels; c0 += 16 {
+			n := min(16, a.Channels-c0)
+			var lanes [16][16]float32
+			for t, p := range in {
+				lane := lanes[t&15][:n]
+				for c, v := range rowOf[float32](unsafe.Add(p, 4*c0), x, a.InStep, n) {
+					lane[c] += v
+				}
+			}
+			for half := 8; half > 0; half /= 2 {
+				for k := range half {
+					for c := range n {
+						lanes[k][c] += lanes[k+half][c]
+					}
+				}
+			}
+			out := rowOf[float32](unsafe.Add(a.Out, 4*c0), x, a.OutStep, n)
+			for c := range out {
+				out[c] = Clamp(lanes[0][c]/by, a.Lo, a.Hi)
+			}
+		}
+	}
+}
