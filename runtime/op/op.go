@@ -62,7 +62,7 @@ const (
 
 // Par runs work on the session's threads.
 type Par interface {
-	// For calls body on disjoint ranges that cover [0,n), each of at least grain indices (but the last), and returns
+	// For calls body on disjoint ranges that cover [0,n), each of at least grain indices unless n is less, and returns
 	// when all are done. Bodies are made in Prepare, so that For allocates nothing.
 	For(n, grain int, body func(lo, hi int))
 	// Threads is the largest number of bodies that run at once.

@@ -26,7 +26,6 @@ type Pool struct {
 	workers []*worker
 	queues  []queue // by thread
 	n       int
-	size    int
 	chunks  uint32
 	body    func(lo, hi int)
 	wake    chan struct{}
@@ -97,17 +96,16 @@ func (p *Pool) For(n, grain int, body func(lo, hi int)) {
 		return
 	}
 	grain = max(grain, 1)
-	if len(p.workers) == 0 || n <= grain || p.inLoop {
+	// Four chunks per thread even out what the threads are given, as far as the grain allows.
+	threads := p.Threads()
+	chunks := min(4*threads, n/grain)
+	if len(p.workers) == 0 || chunks <= 1 || p.inLoop {
 		body(0, n)
 		return
 	}
-	// Four chunks per thread even out what the threads are given, as far as the grain allows.
-	threads := p.Threads()
-	size := max(grain, (n+4*threads-1)/(4*threads))
-	chunks := (n + size - 1) / size
 	p.inLoop = true
 	// All queues of the last loop are empty: nobody can claim a chunk while the fields change.
-	p.n, p.size, p.chunks, p.body = n, size, uint32(chunks), body
+	p.n, p.chunks, p.body = n, uint32(chunks), body
 	p.done.Store(0)
 	epoch := p.epoch.Load() + 1
 	for i := range p.queues {
@@ -184,8 +182,8 @@ func (p *Pool) drain(me int, epoch uint32) {
 
 // run runs a chunk that was claimed, which keeps the loop open: its fields cannot change now.
 func (p *Pool) run(chunk int) {
-	chunks, lo := p.chunks, chunk*p.size
-	p.call(lo, min(lo+p.size, p.n))
+	chunks, i, n := p.chunks, int64(chunk), int64(p.n)
+	p.call(int(i*n/int64(chunks)), int((i+1)*n/int64(chunks)))
 	if p.done.Add(1) == chunks && p.waiting.CompareAndSwap(true, false) {
 		p.wake <- struct{}{}
 	}

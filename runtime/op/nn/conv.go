@@ -176,7 +176,8 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 		padding = filled(c, k, pad)
 	}
 	for g := range v.group {
-		e := newEngine[A, B, C](c, row, v.m, taps, k, v.og)
+		e := newEngine[A, B, C](c.Par, row, v.m, taps, k, v.og)
+		c.Executes(row, v.m*taps*k*v.og)
 		pack := attach(c, e, w, itoa(g)+"of"+itoa(v.group), func(at, j int) int { return (g*v.og+j)*taps*k + at }, func(j int) int { return g*v.og + j })
 		if pack != nil {
 			packs = append(packs, pack)
@@ -186,7 +187,7 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 			p.gather = gather(g)
 		}
 		set(g, p)
-		jobs = append(jobs, p.ready())
+		jobs = append(jobs, p.ready(c))
 	}
 	return func() {
 		for _, f := range packs {
@@ -249,7 +250,7 @@ func floatSource(c *op.Call, w *tensor.Tensor, fixed bool) (*source[float32], er
 	var f []float32
 	from := newFloats(c, w)
 	at := func(i, _ int) float32 { return f[i] }
-	return &source[float32]{load: func() func(i, o int) float32 {
+	return &source[float32]{plain: from.get, load: func() func(i, o int) float32 {
 		f = from.get()
 		return at
 	}}, nil

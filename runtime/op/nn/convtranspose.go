@@ -242,7 +242,8 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 			}
 		})
 		for g := range t.group {
-			e := newEngine[A, B, C](c, row, t.batch*size, live, t.cg, t.og)
+			e := newEngine[A, B, C](c.Par, row, t.batch*size, live, t.cg, t.og)
+			c.Executes(row, t.batch*size*live*t.cg*t.og)
 			kind := "transposed/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(ph.first, t.stride, t.dilation, t.begin)
 			pack := attach(c, e, w, kind, func(k, j int) int { return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg])*t.og + j }, func(j int) int { return g*t.og + j })
 			if pack != nil {
@@ -255,7 +256,7 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 					store(sums[i*stride:i*stride+cols], r, g*t.og+j0)
 				}
 			}
-			jobs = append(jobs, p.ready())
+			jobs = append(jobs, p.ready(c))
 		}
 	}
 	return func() {
@@ -335,7 +336,8 @@ func (t *transposedConv) floatProducts(c *op.Call, w *source[float32], xs, ys, b
 			}
 		})
 		for g := range t.group {
-			e := newEngine[float32, float32, float32](c, row, t.batch*size, live, t.cg, n)
+			e := newEngine[float32, float32, float32](c.Par, row, t.batch*size, live, t.cg, n)
+			c.Executes(row, t.batch*size*live*t.cg*n)
 			kind := "transposed/" + itoa(g) + "of" + itoa(t.group) + fmt.Sprint(ph.first, t.stride, t.dilation, t.begin, merged)
 			pack := attach(c, e, w, kind, func(k, j int) int {
 				return ((g*t.cg+k%t.cg)*taps+ph.taps[k/t.cg]+j/t.og)*t.og + j%t.og
@@ -353,7 +355,7 @@ func (t *transposedConv) floatProducts(c *op.Call, w *source[float32], xs, ys, b
 				}
 				return rest(*bs, g*t.og)
 			}
-			jobs = append(jobs, p.ready())
+			jobs = append(jobs, p.ready(c))
 		}
 	}
 	return func() {

@@ -268,7 +268,8 @@ func (e *einsum) products(c *op.Call, order, dims []int, strides [][]int) op.Run
 	var as, bs, ys []float32
 	now := 0
 	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
-	eng := newEngine[float32, float32, float32](c, row, len(rowsOf.a), 1, len(summed.a), len(cols.a))
+	eng := newEngine[float32, float32, float32](c.Par, row, len(rowsOf.a), 1, len(summed.a), len(cols.a))
+	c.Executes(row, len(rowsOf.a)*len(summed.a)*len(cols.a))
 	eng.b = op.Make[float32](c, eng.panels())
 	element := func(k, j int) float32 { return bs[batch.b[now]+summed.b[k]+cols.b[j]] }
 	p := &product[float32, float32, float32]{engine: eng, lo: float32(math.Inf(-1)), hi: float32(math.Inf(1))}
@@ -287,7 +288,7 @@ func (e *einsum) products(c *op.Call, order, dims []int, strides [][]int) op.Run
 			}
 		}
 	}
-	p.ready()
+	p.ready(c)
 	return func() error {
 		as, bs, ys = fa.get(), fb.get(), fy.room()
 		for now = range batch.a {

@@ -23,13 +23,13 @@ type (
 // engine multiplies rows of A with a packed matrix B of taps·K×N. The work is split into shares, more than threads, by rows and, where
 // these are few, by columns too.
 type engine[A, B operand, C accum] struct {
-	call               *op.Call
 	row                *spec.Row
 	kernel             func(*spec.GemmArgs)
 	m, taps, k, n      int // k is that of one tap
 	b                  []B
 	lanes              []lane[A, C]
 	rowShare, colShare int
+	byColumns          bool // neighbouring shares have the same columns, not the same rows
 }
 
 // lane is the scratch of one share.
@@ -41,17 +41,35 @@ type lane[A operand, C accum] struct {
 	args spec.GemmArgs
 }
 
-func newEngine[A, B operand, C accum](c *op.Call, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
-	e := &engine[A, B, C]{call: c, row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, taps: taps, k: k, n: n}
-	c.Executes(row, m*taps*k*n)
-	shares := op.Shares(c.Par, 4*c.Par.Threads(), int(min(e.work(), 1e9)))
-	e.rowShare = max(1, min(shares, ceil(m, row.MR)))
-	e.colShare = max(1, min(ceil(shares, e.rowShare), ceil(n, row.NR)))
-	if c.Par.Threads() == 1 {
-		e.rowShare, e.colShare = 1, 1
-	}
+func newEngine[A, B operand, C accum](par op.Par, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
+	e := &engine[A, B, C]{row: row, kernel: row.Func.(func(*spec.GemmArgs)), m: m, taps: taps, k: k, n: n}
+	e.split(par)
 	e.lanes = make([]lane[A, C], e.rowShare*e.colShare)
 	return e
+}
+
+// split chooses the shares. Each share of rows reads all of B, and each of columns all of A. Rows can be cut more evenly, so columns are cut only
+// where rows are few and B is the larger one.
+func (e *engine[A, B, C]) split(par op.Par) {
+	e.rowShare, e.colShare = 1, 1
+	shares := op.Shares(par, 4*par.Threads(), int(min(e.work(), 1e9)))
+	if shares == 1 {
+		return
+	}
+	tiles, panels := max(1, ceil(e.m, e.row.MR)), max(1, ceil(e.n, e.row.NR))
+	var a A
+	var b B
+	e.byColumns = tiles < 2*shares && float64(e.n)*float64(e.taps)*float64(unsafe.Sizeof(b)) > float64(e.m)*float64(unsafe.Sizeof(a))
+	if !e.byColumns {
+		e.rowShare = min(shares, tiles)
+		e.colShare = min(ceil(shares, e.rowShare), panels)
+		return
+	}
+	e.colShare = min(shares, panels)
+	if panels <= 4*shares { // one each is as even as columns can be cut; rows do the rest
+		e.colShare, shares = panels, max(shares, 2*panels)
+	}
+	e.rowShare = min(ceil(shares, e.colShare), tiles)
 }
 
 // work is about the time, in nanoseconds, that the product takes one thread. Products of few rows wait for their weights.
@@ -97,6 +115,17 @@ func (e *engine[A, B, C]) packPanels(dst []B, at func(k, j int) B, p0, p1 int) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// packRows is packPanels into a dst of zeros, for rows of e.n elements of src and a KR of 1.
+func (e *engine[A, B, C]) packRows(dst, src []B, p0, p1 int) {
+	nr := e.row.NR
+	for p := p0; p < p1; p++ {
+		cols := min(nr, e.n-p*nr)
+		for k := range e.k {
+			copy(dst[(p*e.k+k)*nr:][:cols], src[k*e.n+p*nr:])
 		}
 	}
 }
@@ -151,6 +180,7 @@ type product[A, B operand, C accum] struct {
 	first      int
 	narrow     bool
 	body       func(lo, hi int)
+	most       int // tiles of a block
 	need       int // elements of src from off on
 	outElement int // bytes
 	aNow       []A // of this run
@@ -158,11 +188,26 @@ type product[A, B operand, C accum] struct {
 	outNow     []byte
 }
 
-// blockTiles is about the number of tiles of rows that are multiplied with one panel of B before the next one is taken up.
-const blockTiles = 6
+// Tiles of rows are multiplied with one panel of B before the next one is taken up: at least minTiles, and as many as blockSize bytes of A hold, so
+// that they stay in the second-level cache.
+const (
+	minTiles  = 6
+	blockSize = 256 << 10
+)
 
-// rowBlock divides n tiles into blocks of like size, at most half as large again as blockTiles, and returns that size.
-func rowBlock(n int) int { return ceil(n, max(1, (n+blockTiles/2)/blockTiles)) }
+// mostTiles is the largest number of tiles of a block.
+func (p *product[A, B, C]) mostTiles() int {
+	var element A
+	elements := p.k // of A that a row adds
+	if p.index != nil {
+		elements = p.step
+	}
+	bytes := elements * int(unsafe.Sizeof(element))
+	if p.narrow {
+		bytes += 4 * p.n
+	}
+	return min(max(minTiles, blockSize/max(1, p.row.MR*bytes)), ceil(ceil(p.m, p.row.MR), p.rowShare))
+}
 
 // indexOf makes the index of m rows and taps for tiles of mr rows: [tile][taps][mr]. at(r, t) is the row of src that row r reads at tap t, or
 // negative for the padding. Places behind the last row repeat it.
@@ -182,7 +227,7 @@ func indexOf(c *op.Call, m, taps, mr int, at func(r int, dst []int32)) []int32 {
 }
 
 // ready makes the loop body; call it once all fields are set.
-func (p *product[A, B, C]) ready() *product[A, B, C] {
+func (p *product[A, B, C]) ready(c *op.Call) *product[A, B, C] {
 	p.outElement = p.row.Out.Bits() / 8
 	if p.narrow {
 		p.outElement = 2
@@ -211,22 +256,27 @@ func (p *product[A, B, C]) ready() *product[A, B, C] {
 			panic("BUG: taps without an index")
 		}
 	}
-	blockRows := min(p.m, blockTiles*3/2*p.row.MR)
+	p.most = p.mostTiles()
+	blockRows := min(p.m, p.most*p.row.MR)
 	for i := range p.lanes {
 		l := &p.lanes[i]
 		if p.gather != nil {
-			l.a = op.Make[A](p.call, blockRows*p.k)
+			l.a = op.Make[A](c, blockRows*p.k)
 		}
 		if p.epilogue != nil || p.place != nil {
-			l.c = op.Make[C](p.call, p.row.MR*p.row.NR)
+			l.c = op.Make[C](c, p.row.MR*p.row.NR)
 		}
 		if p.narrow {
-			l.wide = op.Make[float32](p.call, blockRows*p.n)
+			l.wide = op.Make[float32](c, blockRows*p.n)
 		}
 	}
 	p.body = func(lo, hi int) {
 		for l := lo; l < hi; l++ {
-			p.share(&p.lanes[l], l/p.colShare, l%p.colShare)
+			if p.byColumns {
+				p.share(&p.lanes[l], l%p.rowShare, l/p.rowShare)
+			} else {
+				p.share(&p.lanes[l], l/p.colShare, l%p.colShare)
+			}
 		}
 	}
 	return p
@@ -276,7 +326,7 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 		base, a.AStride = pointer(l.a), p.k*size
 	}
 	t0, end := r*tiles/p.rowShare, (r+1)*tiles/p.rowShare
-	for block := rowBlock(end - t0); t0 < end; t0 += block {
+	for block := ceil(end-t0, max(1, ceil(end-t0, p.most))); t0 < end; t0 += block {
 		t1 := min(t0+block, end)
 		if p.gather != nil {
 			p.gather(l.a, t0*mr, min(p.m, t1*mr)-t0*mr)

@@ -142,41 +142,6 @@ func (x *matrices) merged() *matrices {
 	return x
 }
 
-// matProducts returns the work of one run: a product per batch. Where all batches share a constant w it is packed once. set
-// fills the epilogue, which finds the current batch by its argument.
-func matProducts[A, B operand, C accum](c *op.Call, x *matrices, row *spec.Row, w *source[B], src func() []A, set func(batch func() int, p *product[A, B, C])) func() {
-	batch := 0
-	now := func() int { return batch }
-	if !x.sameB() {
-		w.constant = nil
-	}
-	e := newEngine[A, B, C](c, row, x.m, 1, x.k, x.n)
-	c.Executes(row, (x.batch-1)*x.m*x.k*x.n)
-	pack := attach(c, e, w, x.kind(), func(k, j int) int { return x.bOff[batch] + x.bAt(k, j) }, func(j int) int { return j })
-	p := &product[A, B, C]{engine: e, src: func() []A { return rest(src(), x.aOff[batch]) }, step: x.k}
-	if x.aT {
-		p.gather = func(dst []A, r0, rows int) {
-			a := rest(src(), x.aOff[batch])
-			for i := range rows {
-				for k := range x.k {
-					dst[i*x.k+k] = a[k*x.m+r0+i]
-				}
-			}
-		}
-	}
-	set(now, p)
-	p.ready()
-	return func() {
-		for batch = range x.batch {
-			if pack != nil && (batch == 0 || x.bOff[batch] != x.bOff[batch-1]) {
-				pack()
-			}
-			p.first = batch * x.m * x.n
-			p.run(c.Par)
-		}
-	}
-}
-
 // floats prepares y[b] = clamp(a[b]·w[b] + bias) of floats, w from a source.
 func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) (op.Run, error) {
 	chain, err := elem.NewChain(c, c.Out[0].Shape)
