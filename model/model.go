@@ -57,6 +57,9 @@ type Graph struct {
 	Nodes           []*Node
 	// Meta holds the source's own metadata (labels, authors, ...), as text.
 	Meta map[string]string
+	// Keep is what the constants' data lie in, where that is not the heap. Tensors of such a graph are of use as long as the graph, or a copy
+	// of it, can be reached.
+	Keep any
 }
 
 // NewConst makes a constant value of t.
@@ -159,7 +162,7 @@ func (g *Graph) clone(m map[*Value]*Value) *Graph {
 		}
 		return v
 	}
-	c := &Graph{Name: g.Name, Meta: g.Meta}
+	c := &Graph{Name: g.Name, Meta: g.Meta, Keep: g.Keep}
 	for _, v := range g.Inputs {
 		c.Inputs = append(c.Inputs, def(v))
 	}

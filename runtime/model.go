@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 	"github.com/edgerun/edgerun/runtime/exec"
-	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/ops"
 	"github.com/edgerun/edgerun/runtime/opt"
 	"github.com/edgerun/edgerun/runtime/plan"
@@ -47,6 +47,11 @@ type Options struct {
 	KeepInputs bool
 	// SkipPasses names passes of package opt to leave out, for debugging.
 	SkipPasses []string
+	// Cache is a folder for what loading computes, which Load and Open use; "" turns that off. See package cache for what is trusted there. A folder
+	// that cannot be used is as good as none.
+	Cache string
+	// CacheLimit bounds the bytes of all files there. 0 means cache.DefaultLimit.
+	CacheLimit int64
 	// AfterPass, if set, sees the graph after each pass.
 	AfterPass func(pass string, g *model.Graph)
 }
@@ -67,8 +72,9 @@ type Model struct {
 	meta            map[string]string
 	inputs, outputs []Info
 	opts            Options
-	store           store          // of what is computed from the graph's constants
-	consts          map[*byte]bool // where the data of these begin
+	store           store         // of what is computed from the graph's constants
+	consts          map[*byte]int // where the data of these begin, and their number
+	packed          *packed       // what an earlier process has computed of them, and this one will leave; nil where there is no cache
 
 	mu    sync.Mutex
 	plans map[string]*list.Element // of *planned, most recently used first in order
@@ -85,20 +91,22 @@ type planned struct {
 }
 
 // New makes a model of a graph, which it does not change.
-func New(g *model.Graph, o Options) (*Model, error) {
+func New(g *model.Graph, o Options) (*Model, error) { return newModel(g, o, nil) }
+
+// newModel makes the constants that passes make in the scratch file, where there is one.
+func newModel(g *model.Graph, o Options, scratch *mem.Scratch) (*Model, error) {
 	if err := model.Verify(g); err != nil {
 		return nil, err
 	}
-	if o.MaxMemory == 0 {
-		o.MaxMemory = DefaultMaxMemory
-	}
-	if o.Plans == 0 {
-		o.Plans = DefaultPlans
-	}
-	m := &Model{graph: g.Clone(), meta: g.Meta, opts: o, plans: map[string]*list.Element{}}
+	m := &Model{graph: g.Clone(), meta: g.Meta, opts: o.withDefaults(), plans: map[string]*list.Element{}}
 	m.inputs = infos(m.graph.Inputs)
 	names := infos(m.graph.Outputs)
-	if err := opt.Run(m.passes(), m.graph); err != nil {
+	c := m.passes()
+	if scratch != nil {
+		m.graph.Keep = []any{g.Keep, scratch}
+		c.New = func(d tensor.DType, shape tensor.Shape) *tensor.Tensor { return newIn(scratch, d, shape) }
+	}
+	if err := opt.Run(c, m.graph); err != nil {
 		return nil, err
 	}
 	if err := model.Verify(m.graph); err != nil {
@@ -110,6 +118,27 @@ func New(g *model.Graph, o Options) (*Model, error) {
 		m.outputs[i].Name, m.outputs[i].Dims = names[i].Name, names[i].Dims
 	}
 	return m, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
+	}
+	if o.Plans == 0 {
+		o.Plans = DefaultPlans
+	}
+	return o
+}
+
+// newIn is tensor.New in the scratch file, for what is large enough.
+func newIn(s *mem.Scratch, d tensor.DType, shape tensor.Shape) *tensor.Tensor {
+	n, err := shape.Size()
+	if bytes := tensor.ByteSize(d, n); err == nil && d != tensor.String && d != tensor.Sequence && bytes >= tensor.LargeView {
+		if data, err := s.Make(bytes); err == nil {
+			return &tensor.Tensor{DType: d, Shape: shape.Clone(), Data: data}
+		}
+	}
+	return tensor.New(d, shape)
 }
 
 // passes is what graph passes need.
@@ -229,74 +258,24 @@ func (f *Info) Describe() string {
 	return f.DType.String() + s
 }
 
-// dataOf lists where the data of g's constants begin.
-func dataOf(g *model.Graph) map[*byte]bool {
-	at := map[*byte]bool{}
+// dataOf lists where the data of g's constants begin, and numbers them in the order of the graph.
+func dataOf(g *model.Graph) map[*byte]int {
+	at := map[*byte]int{}
 	add := func(t *tensor.Tensor) {
-		if t != nil && len(t.Data) > 0 {
-			at[&t.Data[0]] = true
+		if t == nil || len(t.Data) == 0 {
+			return
+		}
+		if _, ok := at[&t.Data[0]]; !ok {
+			at[&t.Data[0]] = len(at)
 		}
 	}
 	for _, v := range g.Consts() {
 		add(v.Const)
 	}
 	g.Walk(func(_ *model.Graph, n *model.Node) {
-		for name := range n.Attrs {
+		for _, name := range n.Attrs.Names() {
 			add(n.Attrs.Tensor(name))
 		}
 	})
 	return at
-}
-
-// planStore is what the instances of one plan see: what comes from the graph's constants is kept with the model, for all
-// plans, and what comes from constants that were made while planning goes with the plan.
-type planStore struct {
-	model *Model
-	plan  *planned
-}
-
-// Get implements op.Store.
-func (s planStore) Get(t *tensor.Tensor, kind string, make func() any) any {
-	if len(t.Data) == 0 {
-		return make()
-	}
-	if s.model.consts[&t.Data[0]] {
-		return s.model.store.get(t, kind, make)
-	}
-	return s.plan.store.get(t, kind, make)
-}
-
-var _ op.Store = planStore{}
-
-// store keeps what is computed from constants, packed weights say, once for all sessions.
-type store struct {
-	mu   sync.Mutex
-	made map[storeKey]*stored
-}
-
-type storeKey struct {
-	data *byte
-	size int
-	kind string
-}
-
-type stored struct {
-	once  sync.Once
-	value any
-}
-
-func (s *store) get(t *tensor.Tensor, kind string, make func() any) any {
-	key := storeKey{&t.Data[0], len(t.Data), kind}
-	s.mu.Lock()
-	if s.made == nil {
-		s.made = map[storeKey]*stored{}
-	}
-	e := s.made[key]
-	if e == nil {
-		e = &stored{}
-		s.made[key] = e
-	}
-	s.mu.Unlock()
-	e.once.Do(func() { e.value = make() })
-	return e.value
 }

@@ -52,11 +52,12 @@ func (m *Model) NewSession(o SessionOptions) (*Session, error) {
 	return s, nil
 }
 
-// Close frees the session's threads and memory.
+// Close frees the session's threads and memory, and writes what the cache does not have yet.
 func (s *Session) Close() {
 	if s.pool != nil {
 		s.pool.Close()
 	}
+	s.model.packed.write()
 	s.pool, s.instances = nil, nil
 }
 
@@ -126,6 +127,7 @@ func (s *Session) instance(shapes []tensor.Shape) (*exec.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.model.packed.writeLater()
 	x.Observe = s.observe
 	s.instances = append(s.instances, nil)
 	copy(s.instances[1:], s.instances)

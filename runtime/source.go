@@ -39,8 +39,8 @@ type ReadOptions struct {
 
 // Source is a model file that was read.
 type Source struct {
-	Path, Format string // Format is edge, onnx or tflite
-	Graph        *model.Graph
+	Path, Format string       // Format is edge, onnx or tflite
+	Graph        *model.Graph // nil where Load got the model from the cache
 	Precision    num.Numerics // fp32, fp16, bf16 or int8
 	// SourceSHA256 is the hash of the ONNX or TFLite file, which an .edge file remembers.
 	SourceSHA256 string
@@ -48,15 +48,13 @@ type Source struct {
 	Signatures []string
 	// Contents is what else an .edge file holds; nil for other formats.
 	Contents *container.Model
+	external bool // it refers to other files
 }
 
 // Open reads a model file and makes it ready to be planned.
 func Open(path string, r ReadOptions, o Options) (*Model, error) {
-	src, err := Read(path, r)
-	if err != nil {
-		return nil, err
-	}
-	return New(src.Graph, o)
+	_, m, err := Load(path, r, o)
+	return m, err
 }
 
 // Read reads an .edge, .onnx or .tflite file, told apart by its content.
@@ -66,29 +64,41 @@ func Read(path string, o ReadOptions) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{Path: path, Format: format}
+	return s, s.read(o, nil)
+}
+
+// read reads the file's graph. An .edge file may be open already.
+func (s *Source) read(o ReadOptions, f *container.File) (err error) {
+	path := s.Path
 	if o.MaxMemory == 0 {
 		o.MaxMemory = DefaultMaxMemory
 	}
-	switch format {
+	switch s.Format {
 	case "edge":
-		err = s.readEdge(o)
+		if f == nil {
+			if f, err = s.openEdge(o); err != nil {
+				return err
+			}
+			defer f.Close()
+		}
+		err = s.readEdge(f, true)
 	case "tflite":
 		s.Graph, err = tflite.Open(path, tflite.Options{MaxTensorBytes: int64(o.MaxMemory), ExposeStates: o.ExposeStates})
 	default:
-		s.Graph, err = onnx.Open(path, onnx.Options{MaxTensorBytes: int64(o.MaxMemory)})
+		s.Graph, err = onnx.Open(path, onnx.Options{MaxTensorBytes: int64(o.MaxMemory), External: func(string) { s.external = true }})
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := model.Verify(s.Graph); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	if format != "edge" {
+	if s.SourceSHA256 == "" && s.Format != "edge" {
 		if s.SourceSHA256, err = hashFile(path); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return s, s.setPrecision(o.Precision)
+	return s.setPrecision(o.Precision)
 }
 
 // sniff tells a file's format by its first bytes.
@@ -142,27 +152,43 @@ func TrustedKeys(files []string, dir string) ([]container.PublicKey, error) {
 	return keys, nil
 }
 
-func (s *Source) readEdge(o ReadOptions) error {
+// openEdge opens an .edge file and verifies its signatures.
+func (s *Source) openEdge(o ReadOptions) (*container.File, error) {
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
+	}
 	keys, err := TrustedKeys(o.Keys, o.KeyDir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	f, err := container.Open(s.Path, container.Policy{Trusted: keys, AllowUnsigned: o.AllowUnsigned, MaxMemory: int64(o.MaxMemory)})
 	if err != nil {
 		if errors.Is(err, container.ErrSignature) && len(keys) == 0 {
-			return fmt.Errorf("%w (no key is trusted: give --key FILE.pub.pem, put keys into $EDGERUN_KEYS, or use --allow-unsigned)", err)
+			return nil, fmt.Errorf("%w (no key is trusted: give --key FILE.pub.pem, put keys into $EDGERUN_KEYS, or use --allow-unsigned)", err)
 		}
-		return err
+		return nil, err
 	}
-	defer f.Close()
+	s.Signatures = nil
 	for _, sig := range f.Signatures() {
 		s.Signatures = append(s.Signatures, sig.Key.String())
 	}
-	m, err := f.Load()
+	return f, nil
+}
+
+// readEdge reads all of an .edge file, or what is beside its graph.
+func (s *Source) readEdge(f *container.File, graph bool) error {
+	load := f.Documents
+	if graph {
+		load = f.Load
+	}
+	m, err := load()
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Path, err)
 	}
-	s.Graph, s.Contents = m.Graph, m
+	s.Contents, s.Graph = m, nil
+	if graph {
+		s.Graph = m.Graph
+	}
 	if m.Provenance != nil {
 		s.SourceSHA256 = hex.EncodeToString(m.Provenance.Source)
 	}

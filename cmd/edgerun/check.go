@@ -76,7 +76,11 @@ FP32 reference arithmetic, given the same inputs.`,
 			}
 			bar := newProgress(cmd, asJSON)
 			defer bar.stop()
-			l, err := m.open(args[0])
+			open := m.open
+			if locate { // needs the graph as it was read
+				open = m.openFresh
+			}
+			l, err := open(args[0])
 			if err != nil {
 				return err
 			}

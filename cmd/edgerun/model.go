@@ -90,30 +90,70 @@ func (m *modelFlags) read(path string) (*runtime.Source, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return nil, fmt.Errorf("%s is a directory, not a model", path)
 	}
-	return runtime.Read(path, runtime.ReadOptions{Precision: m.precision, AllowUnsigned: m.allowUnsigned, Keys: m.keys,
-		KeyDir: knob.Keys.Value(), MaxMemory: limit, ExposeStates: m.states})
+	return runtime.Read(path, m.readOptions(limit))
 }
 
 // prepare makes what was read ready to run.
 func (m *modelFlags) prepare(src *runtime.Source) (*loaded, error) {
-	limit, err := parseSize(m.maxMemory)
+	o, err := m.options()
 	if err != nil {
-		return nil, usagef("--max-memory: %w", err)
+		return nil, err
 	}
-	model, err := runtime.New(src.Graph, runtime.Options{MaxMemory: limit, SkipPasses: m.skip, KeepInputs: m.keepInputs})
+	model, err := runtime.New(src.Graph, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", src.Path, err)
 	}
 	return &loaded{src, model}, nil
 }
 
-// open is read and prepare.
-func (m *modelFlags) open(path string) (*loaded, error) {
+// openFresh is read and prepare.
+func (m *modelFlags) openFresh(path string) (*loaded, error) {
 	src, err := m.read(path)
 	if err != nil {
 		return nil, err
 	}
 	return m.prepare(src)
+}
+
+// open is read and prepare by way of the cache, so that the graph as it was read may be missing.
+func (m *modelFlags) open(path string) (*loaded, error) {
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	o, err := m.options()
+	if err != nil {
+		return nil, err
+	}
+	if o.Cache = knob.Cache.Value(); o.Cache != "" {
+		limit, err := parseSize(knob.CacheSize.Value())
+		if err != nil {
+			return nil, usagef("%s: %w", knob.CacheSize.Name, err)
+		}
+		o.CacheLimit = int64(limit)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory, not a model", path)
+	}
+	src, model, err := runtime.Load(path, m.readOptions(o.MaxMemory), o)
+	if err != nil && src != nil { // it was read
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &loaded{src, model}, nil
+}
+
+func (m *modelFlags) options() (runtime.Options, error) {
+	limit, err := parseSize(m.maxMemory)
+	if err != nil {
+		return runtime.Options{}, usagef("--max-memory: %w", err)
+	}
+	return runtime.Options{MaxMemory: limit, SkipPasses: m.skip, KeepInputs: m.keepInputs}, nil
+}
+
+func (m *modelFlags) readOptions(limit int) runtime.ReadOptions {
+	return runtime.ReadOptions{Precision: m.precision, AllowUnsigned: m.allowUnsigned, Keys: m.keys, KeyDir: knob.Keys.Value(), MaxMemory: limit, ExposeStates: m.states}
 }
 
 // parseSize reads a number of bytes as in 512MiB, 4GiB or 1000000.

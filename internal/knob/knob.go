@@ -17,14 +17,15 @@ type Knob struct {
 
 // The settings.
 var (
-	CPU   = Knob{"EDGERUN_CPU", "all features", "CPU features to leave unused, as in -avx512,-vnni, so that every fallback runs anywhere"}
-	Cache = Knob{"EDGERUN_CACHE", "the user's cache folder", "folder for packed weights and tuned plans; empty turns it off"}
-	Keys  = Knob{"EDGERUN_KEYS", "the user's configuration folder", "folder of trusted public keys (*.pub.pem)"}
-	Data  = Knob{"EDGERUN_TESTDATA", "../shared/data", "folder of models and images that tests and acceptance use"}
+	CPU       = Knob{"EDGERUN_CPU", "all features", "CPU features to leave unused, as in -avx512,-vnni, so that every fallback runs anywhere"}
+	Cache     = Knob{"EDGERUN_CACHE", "the user's cache folder", "folder for packed weights and tuned plans; empty turns it off"}
+	CacheSize = Knob{"EDGERUN_CACHE_SIZE", "2GiB", "limit on the files in that folder, a size as 512MiB; those used longest ago go"}
+	Keys      = Knob{"EDGERUN_KEYS", "the user's configuration folder", "folder of trusted public keys (*.pub.pem)"}
+	Data      = Knob{"EDGERUN_TESTDATA", "../shared/data", "folder of models and images that tests and acceptance use"}
 )
 
 // All lists the settings in the order in which they are shown.
-var All = []Knob{CPU, Cache, Keys, Data}
+var All = []Knob{CPU, Cache, CacheSize, Keys, Data}
 
 // Get returns the variable's value and whether it is set.
 func (k Knob) Get() (string, bool) { return os.LookupEnv(k.Name) }
@@ -39,6 +40,8 @@ func (k Knob) Value() string {
 		if dir, err := os.UserCacheDir(); err == nil {
 			return filepath.Join(dir, "edgerun")
 		}
+	case CacheSize.Name:
+		return k.Default
 	case Keys.Name:
 		if dir, err := os.UserConfigDir(); err == nil {
 			return filepath.Join(dir, "edgerun", "keys")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"runtime"
 	"slices"
 	"strings"
 	"unsafe"
@@ -145,6 +146,12 @@ type Tensor struct {
 
 // Align is the alignment of Data in every tensor that this package allocates, in bytes.
 const Align = 64
+
+// AnyAddress reports whether this machine reads elements at any address, so that data that lie misaligned in a file need no copy.
+const AnyAddress = runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64"
+
+// LargeView is the size from which on a constant stays in the mapped file that it comes from, in bytes.
+const LargeView = 16 << 10
 
 // ByteSize is the number of bytes that n elements of type d take, packed.
 func ByteSize(d DType, n int) int {

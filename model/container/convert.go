@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/edgerun/edgerun/internal/half"
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
@@ -115,6 +116,7 @@ func isWeight(v *model.Value) bool {
 
 func narrow(t *tensor.Tensor, to tensor.DType) (*tensor.Tensor, error) {
 	src := tensor.Of[float32](t)
+	defer mem.Drop(t.Data)
 	out := tensor.New(to, t.Shape)
 	if to == tensor.BF16 {
 		for i, x := range src {

@@ -24,6 +24,7 @@ const (
 // encoder turns a Model into the parts of a manifest.
 type encoder struct {
 	pack    *packer
+	flat    *flatPack // instead of chunks; nil otherwise
 	strings []string
 	str     map[string]int
 	quants  []wireQuant
@@ -105,6 +106,13 @@ func (e *encoder) tensor(use, name string, t *tensor.Tensor) (int, error) {
 		return 0, err
 	}
 	w := wireTensor{DType: d, Dims: []int64{}, Chunks: []uint32{}, Quant: q, Elems: []uint32{}}
+	if t.DType != tensor.Sequence && e.flat != nil {
+		i, err := e.flat.add(e, t, w)
+		if err != nil {
+			err = fmt.Errorf("tensor %s: %w", name, err)
+		}
+		return i, err
+	}
 	if t.DType != tensor.Sequence {
 		return e.pack.add(use, name, t, w)
 	}

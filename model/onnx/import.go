@@ -2,7 +2,6 @@ package onnx
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 )
@@ -28,6 +28,8 @@ type Options struct {
 	MaxTensorBytes int64
 	// Root is the folder that holds external data. Nil makes external data an error.
 	Root *os.Root
+	// External, if set, is called with the name of each file that tensors refer to.
+	External func(location string)
 }
 
 // Open reads the model in the file path. External data is looked for in the same folder, unless o.Root names another.
@@ -55,8 +57,8 @@ func open(path string, o Options) (*model.Graph, error) {
 	if st.Size() > maxFile {
 		return nil, fmt.Errorf("%w: %d bytes, want at most %d", ErrLimit, st.Size(), int64(maxFile))
 	}
-	data := make([]byte, st.Size())
-	if _, err := io.ReadFull(f, data); err != nil {
+	m, err := mem.Map(f, int(st.Size()))
+	if err != nil {
 		return nil, err
 	}
 	if o.Root == nil {
@@ -67,12 +69,21 @@ func open(path string, o Options) (*model.Graph, error) {
 		defer root.Close()
 		o.Root = root
 	}
-	return Import(data, o)
+	g, err := importBytes(m.Data, o, m.Mapped())
+	if err != nil {
+		return nil, err
+	}
+	g.Keep = m
+	mem.Drop(m.Data)
+	return g, nil
 }
 
 // Import reads a model. The graph refers to data, which must not be changed afterwards.
-func Import(data []byte, o Options) (*model.Graph, error) {
+func Import(data []byte, o Options) (*model.Graph, error) { return importBytes(data, o, false) }
+
+func importBytes(data []byte, o Options, mapped bool) (*model.Graph, error) {
 	dec := newDecoder(len(data), o)
+	dec.mapped = mapped
 	defer dec.close()
 	p, err := dec.model(msg{b: data})
 	if err != nil {

@@ -150,7 +150,7 @@ func (d *decoder) tensorData(m msg, r *rawTensor) (*tensor.Tensor, error) {
 		if err := d.chargeTensor(dtype, n); err != nil {
 			return nil, err
 		}
-		t.Data = aligned(r.raw, dtype)
+		t.Data = d.view(r.raw, dtype)
 	default:
 		// Each number takes at least a byte of the message, so what is allocated is in proportion to the file.
 		if units > len(m.b) {
@@ -190,12 +190,13 @@ func shapeOf(dims []int64) (tensor.Shape, int, error) {
 	return s, n, nil
 }
 
-// aligned returns b itself where elements of type d may be read in place, else a copy.
-func aligned(b []byte, d tensor.DType) []byte {
+// view returns b itself where elements of type d may be read in place, else a copy. Of a mapped file only what is worth it stays there.
+func (d *decoder) view(b []byte, t tensor.DType) []byte {
 	if len(b) == 0 {
 		return []byte{}
 	}
-	if size := uintptr(max(1, d.Bits()/8)); uintptr(unsafe.Pointer(&b[0]))%size == 0 {
+	large := len(b) >= tensor.LargeView
+	if size := uintptr(max(1, t.Bits()/8)); (large || !d.mapped) && (uintptr(unsafe.Pointer(&b[0]))%size == 0 || large && tensor.AnyAddress) && !(d.mapped && t == tensor.Bool) {
 		return b[:len(b):len(b)]
 	}
 	c := tensor.AlignedBytes(len(b))

@@ -35,7 +35,9 @@ const (
 type decoder struct {
 	budget  int      // bytes left for structures
 	tensors int      // bytes left for the data of tensors
+	mapped  bool     // the file is mapped, so that its bytes may change and cost memory where they are read
 	root    *os.Root // the folder of external data; nil where there is none
+	seen    func(location string)
 	files   map[string]*os.File
 }
 
@@ -43,7 +45,7 @@ func newDecoder(size int, o Options) *decoder {
 	if o.MaxTensorBytes == 0 {
 		o.MaxTensorBytes = DefaultMaxTensorBytes
 	}
-	return &decoder{budget: size + slack, tensors: int(min(o.MaxTensorBytes, math.MaxInt)), root: o.Root, files: map[string]*os.File{}}
+	return &decoder{budget: size + slack, tensors: int(min(o.MaxTensorBytes, math.MaxInt)), root: o.Root, seen: o.External, files: map[string]*os.File{}}
 }
 
 func (d *decoder) close() {
@@ -137,16 +139,14 @@ func (fd *field) want(t protowire.Type) error {
 	return nil
 }
 
-// text reads a string, without a copy.
+// text reads a string.
 func (fd *field) text(dst *string) error {
 	if err := fd.want(protowire.BytesType); err != nil {
 		return err
 	}
-	*dst = view(fd.b)
+	*dst = string(fd.b) // a copy, which may outlive the file's bytes
 	return nil
 }
-
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func (fd *field) int(dst *int64) error {
 	if err := fd.want(protowire.VarintType); err != nil {
@@ -226,6 +226,9 @@ func (d *decoder) external(location string, off, n int64, want int) ([]byte, err
 	}
 	if !localPath(location) {
 		return nil, fmt.Errorf("%w: external data %q is not a path inside the model's folder", ErrFormat, location)
+	}
+	if d.seen != nil {
+		d.seen(location)
 	}
 	f := d.files[location]
 	if f == nil {

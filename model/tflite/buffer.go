@@ -32,6 +32,7 @@ const (
 // charged to two budgets.
 type reader struct {
 	b       []byte
+	mapped  bool // b is a mapped file, which may change and costs memory where it is read
 	err     error
 	budget  int   // bytes left for structures
 	tensors int64 // bytes left for the data of tensors

@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 )
@@ -34,7 +35,12 @@ func Open(path string, o Options) (*model.Graph, error) {
 	if limit == 0 {
 		limit = 4 << 30
 	}
-	st, err := os.Stat(path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
@@ -44,20 +50,24 @@ func Open(path string, o Options) (*model.Graph, error) {
 	if st.Size() > limit {
 		return nil, fmt.Errorf("%s: %d bytes: %w", path, st.Size(), ErrLimit)
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	g, err := Import(b, o)
+	m, err := mem.Map(f, int(st.Size()))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	g, err := importBytes(m.Data, o, m.Mapped())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	g.Keep = m
+	mem.Drop(m.Data)
 	return g, nil
 }
 
 // Import reads a model. The graph refers to data where alignment allows.
-func Import(data []byte, o Options) (*model.Graph, error) {
-	r := &reader{b: data, budget: len(data) + slack, tensors: o.MaxTensorBytes}
+func Import(data []byte, o Options) (*model.Graph, error) { return importBytes(data, o, false) }
+
+func importBytes(data []byte, o Options, mapped bool) (*model.Graph, error) {
+	r := &reader{b: data, mapped: mapped, budget: len(data) + slack, tensors: o.MaxTensorBytes}
 	if r.tensors == 0 {
 		r.tensors = 4 << 30
 	}
@@ -427,13 +437,12 @@ func (r *reader) constant(d tensor.DType, shape model.Shape, data []byte) (*mode
 		return nil, fmt.Errorf("%w: %d bytes of data for %v%v, want %d", ErrFormat, len(data), d, shape, want)
 	}
 	t := &tensor.Tensor{DType: d, Shape: shape.Clone(), Data: data[:want:want]}
-	misaligned := want > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(max(1, d.Bits()/8)) != 0
+	large := want >= tensor.LargeView
+	misaligned := want > 0 && uintptr(unsafe.Pointer(&data[0]))%uintptr(max(1, d.Bits()/8)) != 0 && !(large && tensor.AnyAddress) ||
+		r.mapped && (!large || d == tensor.Bool) // of a mapped file only what is worth it stays there
 	if odd := d == tensor.Bool && slices.ContainsFunc(t.Data, func(x byte) bool { return x > 1 }); misaligned || odd {
-		t.Data = slices.Clone(t.Data)
-		if misaligned {
-			t.Data = tensor.AlignedBytes(want)
-			copy(t.Data, data)
-		}
+		t.Data = tensor.AlignedBytes(want)
+		copy(t.Data, data)
 		if odd { // Go relies on 0 and 1
 			for i, x := range t.Data {
 				t.Data[i] = min(x, 1)

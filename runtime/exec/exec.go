@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -185,6 +186,7 @@ func (x *Instance) Run(ctx context.Context, in, out []*tensor.Tensor) error {
 		t.Data, t.Str, t.Elems = nil, nil, nil
 	}
 	x.heapSize = 0
+	runtime.KeepAlive(x) // and with it what constants lie in, while kernels read them
 	return err
 }
 

@@ -88,6 +88,9 @@ func Grain(n, ns int) int { return 1 + n*shareTime/max(ns, 1) }
 type Store interface {
 	// Get returns the value that was made for this tensor and kind, calling make the first time.
 	Get(t *tensor.Tensor, kind string, make func() any) any
+	// Block is Get for n bytes, zeroed before fill gets them. They begin at a multiple of tensor.Align, are only read afterwards, and stay as
+	// long as the store; fill may not be called at all where an earlier process did.
+	Block(t *tensor.Tensor, kind string, n int, fill func(dst []byte)) []byte
 }
 
 // Call is one node, as its operator sees it.
@@ -112,6 +115,9 @@ type Call struct {
 	// It fails when the memory limit is passed.
 	Alloc func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error)
 
+	// New makes the outputs of Eval; nil is tensor.New.
+	New func(d tensor.DType, shape tensor.Shape) *tensor.Tensor
+
 	set   []bool // outputs that the shape rule has set
 	clash error  // of a declared type and the rule's
 }
@@ -123,6 +129,20 @@ func Packed[T any](c *Call, t *tensor.Tensor, kind string, make func() T) T {
 		return make()
 	}
 	return c.Store.Get(t, kind, func() any { return make() }).(T)
+}
+
+// PackedSlice is Packed for n numbers, which begin as zeros. The result must not be written to, and stays as long as the store: what holds it holds
+// the call.
+func PackedSlice[T tensor.Elem](c *Call, t *tensor.Tensor, kind string, n int, fill func(dst []T)) []T {
+	if c.Store == nil || n == 0 {
+		dst := make([]T, n)
+		fill(dst)
+		return dst
+	}
+	view := func(b []byte) []T { return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n) }
+	var zero T
+	b := c.Store.Block(t, kind, n*int(unsafe.Sizeof(zero)), func(b []byte) { fill(view(b)) })
+	return view(b)
 }
 
 // Errorf makes an error that names the node, as in "conv_12 (Conv): dilation 3 unsupported".
@@ -404,6 +424,9 @@ func Eval(o Op, c *Call, limit int) error {
 	if limit > 0 {
 		c.Memory = NewMemory(limit)
 	}
+	if c.New == nil {
+		c.New = tensor.New
+	}
 	taken := make([]int, len(c.Out)+1)
 	alloc := func(i int, d tensor.DType, shape tensor.Shape) (*tensor.Tensor, error) {
 		n, err := shape.Size()
@@ -427,7 +450,7 @@ func Eval(o Op, c *Call, limit int) error {
 			return tensor.New(d, shape), nil
 		}
 		q := t.Quant
-		*t = *tensor.New(d, shape)
+		*t = *c.New(d, shape)
 		t.Quant = q
 		return t, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -193,11 +194,13 @@ func (c *Context) transposed(t *tensor.Tensor, perm []int) (*tensor.Tensor, erro
 	}
 	a := attr.Attrs{}
 	a.Set("perm", perm)
-	call := &op.Call{Name: "weights", Op: "Transpose", Attrs: a, In: []*tensor.Tensor{t}, Out: []*tensor.Tensor{{}}}
+	call := &op.Call{Name: "weights", Op: "Transpose", Attrs: a, In: []*tensor.Tensor{t}, Out: []*tensor.Tensor{{}}, New: c.New}
 	if err := op.Eval(o, call, 0); err != nil {
 		return nil, err
 	}
 	r := call.Out[0]
+	mem.Drop(t.Data)
+	mem.Drop(r.Data)
 	if !c.room.made(r) {
 		return nil, c.errRoom()
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -90,7 +91,7 @@ func (c *Context) foldNode(n *model.Node) ([]*model.Value, error) {
 	if !ok || len(n.Graphs) > 0 || o.Traits&op.Impure != 0 || !legal(n, o.Traits) {
 		return nil, nil
 	}
-	call := &op.Call{Name: n.Name, Op: n.Op, Attrs: n.Attrs, Num: n.Num}
+	call := &op.Call{Name: n.Name, Op: n.Op, Attrs: n.Attrs, Num: n.Num, New: c.New}
 	for _, v := range n.In {
 		if v != nil && v.Const == nil && !(o.Traits&op.ShapeOnly != 0 && v.Shape.Known()) {
 			return nil, nil
@@ -116,6 +117,11 @@ func (c *Context) foldNode(n *model.Node) ([]*model.Value, error) {
 			return nil, nil // perhaps never needed; the planner decides
 		}
 		return nil, err
+	}
+	for _, t := range slices.Concat(call.In, call.Out) {
+		if t != nil {
+			mem.Drop(t.Data)
+		}
 	}
 	out := make([]*model.Value, len(n.Out))
 	for i, v := range n.Out {

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 )
@@ -147,7 +148,7 @@ func (c *Context) scaleConv(n *model.Node, scale, shift []float32) bool {
 		if 4*(len(w)+channels) > c.room.left() {
 			return false
 		}
-		t := tensor.New(tensor.F32, shape)
+		t := c.newTensor(tensor.F32, shape)
 		c.room.made(t)
 		dst := tensor.Of[float32](t)
 		channel := func(i int) int { return i / (len(w) / channels) }
@@ -164,6 +165,8 @@ func (c *Context) scaleConv(n *model.Node, scale, shift []float32) bool {
 		for i := range w {
 			dst[i] = w[i] * scale[channel(i)]
 		}
+		mem.Drop(n.In[1].Const.Data)
+		mem.Drop(t.Data)
 		n.In[1] = model.NewConst(c.name(n.In[1].Name, "scaled"), t)
 	}
 	b := make([]float32, channels)

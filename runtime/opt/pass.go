@@ -60,6 +60,8 @@ type Context struct {
 	// MaxMemory bounds the bytes of all constants that passes make and the graph uses; 0 means no bound. A rewriting that
 	// would pass it does not happen.
 	MaxMemory int
+	// New makes the tensors of constants that passes make; nil is tensor.New.
+	New func(d tensor.DType, shape tensor.Shape) *tensor.Tensor
 	// Skip names passes to leave out.
 	Skip map[string]bool
 	// After, if set, sees the graph after each pass.
@@ -165,6 +167,14 @@ func (c *Context) traits(n *model.Node) op.Traits {
 		return 0
 	}
 	return o.Traits
+}
+
+// newTensor makes the tensor of a constant.
+func (c *Context) newTensor(d tensor.DType, shape tensor.Shape) *tensor.Tensor {
+	if c.New == nil {
+		return tensor.New(d, shape)
+	}
+	return c.New(d, shape)
 }
 
 // name makes a new name for a node or value that derives from another.

@@ -23,7 +23,7 @@ type Options struct {
 
 // Build lowers g. A panic becomes an error that names the node, since models come from outside.
 func Build(g *model.Graph, o Options) (_ *Plan, err error) {
-	b := &builder{opts: o, plan: &Plan{}, slots: map[*model.Value]int{}, limit: 1 << 14}
+	b := &builder{opts: o, plan: &Plan{Keep: g.Keep}, slots: map[*model.Value]int{}, limit: 1 << 14}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%w: %v", op.ErrInternal, r)

@@ -95,6 +95,8 @@ type Plan struct {
 	Steps           []Step
 	Inputs, Outputs []int
 	ArenaSize       int // bytes
+	// Keep is the graph's: what constants lie in.
+	Keep any
 }
 
 // Walk calls f for all steps in the order in which they stand, outer before inner.

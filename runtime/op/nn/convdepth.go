@@ -53,11 +53,7 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 		}
 	}
 	if w.constant != nil {
-		f.w = op.Packed(c, w.constant, w.kind+"/depthwise", func() []W {
-			dst := make([]W, taps*v.outC)
-			turn(dst, w.load())
-			return dst
-		})
+		f.w = op.PackedSlice(c, w.constant, w.kind+"/depthwise", taps*v.outC, func(dst []W) { turn(dst, w.load()) })
 	} else {
 		f.w = op.Make[W](c, taps*v.outC)
 		f.pack = func() { turn(f.w, w.load()) }

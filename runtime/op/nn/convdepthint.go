@@ -57,9 +57,10 @@ func newChannelwise[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[
 		f.join()
 	}
 	if w != nil {
-		f.w = op.Packed(c, w.constant, w.kind+"/channelwise/"+row.Name+"/"+itoa(f.joined), func() []W { return f.pack(w.load()) })
+		f.w = op.PackedSlice(c, w.constant, w.kind+"/channelwise/"+row.Name+"/"+itoa(f.joined), f.packed(), func(dst []W) { f.pack(dst, w.load()) })
 	} else {
-		f.w = f.pack(func(int, int) W { return 1 })
+		f.w = make([]W, f.packed())
+		f.pack(f.w, func(int, int) W { return 1 })
 	}
 	begin := v.begin[2]
 	needed := (v.out[2]-1)*v.stride[2] + (v.kernel[2]-1)*v.dilation[2] + 1 // positions of a row with its margins
@@ -131,20 +132,27 @@ func (f *channelwise[T, W]) places(each func(block, p, ch int)) {
 	}
 }
 
-// pack brings [outC][taps] into the order of the kernel.
-func (f *channelwise[T, W]) pack(at func(i, o int) W) []W {
+// packed is the number of elements that pack fills.
+func (f *channelwise[T, W]) packed() int {
+	nr, kr := f.row.NR, f.row.KR
+	if kr == 1 {
+		return f.taps() * f.outC
+	}
+	return ceil(f.joined*f.outC, nr) * ceil(f.taps(), kr) * nr * kr
+}
+
+// pack brings [outC][taps] into the order of the kernel; dst begins as zeros.
+func (f *channelwise[T, W]) pack(dst []W, at func(i, o int) W) {
 	taps, nr, kr := f.taps(), f.row.NR, f.row.KR
 	if kr == 1 {
-		dst := make([]W, taps*f.outC)
 		for ch := range f.outC {
 			for t := range taps {
 				dst[t*f.outC+ch] = at(ch*taps+t, ch)
 			}
 		}
-		return dst
+		return
 	}
 	groups := ceil(taps, kr)
-	dst := make([]W, ceil(f.joined*f.outC, nr)*groups*nr*kr)
 	f.places(func(b, p, ch int) {
 		for t := range taps {
 			if ch >= 0 {
@@ -152,7 +160,6 @@ func (f *channelwise[T, W]) pack(at func(i, o int) W) []W {
 			}
 		}
 	})
-	return dst
 }
 
 // perChannel returns the function that brings one value per channel into the order of the kernel, and where it puts them.

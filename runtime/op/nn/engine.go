@@ -469,17 +469,15 @@ func attach[A, B operand, C accum](c *op.Call, e *engine[A, B, C], s *source[B],
 			e.packB(e.b, at)
 		}
 	}
-	e.b = op.Packed(c, s.constant, s.kind+"/"+e.row.Name+"/"+kind, func() []B {
-		b := make([]B, e.panels())
+	e.b = op.PackedSlice(c, s.constant, s.kind+"/"+e.row.Name+"/"+kind, e.panels(), func(b []B) {
 		if s.plain != nil {
 			src := s.plain()
 			c.Par.For(ceil(e.n, e.row.NR), 1, func(lo, hi int) { e.packPlain(b, src, index, lo, hi) })
-			return b
+			return
 		}
 		element = s.load()
 		c.Par.For(ceil(e.n, e.row.NR), 1, func(lo, hi int) { e.packPanels(b, at, lo, hi) })
 		element = nil
-		return b
 	})
 	return nil
 }

@@ -172,7 +172,7 @@ func newSource[T float](c *op.Call, i, n int) (*source[T], error) {
 		if tensor.DTypeOf[T]() == tensor.F32 {
 			kind = "nnx.f32"
 		}
-		s.buf, s.fixed = op.Packed(c, t, kind, func() []T { return widen(make([]T, t.Len()), t) }), true
+		s.buf, s.fixed = op.PackedSlice(c, t, kind, t.Len(), func(dst []T) { widen(dst, t) }), true
 		return s, nil
 	}
 	s.buf = op.Make[T](c, t.Len())

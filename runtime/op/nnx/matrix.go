@@ -46,15 +46,12 @@ func newMatrix[T float](c *op.Call, src *source[T], first, n, k, rows int) *matr
 		m.kernel = m.row.Func.(func(*spec.GemmArgs))
 		mr, nr = m.row.MR, m.row.NR
 		if m.fixed = src.constant(); m.fixed {
-			pack := func() []float32 {
-				b := make([]float32, m.size())
-				m.pack(b, src.get())
-				return b
-			}
+			pack := func(b []float32) { m.pack(b, src.get()) }
 			if src.own {
-				m.packed = pack()
+				m.packed = make([]float32, m.size())
+				pack(m.packed)
 			} else {
-				m.packed = op.Packed(c, src.t, "nnx.gemv/"+m.row.Name+"/"+strconv.Itoa(first)+"+"+strconv.Itoa(n)+"x"+strconv.Itoa(k), pack)
+				m.packed = op.PackedSlice(c, src.t, "nnx.gemv/"+m.row.Name+"/"+strconv.Itoa(first)+"+"+strconv.Itoa(n)+"x"+strconv.Itoa(k), m.size(), pack)
 			}
 		} else {
 			m.packed = op.Make[float32](c, m.size())
