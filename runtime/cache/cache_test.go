@@ -100,7 +100,7 @@ func TestKeysDiffer(t *testing.T) {
 	if len(seen) != 7 {
 		t.Errorf("%d keys of 7 lists", len(seen))
 	}
-	if Build() == "" || Build() != Build() {
+	if Build() == "" {
 		t.Error("this build has no name")
 	}
 }
