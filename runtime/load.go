@@ -210,7 +210,9 @@ func newPacked(dir *cache.Dir, graph cache.Key) *packed {
 }
 
 // packedKey is of a graph and of the features that rows of kernels are chosen by.
-func packedKey(graph cache.Key, f cpu.Features) cache.Key { return cache.KeyOf("packed", string(graph[:]), f.String()) }
+func packedKey(graph cache.Key, f cpu.Features) cache.Key {
+	return cache.KeyOf("packed", string(graph[:]), f.String())
+}
 
 // sectionName names what is made of constant number n of the graph, which has size bytes.
 func sectionName(n, size int, kind string) string { return fmt.Sprintf("%d/%d/%s", n, size, kind) }

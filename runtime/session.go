@@ -18,7 +18,7 @@ const MaxThreads = 1024
 
 // SessionOptions say how to run a model. The zero value is good.
 type SessionOptions struct {
-	// Threads is the number of threads; 0 means as many as the process may use.
+	// Threads is the number of threads; 0 means pool.Usable: as many as affinity, quotas and the speed of the processors make useful.
 	Threads int
 }
 
@@ -36,6 +36,9 @@ type Session struct {
 func (m *Model) NewSession(o SessionOptions) (*Session, error) {
 	if o.Threads < 0 || o.Threads > MaxThreads {
 		return nil, fmt.Errorf("%d threads asked for, want 0 to %d", o.Threads, MaxThreads)
+	}
+	if o.Threads == 0 {
+		o.Threads = min(pool.Usable(), MaxThreads)
 	}
 	s := &Session{model: m, pool: pool.New(o.Threads), shapes: make([]tensor.Shape, len(m.inputs))}
 	fixed := true

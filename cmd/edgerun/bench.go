@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	gort "runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,6 +17,7 @@ import (
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime"
 	"github.com/edgerun/edgerun/runtime/peak"
+	"github.com/edgerun/edgerun/runtime/pool"
 	"github.com/edgerun/edgerun/runtime/prof"
 )
 
@@ -246,7 +246,7 @@ func median(times []time.Duration) float64 {
 // benchPeak measures the machine on 1 to most threads.
 func benchPeak(cmd *cobra.Command, most int, asJSON bool) error {
 	if most == 0 {
-		most = gort.GOMAXPROCS(0)
+		most = pool.Usable()
 	}
 	bar := newProgress(cmd, asJSON)
 	defer bar.stop()
