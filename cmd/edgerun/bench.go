@@ -36,6 +36,7 @@ type benchResult struct {
 	P99MS       float64  `json:"p99_ms"`
 	Runs        int      `json:"runs"`
 	LoadMS      float64  `json:"load_ms"` // reading, planning and the first inference
+	// AddedRSSMiB is by how much loading and running raised the largest resident size, inputs apart: these are the caller's.
 	AddedRSSMiB *float64 `json:"added_rss_mib,omitempty"`
 	ArenaMiB    float64  `json:"arena_mib"`
 	MACs        int64    `json:"macs"` // that the operators are defined by
@@ -118,6 +119,9 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 			}
 			r.GMACs = float64(r.MACs) / r.MedianMS / 1e6
 			if now, ok := peakRSS(); ok && haveRSS {
+				for _, t := range in {
+					now -= int64(len(t.Data))
+				}
 				added := float64(now-base) / (1 << 20)
 				r.AddedRSSMiB = &added
 			}

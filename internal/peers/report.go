@@ -112,7 +112,7 @@ func (r *report) table(b *bytes.Buffer) {
 ## Against other runtimes
 
 Latency of one inference in ms, all engines in turn in one run; the ratio is the best peer's latency over edgerun's, so above 1 edgerun is
-ahead. Memory is what loading and running add to the resident size, in MiB. The share of the peak counts executed multiply-adds.
+ahead. Memory is what loading and running add to the resident size, in MiB, inputs apart. The share of the peak counts executed multiply-adds.
 
 | case | threads | edgerun | best peer | ratio | others | share of peak | memory | least of the peers |
 |---|---|---|---|---|---|---|---|---|

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/plan"
@@ -47,7 +48,7 @@ type Instance struct {
 	Observe  Observer
 	opts     Options
 	slots    []tensor.Tensor
-	arena    []byte
+	arena    *mem.Block
 	steps    []step
 	heap     []int // heap slots, released after each run
 	heapSize int   // bytes of heap slots in use, and of what loops collect
@@ -98,10 +99,10 @@ func New(p *plan.Plan, o Options) (*Instance, error) {
 		return nil, err
 	}
 	// Only now do the slots get their data: an operator must not take what lies there for a known value.
-	x.arena = tensor.AlignedBytes(p.ArenaSize)
+	x.arena = mem.NewBlock(p.ArenaSize)
 	for i := range p.Slots {
 		if s := &p.Slots[i]; s.Kind == plan.Arena {
-			x.slots[i].Data = x.arena[s.Offset : s.Offset+s.Size : s.Offset+s.Size]
+			x.slots[i].Data = x.arena.Data[s.Offset : s.Offset+s.Size : s.Offset+s.Size]
 		}
 	}
 	for i := range p.Slots {
