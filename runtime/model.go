@@ -76,9 +76,14 @@ type Model struct {
 	consts          map[*byte]int // where the data of these begin, and their number
 	packed          *packed       // what an earlier process has computed of them, and this one will leave; nil where there is no cache
 
-	mu    sync.Mutex
-	plans map[string]*list.Element // of *planned, most recently used first in order
-	order list.List
+	idOnce sync.Once
+	id     string
+
+	mu     sync.Mutex
+	chosen []StoredPlan             // what plans choose beyond the cost model
+	tuned  int                      // the number of threads whose tuned plans in the cache are taken; 0: none
+	plans  map[string]*list.Element // of *planned, most recently used first in order
+	order  list.List
 }
 
 type planned struct {
@@ -206,13 +211,20 @@ func (m *Model) planned(shapes []tensor.Shape) (*planned, error) {
 	p := e.Value.(*planned)
 	m.mu.Unlock()
 	p.once.Do(func() {
-		var g *model.Graph
-		if g, p.err = opt.RunShaped(m.passes(), m.graph, shapes); p.err != nil {
-			return
+		if p.plan, p.err = m.build(shapes); p.err == nil {
+			p.plan, p.err = m.choose(p.plan, shapes)
 		}
-		p.plan, p.err = plan.Build(g, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs})
 	})
 	return p, p.err
+}
+
+// build makes the plan that the cost model alone chooses.
+func (m *Model) build(shapes []tensor.Shape) (*plan.Plan, error) {
+	g, err := opt.RunShaped(m.passes(), m.graph, shapes)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Build(g, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs})
 }
 
 // fits checks an input's shape against what the model declares.

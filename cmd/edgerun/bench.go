@@ -23,19 +23,19 @@ import (
 
 // benchResult is what `bench --json` prints.
 type benchResult struct {
-	Schema      string   `json:"schema"`
-	Model       string   `json:"model"`
-	Precision   string   `json:"precision"`
-	Threads     int      `json:"threads"`
-	PlanID      string   `json:"plan_id"`
-	Inputs      []string `json:"inputs"` // type and shape of each
-	MedianMS    float64  `json:"median_ms"`
-	MinMS       float64  `json:"min_ms"`
-	P50MS       float64  `json:"p50_ms"`
-	P90MS       float64  `json:"p90_ms"`
-	P99MS       float64  `json:"p99_ms"`
-	Runs        int      `json:"runs"`
-	LoadMS      float64  `json:"load_ms"` // reading, planning and the first inference
+	Schema    string   `json:"schema"`
+	Model     string   `json:"model"`
+	Precision string   `json:"precision"`
+	Threads   int      `json:"threads"`
+	PlanID    string   `json:"plan_id"`
+	Inputs    []string `json:"inputs"` // type and shape of each
+	MedianMS  float64  `json:"median_ms"`
+	MinMS     float64  `json:"min_ms"`
+	P50MS     float64  `json:"p50_ms"`
+	P90MS     float64  `json:"p90_ms"`
+	P99MS     float64  `json:"p99_ms"`
+	Runs      int      `json:"runs"`
+	LoadMS    float64  `json:"load_ms"` // reading, planning and the first inference
 	// AddedRSSMiB is by how much loading and running raised the largest resident size, inputs apart: these are the caller's.
 	AddedRSSMiB *float64 `json:"added_rss_mib,omitempty"`
 	ArenaMiB    float64  `json:"arena_mib"`
@@ -50,6 +50,7 @@ type benchResult struct {
 
 func benchCommand() *cobra.Command {
 	var m modelFlags
+	var pf planFlags
 	var shapes []string
 	var seconds float64
 	var runs, warmup int
@@ -91,6 +92,9 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 			if err != nil {
 				return err
 			}
+			if err := pf.use(l.Model); err != nil {
+				return err
+			}
 			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
 			if err != nil {
 				return err
@@ -102,6 +106,12 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 				return err
 			}
 			load := time.Since(start) - lost
+			if err := pf.tune(cmd.Context(), s, in, bar); err != nil {
+				return err
+			}
+			if err := pf.save(l.Model, shapesOf(in)); err != nil {
+				return err
+			}
 			times, err := measure(cmd.Context(), s, in, out, seconds, runs, warmup, bar)
 			bar.stop()
 			if err != nil {
@@ -152,6 +162,7 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 		},
 	}
 	m.register(cmd)
+	pf.register(cmd)
 	f := cmd.Flags()
 	f.StringArrayVar(&shapes, "shape", nil, "`NAME=1,3,224,224`: the shape of an input with free extents (repeatable)")
 	f.Float64Var(&seconds, "seconds", 1, "measure for `S` seconds")

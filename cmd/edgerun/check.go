@@ -27,6 +27,7 @@ type checkRow struct {
 
 func checkCommand() *cobra.Command {
 	var m modelFlags
+	pf := planFlags{seconds: 1}
 	var dir string
 	var asJSON, locate bool
 	var rtol, atol, cosine, equal float64
@@ -86,6 +87,9 @@ FP32 reference arithmetic, given the same inputs.`,
 			}
 			cases, err := golden.Cases(dir)
 			if err != nil {
+				return err
+			}
+			if err := pf.use(l.Model); err != nil {
 				return err
 			}
 			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
@@ -191,6 +195,7 @@ FP32 reference arithmetic, given the same inputs.`,
 		},
 	}
 	m.register(cmd)
+	cmd.Flags().StringVar(&pf.plan, "plan", "static", "static (a cost model), or a `FILE` that --write-plan has written")
 	f := cmd.Flags()
 	f.StringVar(&dir, "golden", "", "folder `DIR` of recorded inputs and outputs")
 	f.BoolVar(&locate, "locate", false, "name the first layer that differs from the FP32 reference arithmetic")

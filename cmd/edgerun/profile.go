@@ -13,6 +13,7 @@ import (
 
 func profileCommand() *cobra.Command {
 	var m modelFlags
+	var pf planFlags
 	var shapes []string
 	var runs, top int
 	var asJSON, sorted bool
@@ -40,6 +41,9 @@ The trace has a track for the layers and one for each thread.`,
 			if err != nil {
 				return err
 			}
+			if err := pf.use(l.Model); err != nil {
+				return err
+			}
 			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
 			if err != nil {
 				return err
@@ -48,6 +52,12 @@ The trace has a track for the layers and one for each thread.`,
 			bar.phase("first run", 0, "")
 			in, out, _, err := firstRun(cmd.Context(), l, s, shapes)
 			if err != nil {
+				return err
+			}
+			if err := pf.tune(cmd.Context(), s, in, bar); err != nil {
+				return err
+			}
+			if err := pf.save(l.Model, shapesOf(in)); err != nil {
 				return err
 			}
 			p := prof.New()
@@ -94,6 +104,7 @@ The trace has a track for the layers and one for each thread.`,
 		},
 	}
 	m.register(cmd)
+	pf.register(cmd)
 	f := cmd.Flags()
 	f.StringArrayVar(&shapes, "shape", nil, "`NAME=1,3,224,224`: the shape of an input with free extents (repeatable)")
 	f.IntVar(&runs, "runs", 10, "observe `N` inferences")

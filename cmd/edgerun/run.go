@@ -18,6 +18,7 @@ import (
 
 func runCommand() *cobra.Command {
 	var m modelFlags
+	var pf planFlags
 	var p pipelineFlags
 	var in []string
 	var out string
@@ -69,16 +70,28 @@ it changes the recorded or guessed pipeline.`,
 			if err != nil {
 				return err
 			}
+			if err := pf.use(l.Model); err != nil {
+				return err
+			}
 			s, err := l.Model.NewSession(runtime.SessionOptions{Threads: m.threads})
 			if err != nil {
 				return err
 			}
 			defer s.Close()
 			if len(args) > 1 {
+				if err := pf.fixed(cmd.Context(), l.Model, s, bar); err != nil {
+					return err
+				}
 				return runPipeline(cmd, &m, &p, l, s, args[1:], asJSON, bar)
 			}
 			inputs, err := readInputs(l.Model, in)
 			if err != nil {
+				return err
+			}
+			if err := pf.tune(cmd.Context(), s, inputs, bar); err != nil {
+				return err
+			}
+			if err := pf.save(l.Model, shapesOf(inputs)); err != nil {
 				return err
 			}
 			bar.phase("running", 0, "")
@@ -115,6 +128,7 @@ it changes the recorded or guessed pipeline.`,
 		},
 	}
 	m.register(cmd)
+	pf.register(cmd)
 	p.register(cmd)
 	p.registerReaders(cmd)
 	f := cmd.Flags()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/edgerun/edgerun/internal/mem"
@@ -66,6 +67,7 @@ type step struct {
 	in, out []*tensor.Tensor
 	run     op.Run // Static operators
 	uses    []op.Use
+	ways    []op.Way
 	bodies  [][]step // control flow
 	carry   [2][]tensor.Tensor
 }
@@ -135,9 +137,27 @@ func (x *Instance) prepare(steps []plan.Step) ([]step, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.run, s.uses = run, c.Uses
+		if err := chosen(c); err != nil {
+			return nil, err
+		}
+		s.run, s.uses, s.ways = run, c.Uses, c.Ways
 	}
 	return list, nil
+}
+
+// chosen fails where a node was not prepared as its plan chooses.
+func chosen(c *op.Call) error {
+	for _, name := range c.Choice.Rows {
+		if !slices.ContainsFunc(c.Uses, func(u op.Use) bool { return u.Row.Name == name }) {
+			return c.Errorf("kernel %s does not serve this layer, or gives other results: %w", name, plan.ErrChoice)
+		}
+	}
+	for name := range c.Choice.Ways {
+		if !slices.ContainsFunc(c.Ways, func(w op.Way) bool { return w.Name == name }) {
+			return c.Errorf("%q is no choice in this layer: %w", name, plan.ErrChoice)
+		}
+	}
+	return nil
 }
 
 func (x *Instance) tensors(slots []int) []*tensor.Tensor {
@@ -151,7 +171,11 @@ func (x *Instance) tensors(slots []int) []*tensor.Tensor {
 }
 
 func (x *Instance) call(s *step, out []*tensor.Tensor) *op.Call {
-	return &op.Call{Name: s.Name, Op: s.Op, Attrs: s.Attrs, Num: s.Num, In: s.in, Out: out, Par: x.opts.Par, Store: x.opts.Store}
+	c := &op.Call{Name: s.Name, Op: s.Op, Attrs: s.Attrs, Num: s.Num, In: s.in, Out: out, Par: x.opts.Par, Store: x.opts.Store, Choice: s.Choice}
+	if s.Choice.Alone {
+		c.Par = op.Serial{}
+	}
+	return c
 }
 
 // Fits reports whether the plan was made for these input shapes.

@@ -105,8 +105,10 @@ type Call struct {
 	Par Par
 	// Store keeps what is computed from constants; nil keeps nothing. Use Packed.
 	Store Store
-	// Rows names rows of the kernel table that the plan prefers for this node; see Select.
-	Rows []string
+	// Choice is what the plan chooses for this node; see Select and Choose.
+	Choice Choice
+	// Ways lists what Prepare has asked Choose for.
+	Ways []Way
 	// Uses lists the rows that Prepare has selected.
 	Uses []Use
 	// Memory counts what the node allocates; nil counts nothing. See Take.

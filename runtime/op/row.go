@@ -16,13 +16,44 @@ type Use struct {
 	MACs int64
 }
 
-// Select returns the row of the kernel table for an operation, its types and numerics: that of c.Rows, where it serves them and gives the
+// Choice is what a plan chooses for a node in place of the cost model. The zero value leaves all to that. No choice changes a result.
+type Choice struct {
+	// Rows names rows of the kernel table; those that serve the node and give the same results as the best one are taken.
+	Rows []string
+	// Ways names ways to compute, as Choose asks for them, and whether to go them.
+	Ways map[string]bool
+	// Alone leaves the node to the caller's thread.
+	Alone bool
+}
+
+// IsZero reports whether nothing is chosen.
+func (c Choice) IsZero() bool { return len(c.Rows) == 0 && len(c.Ways) == 0 && !c.Alone }
+
+// Way is a way to compute that a node can go or not, with the same result, and whether it does.
+type Way struct {
+	Name string
+	On   bool
+}
+
+// Choose reports whether to go a way: what the plan chooses, else pays, which is the cost model's answer. Prepare calls it where both are possible.
+func (c *Call) Choose(way string, pays bool) bool {
+	on, ok := c.Choice.Ways[way]
+	if !ok {
+		on = pays
+	}
+	if !slices.ContainsFunc(c.Ways, func(w Way) bool { return w.Name == way }) {
+		c.Ways = append(c.Ways, Way{way, on})
+	}
+	return on
+}
+
+// Select returns the row of the kernel table for an operation, its types and numerics: that of c.Choice, where it serves them and gives the
 // same results, else the best one. Prepare calls it; c.Uses then lists the row.
 func (c *Call) Select(o spec.Op, in, w, acc, out tensor.DType, n num.Numerics) *spec.Row {
 	rows := kernels.Here().Alternatives(o, in, w, acc, out, n)
 	row := rows[0]
 	for _, r := range rows {
-		if slices.Contains(c.Rows, r.Name) {
+		if slices.Contains(c.Choice.Rows, r.Name) {
 			row = r
 			break
 		}

@@ -79,6 +79,8 @@ type Step struct {
 	View   bool
 	Flow   Flow
 	Bodies []*Body
+	// Choice is what the plan chooses beyond the cost model.
+	Choice op.Choice
 	MACs   int64 // multiply-accumulates, where the operator is one that has them and shapes are known
 }
 

@@ -166,7 +166,7 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 	switch {
 	case gather != nil:
 		taps, k = 1, taps*k
-	case v.mergeable(row):
+	case v.merges(c, row):
 		taps, k = taps/v.kernel[2], v.kernel[2]*k
 		index, src = mergedTaps(c, v, row, src, pad)
 	default:

@@ -8,10 +8,22 @@ import (
 // mergedSteps is the most steps of k that a tap may have where taps are merged.
 const mergedSteps = 4
 
-// mergeable reports whether the taps of a kernel's row are taken for one: where they lie side by side in the input and are short, so that the work
-// per tap, and what a tap is short of whole steps of k, count.
-func (v *conv) mergeable(row *spec.Row) bool {
-	return v.group == 1 && v.kernel[2] > 1 && v.dilation[2] == 1 && ceil(v.cg, row.KR) <= mergedSteps
+// mergeable reports whether the taps of a kernel's row can be taken for one: where they lie side by side in the input.
+func (v *conv) mergeable() bool {
+	return v.group == 1 && v.kernel[2] > 1 && v.dilation[2] == 1
+}
+
+// merges decides it. It pays where taps are short, so that the work per tap, and what a tap is short of whole steps of k, count. A row of class Approx
+// sums in another order then, so a plan has no say in it.
+func (v *conv) merges(c *op.Call, row *spec.Row) bool {
+	if !v.mergeable() {
+		return false
+	}
+	pays := ceil(v.cg, row.KR) <= mergedSteps
+	if row.Num == spec.Approx {
+		return pays
+	}
+	return c.Choose("merge-taps", pays)
 }
 
 // mergedTaps is the index of all output rows where the taps of a kernel's row are one, and the input that it refers to: that of src, or where taps reach
