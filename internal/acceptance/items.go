@@ -50,6 +50,10 @@ func items() []item {
 	add("Bad input", "memory while parsing", "at most twice the file + 64 MiB", parseMemory)
 	add("Bad input", "fuzzing", "no crash", fuzzing)
 	add("Running", "tests of Run (allocation, eight sessions, race)", "pass", runTests)
+	add("Loading", "first result of EfficientNet-Lite0 from a compressed .edge", "under 120 ms after the process started, page cache warm", loadTimes(false, 120))
+	add("Loading", "the same with the packed cache", "under 50 ms", loadTimes(true, 50))
+	add("Loading", "memory that loading and running add", "at most the least of the peers, in every counted row", addedMemory)
+	add("Loading", "an idle process", "under 20 ms of processor time per second", idle)
 	return list
 }
 

@@ -84,6 +84,10 @@ func run(out, only, skip, from string, fuzz time.Duration, fuzzers int) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
+	// What this measures depends on nothing that another process left.
+	if err := os.Setenv(knob.Cache.Name, filepath.Join(tmp, "cache")); err != nil {
+		return err
+	}
 	data, err := filepath.Abs(knob.Data.Value())
 	if err != nil {
 		return err
