@@ -57,8 +57,9 @@ type Instance struct {
 	carrySize int
 	watch     *watch // of the threads, for the observer
 	event     Event
-	kept      *op.Memory // what operators keep beside inputs and outputs; nil where there is no limit
-	current   *plan.Step // for errors
+	kept      *op.Memory     // what operators keep beside inputs and outputs; nil where there is no limit
+	current   *plan.Step     // for errors
+	shared    map[string]any // what operators have in common, while they are prepared
 }
 
 // step is a plan's step with what this instance needs to run it.
@@ -96,10 +97,12 @@ func New(p *plan.Plan, o Options) (*Instance, error) {
 	if o.MaxMemory > 0 {
 		x.kept = op.NewMemory(o.MaxMemory - p.ArenaSize)
 	}
+	x.shared = map[string]any{}
 	var err error
 	if x.steps, err = x.prepare(p.Steps); err != nil {
 		return nil, err
 	}
+	x.shared = nil
 	// Only now do the slots get their data: an operator must not take what lies there for a known value.
 	x.arena = mem.NewBlock(p.ArenaSize)
 	for i := range p.Slots {
@@ -132,7 +135,7 @@ func (x *Instance) prepare(steps []plan.Step) ([]step, error) {
 			continue
 		}
 		c := x.call(s, s.out)
-		c.Memory = x.kept
+		c.Memory, c.Shared = x.kept, x.shared
 		run, err := op.PrepareOf(s.Kernel, c)
 		if err != nil {
 			return nil, err

@@ -105,6 +105,8 @@ type Call struct {
 	Par Par
 	// Store keeps what is computed from constants; nil keeps nothing. Use Packed.
 	Store Store
+	// Shared holds what nodes of one instance have in common; nil shares nothing. Use Common.
+	Shared map[string]any
 	// Choice is what the plan chooses for this node; see Select and Choose.
 	Choice Choice
 	// Ways lists what Prepare has asked Choose for.
@@ -145,6 +147,18 @@ func PackedSlice[T tensor.Elem](c *Call, t *tensor.Tensor, kind string, n int, f
 	var zero T
 	b := c.Store.Block(t, kind, n*int(unsafe.Sizeof(zero)), func(b []byte) { fill(view(b)) })
 	return view(b)
+}
+
+// Common returns make's result, which must depend on nothing but key and is only read. Nodes of an instance that ask for the same key get the same one.
+func Common[T any](c *Call, key string, make func() T) T {
+	v, ok := c.Shared[key].(T)
+	if !ok {
+		v = make()
+		if c.Shared != nil {
+			c.Shared[key] = v
+		}
+	}
+	return v
 }
 
 // Errorf makes an error that names the node, as in "conv_12 (Conv): dilation 3 unsupported".

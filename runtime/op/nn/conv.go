@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"fmt"
+
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -145,13 +147,16 @@ func (v *conv) indexed(c *op.Call, mr int) []int32 {
 	if v.pointwise() {
 		return nil
 	}
-	return indexOf(c, v.m, taps, mr, func(r int, dst []int32) {
-		v.offsets(r%v.pos, dst)
-		for t, o := range dst {
-			if o >= 0 {
-				dst[t] = int32(r/v.pos*v.inPos) + o
+	key := fmt.Sprint("conv index ", mr, v.batch, v.in, v.kernel, v.out, v.stride, v.dilation, v.begin)
+	return op.Common(c, key, func() []int32 {
+		return indexOf(c, v.m, taps, mr, func(r int, dst []int32) {
+			v.offsets(r%v.pos, dst)
+			for t, o := range dst {
+				if o >= 0 {
+					dst[t] = int32(r/v.pos*v.inPos) + o
+				}
 			}
-		}
+		})
 	})
 }
 

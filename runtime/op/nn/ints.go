@@ -68,19 +68,22 @@ type weightFacts struct {
 // factsOf looks through constant weights; index(o, k) is the flat index of the element that output channel o multiplies with the
 // input's k.
 func factsOf(c *op.Call, w *tensor.Tensor, kind string, zero func(o int) int32, channels, k int, index func(o, k int) int) *weightFacts {
-	return op.Packed(c, w, "facts/"+kind+"/"+zeroKind(zero, channels), func() *weightFacts {
-		f := &weightFacts{bytes: true, sum: make([]int64, channels)}
+	// Element 0 says whether all are bytes; the sums follow.
+	facts := op.PackedSlice(c, w, "facts/"+kind+"/"+zeroKind(zero, channels), channels+1, func(dst []int64) {
 		read := intReader(w)
+		dst[0] = 1
 		for o := range channels {
 			z := zero(o)
 			for p := range k {
 				v := read(index(o, p)) - z
-				f.bytes = f.bytes && v == int32(int8(v))
-				f.sum[o] += int64(v)
+				if v != int32(int8(v)) {
+					dst[0] = 0
+				}
+				dst[o+1] += int64(v)
 			}
 		}
-		return f
 	})
+	return &weightFacts{bytes: facts[0] != 0, sum: facts[1:]}
 }
 
 // qzero is the zero point of channel o of weights that are quantised per tensor or per output channel.
