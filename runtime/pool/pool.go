@@ -25,16 +25,17 @@ const maxThreads = 1 << 12
 type Pool struct {
 	workers []*worker
 	queues  []queue // by thread
-	n       int
-	chunks  uint32
-	body    func(lo, hi int)
 	wake    chan struct{}
 	inLoop  bool
 	stop    atomic.Bool
 	failed  atomic.Pointer[failure]
 
-	_       line
-	epoch   atomic.Uint32 // number of the current loop; changes last
+	_      line
+	epoch  atomic.Uint32 // number of the current loop; changes last
+	chunks uint32
+	n      int
+	body   func(lo, hi int)
+
 	_       line
 	done    atomic.Uint32 // chunks finished
 	waiting atomic.Bool
@@ -131,7 +132,7 @@ func (p *Pool) join(chunks uint32) {
 	start, spins := time.Time{}, 0
 	for p.done.Load() != chunks {
 		spins++
-		if spins%64 != 0 {
+		if spins%2048 != 0 {
 			continue
 		}
 		if start.IsZero() {
@@ -158,15 +159,13 @@ func (p *Pool) first(i, chunks int) int { return (i*chunks + p.Threads() - 1) / 
 
 // drain runs chunks of the loop until none is left to claim: those of thread me, then those of the others.
 func (p *Pool) drain(me int, epoch uint32) {
+	ran := uint32(0)
 	for i := range p.queues {
 		q := &p.queues[(me+i)%len(p.queues)]
 		for {
 			s := q.state.Load()
 			first, end := s>>16&math.MaxUint16, s&math.MaxUint16
-			if uint32(s>>32) != epoch {
-				return
-			}
-			if first >= end {
+			if uint32(s>>32) != epoch || first >= end {
 				break
 			}
 			chunk, left := first, s+1<<16
@@ -174,17 +173,18 @@ func (p *Pool) drain(me int, epoch uint32) {
 				chunk, left = end-1, s-1
 			}
 			if q.state.CompareAndSwap(s, left) {
-				p.run(int(chunk))
+				// The claim keeps the loop open: its fields cannot change now.
+				k, n, chunks := int64(chunk), int64(p.n), int64(p.chunks)
+				p.call(int(k*n/chunks), int((k+1)*n/chunks))
+				ran++
 			}
 		}
 	}
-}
-
-// run runs a chunk that was claimed, which keeps the loop open: its fields cannot change now.
-func (p *Pool) run(chunk int) {
-	chunks, i, n := p.chunks, int64(chunk), int64(p.n)
-	p.call(int(i*n/int64(chunks)), int((i+1)*n/int64(chunks)))
-	if p.done.Add(1) == chunks && p.waiting.CompareAndSwap(true, false) {
+	if ran == 0 {
+		return
+	}
+	chunks := p.chunks
+	if p.done.Add(ran) == chunks && p.waiting.CompareAndSwap(true, false) {
 		p.wake <- struct{}{}
 	}
 }
@@ -207,7 +207,7 @@ func (p *Pool) work(w *worker) {
 				break
 			}
 			spins++
-			if spins%64 != 0 {
+			if spins%2048 != 0 {
 				continue
 			}
 			if p.stop.Load() {
