@@ -143,6 +143,9 @@ func gemmU8I8Vnni8x48(a *spec.GemmArgs)
 func gemmU8I8Ymm6x16(a *spec.GemmArgs)
 
 //go:noescape
+func gemvBF16Ymm2x32(a *spec.GemmArgs)
+
+//go:noescape
 func gemvBF16Zmm4x64(a *spec.GemmArgs)
 
 //go:noescape
@@ -364,6 +367,7 @@ var functions = map[string]any{
 	"gemmU8I8QYmm6x16":         gemmU8I8QYmm6x16,
 	"gemmU8I8Vnni8x48":         gemmU8I8Vnni8x48,
 	"gemmU8I8Ymm6x16":          gemmU8I8Ymm6x16,
+	"gemvBF16Ymm2x32":          gemvBF16Ymm2x32,
 	"gemvBF16Zmm4x64":          gemvBF16Zmm4x64,
 	"gemvF16Ymm2x32":           gemvF16Ymm2x32,
 	"gemvF16Zmm4x64":           gemvF16Zmm4x64,

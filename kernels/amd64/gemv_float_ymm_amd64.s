@@ -396,3 +396,210 @@ TEXT ·gemvF16Ymm2x32(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+
+// func gemvBF16Ymm2x32(a *spec.GemmArgs)
+TEXT ·gemvBF16Ymm2x32(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x20578b48 // mov rdx,QWORD PTR [rdi+0x20]
+	LONG $0x585f8b48 // mov rbx,QWORD PTR [rdi+0x58]
+	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x606f8b4c // mov r13,QWORD PTR [rdi+0x60]
+	LONG $0x50778b4c // mov r14,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	WORD $0x894d; BYTE $0xc1 // mov r9,r8
+	LONG $0x384f034c // add r9,QWORD PTR [rdi+0x38]
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xd148; BYTE $0xe1 // shl rcx,1
+	LONG $0x70158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x370] # aa0
+	LONG $0x187d62c4; WORD $0x686f // vbroadcastss ymm13,DWORD PTR [rdi+0x68]
+	LONG $0x187d62c4; WORD $0x6c77 // vbroadcastss ymm14,DWORD PTR [rdi+0x6c]
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0xc957f0c5 // vxorps xmm1,xmm1,xmm1
+	LONG $0xd257e8c5 // vxorps xmm2,xmm2,xmm2
+	LONG $0xdb57e0c5 // vxorps xmm3,xmm3,xmm3
+	WORD $0x854d; BYTE $0xe4 // test r12,r12
+	LONG $0x00b6840f; WORD $0x0000 // je 80b
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x00eb8349 // sub r11,0x0
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x08eb8349 // sub r11,0x8
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x10eb8349 // sub r11,0x10
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x18eb8349 // sub r11,0x18
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a1c // vmovups ymm11,YMMWORD PTR [r10+r11*4]
+	LONG $0x2c3dc2c4; WORD $0x2404 // vmaskmovps ymm0,ymm8,YMMWORD PTR [r12]
+	LONG $0x2c35c2c4; WORD $0x244c; BYTE $0x20 // vmaskmovps ymm1,ymm9,YMMWORD PTR [r12+0x20]
+	LONG $0x2c2dc2c4; WORD $0x2454; BYTE $0x40 // vmaskmovps ymm2,ymm10,YMMWORD PTR [r12+0x40]
+	LONG $0x2c25c2c4; WORD $0x245c; BYTE $0x60 // vmaskmovps ymm3,ymm11,YMMWORD PTR [r12+0x60]
+	LONG $0x80c48149; WORD $0x0000; BYTE $0x00 // add r12,0x80
+	LONG $0xe028fcc5 // vmovaps ymm4,ymm0
+	LONG $0xe928fcc5 // vmovaps ymm5,ymm1
+	LONG $0xf228fcc5 // vmovaps ymm6,ymm2
+	LONG $0xfb28fcc5 // vmovaps ymm7,ymm3
+	LONG $0x01fe8349 // cmp r14,0x1
+	LONG $0x00838f0f; WORD $0x0000 // jg 8a8
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x0119840f; WORD $0x0000 // je 949
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
+	LONG $0x337d62c4; BYTE $0x06 // vpmovzxwd ymm8,XMMWORD PTR [rsi]
+	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
+	LONG $0x337d62c4; WORD $0x104e // vpmovzxwd ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x7235c1c4; WORD $0x10f1 // vpslld ymm9,ymm9,0x10
+	LONG $0x337d62c4; WORD $0x2056 // vpmovzxwd ymm10,XMMWORD PTR [rsi+0x20]
+	LONG $0x722dc1c4; WORD $0x10f2 // vpslld ymm10,ymm10,0x10
+	LONG $0x337d62c4; WORD $0x305e // vpmovzxwd ymm11,XMMWORD PTR [rsi+0x30]
+	LONG $0x7225c1c4; WORD $0x10f3 // vpslld ymm11,ymm11,0x10
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0024 // vpbroadcastw ymm12,WORD PTR [r8+rax*1]
+	LONG $0x721dc1c4; WORD $0x10f4 // vpslld ymm12,ymm12,0x10
+	LONG $0xb81dc2c4; BYTE $0xc0 // vfmadd231ps ymm0,ymm12,ymm8
+	LONG $0xb81dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm12,ymm9
+	LONG $0xb81dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm12,ymm10
+	LONG $0xb81dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm12,ymm11
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9d72 // jb 840
+	LONG $0x0000a1e9; BYTE $0x00 // jmp 949
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x0096840f; WORD $0x0000 // je 949
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
+	LONG $0x337d62c4; BYTE $0x06 // vpmovzxwd ymm8,XMMWORD PTR [rsi]
+	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
+	LONG $0x337d62c4; WORD $0x104e // vpmovzxwd ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x7235c1c4; WORD $0x10f1 // vpslld ymm9,ymm9,0x10
+	LONG $0x337d62c4; WORD $0x2056 // vpmovzxwd ymm10,XMMWORD PTR [rsi+0x20]
+	LONG $0x722dc1c4; WORD $0x10f2 // vpslld ymm10,ymm10,0x10
+	LONG $0x337d62c4; WORD $0x305e // vpmovzxwd ymm11,XMMWORD PTR [rsi+0x30]
+	LONG $0x7225c1c4; WORD $0x10f3 // vpslld ymm11,ymm11,0x10
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0024 // vpbroadcastw ymm12,WORD PTR [r8+rax*1]
+	LONG $0x721dc1c4; WORD $0x10f4 // vpslld ymm12,ymm12,0x10
+	LONG $0xb81dc2c4; BYTE $0xc0 // vfmadd231ps ymm0,ymm12,ymm8
+	LONG $0xb81dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm12,ymm9
+	LONG $0xb81dc2c4; BYTE $0xd2 // vfmadd231ps ymm2,ymm12,ymm10
+	LONG $0xb81dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm12,ymm11
+	LONG $0x797d42c4; WORD $0x0124 // vpbroadcastw ymm12,WORD PTR [r9+rax*1]
+	LONG $0x721dc1c4; WORD $0x10f4 // vpslld ymm12,ymm12,0x10
+	LONG $0xb81dc2c4; BYTE $0xe0 // vfmadd231ps ymm4,ymm12,ymm8
+	LONG $0xb81dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm12,ymm9
+	LONG $0xb81dc2c4; BYTE $0xf2 // vfmadd231ps ymm6,ymm12,ymm10
+	LONG $0xb81dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm12,ymm11
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff79820f; WORD $0xffff // jb 8c0
+	WORD $0x00eb // jmp 949
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x00eb8349 // sub r11,0x0
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x08eb8349 // sub r11,0x8
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x10eb8349 // sub r11,0x10
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
+	WORD $0x8949; BYTE $0xdb // mov r11,rbx
+	LONG $0x18eb8349 // sub r11,0x18
+	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0xd84c0f4c // cmovl r11,rax
+	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
+	LONG $0xd84f0f4c // cmovg r11,rax
+	WORD $0xf749; BYTE $0xdb // neg r11
+	LONG $0x107c01c4; WORD $0x9a1c // vmovups ymm11,YMMWORD PTR [r10+r11*4]
+	WORD $0x8948; BYTE $0xd0 // mov rax,rdx
+	LONG $0xc05f94c5 // vmaxps ymm0,ymm13,ymm0
+	LONG $0xc05d8cc5 // vminps ymm0,ymm14,ymm0
+	LONG $0x2e3de2c4; BYTE $0x00 // vmaskmovps YMMWORD PTR [rax],ymm8,ymm0
+	LONG $0xc95f94c5 // vmaxps ymm1,ymm13,ymm1
+	LONG $0xc95d8cc5 // vminps ymm1,ymm14,ymm1
+	LONG $0x2e35e2c4; WORD $0x2048 // vmaskmovps YMMWORD PTR [rax+0x20],ymm9,ymm1
+	LONG $0xd25f94c5 // vmaxps ymm2,ymm13,ymm2
+	LONG $0xd25d8cc5 // vminps ymm2,ymm14,ymm2
+	LONG $0x2e2de2c4; WORD $0x4050 // vmaskmovps YMMWORD PTR [rax+0x40],ymm10,ymm2
+	LONG $0xdb5f94c5 // vmaxps ymm3,ymm13,ymm3
+	LONG $0xdb5d8cc5 // vminps ymm3,ymm14,ymm3
+	LONG $0x2e25e2c4; WORD $0x6058 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm3
+	LONG $0x01fe8349 // cmp r14,0x1
+	WORD $0x3b7e // jle a58
+	LONG $0xaa048d4a // lea rax,[rdx+r13*4]
+	LONG $0xe45f94c5 // vmaxps ymm4,ymm13,ymm4
+	LONG $0xe45d8cc5 // vminps ymm4,ymm14,ymm4
+	LONG $0x2e3de2c4; BYTE $0x20 // vmaskmovps YMMWORD PTR [rax],ymm8,ymm4
+	LONG $0xed5f94c5 // vmaxps ymm5,ymm13,ymm5
+	LONG $0xed5d8cc5 // vminps ymm5,ymm14,ymm5
+	LONG $0x2e35e2c4; WORD $0x2068 // vmaskmovps YMMWORD PTR [rax+0x20],ymm9,ymm5
+	LONG $0xf65f94c5 // vmaxps ymm6,ymm13,ymm6
+	LONG $0xf65d8cc5 // vminps ymm6,ymm14,ymm6
+	LONG $0x2e2de2c4; WORD $0x4070 // vmaskmovps YMMWORD PTR [rax+0x40],ymm10,ymm6
+	LONG $0xff5f94c5 // vmaxps ymm7,ymm13,ymm7
+	LONG $0xff5d8cc5 // vminps ymm7,ymm14,ymm7
+	LONG $0x2e25e2c4; WORD $0x6078 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm7
+	LONG $0x80c28148; WORD $0x0000; BYTE $0x00 // add rdx,0x80
+	LONG $0x20eb8348 // sub rbx,0x20
+	LONG $0xfcd38f0f; WORD $0xffff // jg 73c
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000

@@ -48,6 +48,7 @@ var Table = bound([]spec.Row{
 	{Op: spec.Gemv, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 4, NR: 64, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemvU8I8Vnni4x64"},
 	{Op: spec.Gemv, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 32, KR: 1, Needs: fma, Num: spec.Consistent, Name: "gemvF32Ymm2x32"},
 	{Op: spec.Gemv, In: tensor.F32, W: tensor.F16, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 32, KR: 1, Needs: fma | cpu.F16C, Num: spec.Consistent, Name: "gemvF16Ymm2x32"},
+	{Op: spec.Gemv, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 32, KR: 1, Needs: fma, Num: spec.Consistent, Name: "gemvBF16Ymm2x32"},
 	{Op: spec.DepthwiseRow, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiserowF32Zmm8x16"},
 	{Op: spec.DepthwiseRow, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 8, KR: 1, Needs: fma, Num: spec.Consistent, Name: "depthwiserowF32Ymm8x8"},
 	{Op: spec.DepthwiseRow, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiserowBF16Zmm8x16"},

@@ -1,7 +1,7 @@
-// Float products of few rows with AVX2, FMA and F16C: 2 rows by panels of 32 columns, which lie one after the other. Weights are read once, in
-// order.
+// Float products of few rows with AVX2 and FMA, FP16 weights with F16C: 2 rows by panels of 32 columns, which lie one after the other. Weights are
+// read once, in order.
 //
-// type is 0 for FP32 weights, 1 for FP16 weights.
+// type is 0 for FP32 rows and weights, 1 for FP32 rows and FP16 weights, 2 for BF16 rows and weights.
 //
 // rdi  arguments        rax  offset into the rows of A    ymm0-7    sums: row i, vector v in ymm(4i+v)
 // rsi  B                rcx  K in bytes of A              ymm8-11   a row of B, then columns that exist
@@ -14,15 +14,23 @@
 .macro widen type, reg, v
 	.if \type == 0
 	vmovups	ymm\reg, [rsi + 32*\v]
-	.else
+	.elseif \type == 1
 	vcvtph2ps ymm\reg, [rsi + 16*\v]
+	.else
+	vpmovzxwd ymm\reg, [rsi + 16*\v]
+	vpslld	ymm\reg, ymm\reg, 16
 	.endif
 .endm
 .macro fma acc, b
 	vfmadd231ps ymm\acc, ymm12, ymm\b
 .endm
-.macro row i, reg
+.macro row i, reg, type
+	.if \type == 2
+	vpbroadcastw ymm12, word ptr [\reg + rax]
+	vpslld	ymm12, ymm12, 16
+	.else
 	vbroadcastss ymm12, dword ptr [\reg + rax]
+	.endif
 	fma	%(4*\i), 8
 	fma	%(4*\i+1), 9
 	fma	%(4*\i+2), 10
@@ -46,11 +54,15 @@
 	.else
 	add	rsi, 64
 	.endif
-	row	0, r8
+	row	0, r8, \type
 	.if \rows > 1
-	row	1, r9
+	row	1, r9, \type
 	.endif
+	.if \type == 2
+	add	rax, 2
+	.else
 	add	rax, 4
+	.endif
 	cmp	rax, rcx
 	jb	4b
 	jmp	\end
@@ -95,7 +107,11 @@
 	mov	r9, r8
 	add	r9, [rdi + GemmArgs_AStride]
 	mov	rcx, [rdi + GemmArgs_K]
+	.if \type == 2
+	shl	rcx, 1
+	.else
 	shl	rcx, 2
+	.endif
 	lea	r10, [rip + \data + 32]
 	vbroadcastss ymm13, dword ptr [rdi + GemmArgs_Lo]
 	vbroadcastss ymm14, dword ptr [rdi + GemmArgs_Hi]
@@ -154,5 +170,14 @@ gemvF16Ymm2x32:
 	routine	1, gemvF16Ymm2x32.data, .Lpanel1, .Lend1, .Ldone1
 	.balign 32
 gemvF16Ymm2x32.data:
+	.fill	8, 4, -1
+	.fill	8, 4, 0
+
+// func gemvBF16Ymm2x32(a *spec.GemmArgs)
+	.balign 64
+gemvBF16Ymm2x32:
+	routine	2, gemvBF16Ymm2x32.data, .Lpanel2, .Lend2, .Ldone2
+	.balign 32
+gemvBF16Ymm2x32.data:
 	.fill	8, 4, -1
 	.fill	8, 4, 0
