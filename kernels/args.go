@@ -14,6 +14,7 @@ type Args struct {
 	Map    spec.MapArgs
 	Binary spec.BinaryArgs
 	Quant  spec.QuantArgs
+	Scale  spec.ScaleArgs
 	Lanes  [16]float32
 	busy   atomic.Bool
 	_      [64]byte // threads do not share a line of cache
@@ -39,6 +40,6 @@ func Borrow() *Args {
 
 // Return gives room back. It keeps no pointer.
 func (a *Args) Return() {
-	a.Map, a.Binary, a.Quant = spec.MapArgs{}, spec.BinaryArgs{}, spec.QuantArgs{}
+	a.Map, a.Binary, a.Quant, a.Scale = spec.MapArgs{}, spec.BinaryArgs{}, spec.QuantArgs{}, spec.ScaleArgs{}
 	a.busy.Store(false)
 }

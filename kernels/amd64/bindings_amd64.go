@@ -215,6 +215,12 @@ func meanpoolF32Ymm(a *spec.DepthwiseArgs)
 func meanpoolF32Zmm(a *spec.DepthwiseArgs)
 
 //go:noescape
+func minlanesF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func minlanesF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func mulF32Ymm(a *spec.BinaryArgs)
 
 //go:noescape
@@ -257,6 +263,9 @@ func quantize8Ymm(a *spec.QuantArgs)
 func quantize8Zmm(a *spec.QuantArgs)
 
 //go:noescape
+func quantizeawayI16Zmm(a *spec.QuantArgs)
+
+//go:noescape
 func quantmulI8Ymm(a *spec.QuantArgs)
 
 //go:noescape
@@ -273,6 +282,9 @@ func readU64Ymm(a *spec.MapArgs)
 
 //go:noescape
 func readU64Zmm(a *spec.MapArgs)
+
+//go:noescape
+func scalesumsI32Zmm(a *spec.ScaleArgs)
 
 //go:noescape
 func sigmoidF32Ymm(a *spec.MapArgs)
@@ -391,6 +403,8 @@ var functions = map[string]any{
 	"maxrowsF32Zmm":            maxrowsF32Zmm,
 	"meanpoolF32Ymm":           meanpoolF32Ymm,
 	"meanpoolF32Zmm":           meanpoolF32Zmm,
+	"minlanesF32Ymm":           minlanesF32Ymm,
+	"minlanesF32Zmm":           minlanesF32Zmm,
 	"mulF32Ymm":                mulF32Ymm,
 	"mulF32Zmm":                mulF32Zmm,
 	"peakBF16Zmm24x16":         peakBF16Zmm24x16,
@@ -405,12 +419,14 @@ var functions = map[string]any{
 	"quantaddU8Zmm":            quantaddU8Zmm,
 	"quantize8Ymm":             quantize8Ymm,
 	"quantize8Zmm":             quantize8Zmm,
+	"quantizeawayI16Zmm":       quantizeawayI16Zmm,
 	"quantmulI8Ymm":            quantmulI8Ymm,
 	"quantmulI8Zmm":            quantmulI8Zmm,
 	"quantmulU8Ymm":            quantmulU8Ymm,
 	"quantmulU8Zmm":            quantmulU8Zmm,
 	"readU64Ymm":               readU64Ymm,
 	"readU64Zmm":               readU64Zmm,
+	"scalesumsI32Zmm":          scalesumsI32Zmm,
 	"sigmoidF32Ymm":            sigmoidF32Ymm,
 	"sigmoidF32Zmm":            sigmoidF32Zmm,
 	"squarelanesF32Ymm":        squarelanesF32Ymm,

@@ -94,3 +94,35 @@ TEXT ·maxlanesF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx],zmm1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+
+// func minlanesF32Zmm(a *spec.MapArgs)
+TEXT ·minlanesF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x487cf162; WORD $0x0a10 // vmovups zmm1,ZMMWORD PTR [rdx]
+	LONG $0x487cf162; WORD $0xd128 // vmovaps zmm2,zmm1
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x157d // jge 1bb
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x337e // jle 1de
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x497cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2{k1},zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xd028 // vmovaps zmm2{k2},zmm0
+	LONG $0x497cf162; WORD $0xc95d // vminps zmm1{k1},zmm0,zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xc2eb // jmp 1a0
+	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
+	LONG $0x4a7cf162; WORD $0xca28 // vmovaps zmm1{k2},zmm2
+	LONG $0x487cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx],zmm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET

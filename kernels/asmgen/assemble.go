@@ -24,6 +24,7 @@ var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.DepthwiseRowArgs](),
 	reflect.TypeFor[spec.MapArgs](),
 	reflect.TypeFor[spec.QuantArgs](),
+	reflect.TypeFor[spec.ScaleArgs](),
 	reflect.TypeFor[spec.BinaryArgs](),
 	reflect.TypeFor[spec.RowsArgs](),
 }

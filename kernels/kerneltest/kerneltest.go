@@ -51,7 +51,7 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = depthwiseRowLevels(row), depthwiseRowCase
 		case spec.Peak, spec.Read:
 			levels, test = readLevels(row), readCase
-		case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:
+		case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize, spec.QuantizeAway:
 			levels, test = quantLevels(row), quantCase
 		case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
 			levels, test = binaryLevels(row), binaryCase
@@ -61,7 +61,9 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = reduceLevels(row), reduceCase
 		case spec.MaxPool, spec.MeanPool:
 			levels, test = poolLevels(row), poolCase
-		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes:
+		case spec.ScaleSums:
+			levels, test = scaleLevels(row), scaleCase
+		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes, spec.MinLanes:
 			levels, test = lanesLevels(row), lanesCase
 		default:
 			levels, test = mapLevels(row), mapCase

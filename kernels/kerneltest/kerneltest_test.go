@@ -72,7 +72,9 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))
 			case spec.DepthwiseRow:
 				_, ok = r.Func.(func(*spec.DepthwiseRowArgs))
-			case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize:
+			case spec.ScaleSums:
+				_, ok = r.Func.(func(*spec.ScaleArgs))
+			case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize, spec.QuantizeAway:
 				_, ok = r.Func.(func(*spec.QuantArgs))
 			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
 				_, ok = r.Func.(func(*spec.BinaryArgs))

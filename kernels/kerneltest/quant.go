@@ -39,7 +39,10 @@ func quantCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	if row.W.IsInt() {
 		args.ZeroB = within(row.W.IntRange())
 	}
-	if row.Out.IsInt() {
+	if row.Op == spec.QuantizeAway {
+		lo, hi := row.Out.IntRange()
+		args.QLo, args.QHi = within(lo, 0), within(0, hi)
+	} else if row.Out.IsInt() {
 		lo, hi := row.Out.IntRange()
 		args.OutZero, args.QLo, args.QHi = within(lo, hi), int32(lo), int32(hi)
 		if c[7] > 0 {
@@ -70,6 +73,11 @@ func quantCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			f = float32((a.i[i]-int64(args.ZeroA))*(b.i[min(i, nb-1)]-int64(args.ZeroB))) * args.ScaleA
 		case spec.Quantize:
 			f = a.f[i] / args.ScaleA
+		case spec.QuantizeAway:
+			f = float32(a.f[i] * args.ScaleA)
+			if r := math.Round(float64(f)); math.Abs(r) < 1<<20 {
+				f = float32(r) // what follows finds a tie no more
+			}
 		case spec.Dequantize:
 			f = float32(a.i[i]-int64(args.ZeroA)) * args.ScaleA
 		}

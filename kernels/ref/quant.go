@@ -73,3 +73,35 @@ func dequantize[T short](a *spec.QuantArgs, _ T) {
 		y[i] = float32(int32(v)-a.ZeroA) * a.ScaleA
 	}
 }
+
+// quantizeAway is spec.QuantizeAway.
+func quantizeAway(a *spec.QuantArgs) {
+	x, y := unsafe.Slice((*float32)(a.A), a.N), unsafe.Slice((*int16)(a.Y), a.N)
+	lo, hi := float64(a.QLo), float64(a.QHi)
+	for i, v := range x {
+		q := math.Round(float64(v * a.ScaleA))
+		if !(q > lo) {
+			q = lo
+		}
+		y[i] = int16(min(q, hi))
+	}
+}
+
+// scaleSums is spec.ScaleSums.
+func scaleSums(a *spec.ScaleArgs) {
+	if a.Cols == 0 {
+		return
+	}
+	scale := unsafe.Slice((*float32)(a.Scale), a.Cols)
+	for i := range a.Rows {
+		x := unsafe.Slice((*int32)(unsafe.Add(a.A, i*a.AStride)), a.Cols)
+		y := unsafe.Slice((*float32)(unsafe.Add(a.C, i*a.CStride)), a.Cols)
+		for j, v := range x {
+			f := float32(float32(v) * scale[j])
+			if a.Bias != nil {
+				f += *(*float32)(unsafe.Add(a.Bias, 4*j))
+			}
+			y[j] = Clamp(f, a.Lo, a.Hi)
+		}
+	}
+}

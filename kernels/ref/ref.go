@@ -58,6 +58,12 @@ var Table = []spec.Row{
 	lanes(spec.SumLanes, "sumlanesF32Ref", func(y, x float32) float32 { return y + x }),
 	lanes(spec.SquareLanes, "squarelanesF32Ref", func(y, x float32) float32 { return y + float32(x*x) }),
 	lanes(spec.MaxLanes, "maxlanesF32Ref", larger[float32]),
+	lanes(spec.MinLanes, "minlanesF32Ref", func(y, x float32) float32 {
+		if x < y || x != x {
+			return x
+		}
+		return y
+	}),
 	{Op: spec.SumRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "sumrowsF32Ref", Func: sumRows},
 	{Op: spec.MaxRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxrowsF32Ref", Func: maxRows},
 	{Op: spec.MaxPool, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxpoolF32Ref", Func: maxPool[float32]},
@@ -80,6 +86,8 @@ var Table = []spec.Row{
 	quantised(spec.Quantize, "quantizeU8Ref", quantize[uint8]),
 	quantised(spec.Quantize, "quantizeI16Ref", quantize[int16]),
 	quantised(spec.Quantize, "quantizeU16Ref", quantize[uint16]),
+	{Op: spec.QuantizeAway, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.I16, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "quantizeawayI16Ref", Func: quantizeAway},
+	{Op: spec.ScaleSums, In: tensor.I32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "scalesumsI32Ref", Func: scaleSums},
 	quantised(spec.Dequantize, "dequantizeI8Ref", dequantize[int8]),
 	quantised(spec.Dequantize, "dequantizeU8Ref", dequantize[uint8]),
 }

@@ -47,6 +47,10 @@ const (
 	QuantMul   // Y[i] = quantise((A[i]-ZeroA)*(B[i]-ZeroB) * ScaleA), the product of the integers exact
 	Quantize   // Y[i] = quantise(A[i] / ScaleA)
 	Dequantize // Y[i] = (A[i]-ZeroA) * ScaleA
+	// QuantizeAway: Y[i] = the integer nearest to A[i]*ScaleA, half away from zero, clamped to [QLo, QHi]; QLo where that is not a number.
+	QuantizeAway
+	// ScaleSums: for i < Rows, j < Cols: C[i][j] = clamp(float32(A[i][j])*Scale[j] + Bias[j], Lo, Hi), with each step rounded to float32; NaN stays NaN.
+	ScaleSums
 	// Functions of two elements: for i < N: Y[i] = f(X[i], B[i*Step]).
 	Add
 	Sub     // x - b
@@ -58,6 +62,7 @@ const (
 	SumLanes    // y + x
 	SquareLanes // y + x*x, the product rounded
 	MaxLanes    // larger(y, x)
+	MinLanes    // the smaller one; NaN where either is
 	// Turn: for i < Rows, j < Cols: Y[j][i] = X[i][j], elements of the size of In.
 	Turn
 	// Reductions of rows: for i < Rows, j < Cols:
@@ -74,8 +79,8 @@ const Ops = int(numOps)
 
 func (o Op) String() string {
 	return [...]string{"gemm", "gemv", "depthwise", "depthwiserow", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
-		"quantadd", "quantmul", "quantize", "dequantize", "add", "sub", "subfrom", "mul", "div", "divinto",
-		"sumlanes", "squarelanes", "maxlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool"}[o]
+		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
+		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool"}[o]
 }
 
 // Class says how far a row's results may be from those of the reference.
@@ -104,7 +109,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs) or func(*QuantArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs) or func(*QuantArgs) or func(*ScaleArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -205,6 +210,15 @@ type MapArgs struct {
 type BinaryArgs struct {
 	X, B, Y unsafe.Pointer
 	N, Step int
+}
+
+// ScaleArgs describes a tile of sums; rows of A are AStride bytes apart, rows of C CStride.
+type ScaleArgs struct {
+	A, C             unsafe.Pointer
+	Scale, Bias      unsafe.Pointer // Cols elements; no Bias is 0
+	Rows, Cols       int
+	AStride, CStride int
+	Lo, Hi           float32
 }
 
 // RowsArgs describes an operation on Rows rows, whose strides are in bytes. Turn takes at most MR rows. Where columns are reduced, Y is read and

@@ -15,6 +15,18 @@
 	vblendvps ymm\nan, ymm\nan, ymm0, ymm5
 	vmaxps	ymm\acc, ymm0, ymm\acc
 .endm
+.macro smallest acc, nan
+	vcmpunordps ymm5, ymm0, ymm0
+	vblendvps ymm\nan, ymm\nan, ymm0, ymm5
+	vminps	ymm\acc, ymm0, ymm\acc
+.endm
+.macro smallest1
+	vmovss	xmm1, dword ptr [rdx]
+	vminss	xmm5, xmm0, xmm1
+	vcmpunordss xmm3, xmm0, xmm0
+	vblendvps xmm5, xmm5, xmm0, xmm3
+	vmovss	dword ptr [rdx], xmm5
+.endm
 .macro sum1
 	vmovss	xmm1, dword ptr [rdx]
 	vaddss	xmm1, xmm1, xmm0
@@ -84,3 +96,8 @@ squarelanesF32Ymm:
 	.balign 64
 maxlanesF32Ymm:
 	lanes	largest, 1
+
+// func minlanesF32Ymm(a *spec.MapArgs)
+	.balign 64
+minlanesF32Ymm:
+	lanes	smallest, 1

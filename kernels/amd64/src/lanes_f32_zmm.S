@@ -16,6 +16,12 @@
 	vmaxps	zmm1{k1}, zmm0, zmm1
 .endm
 
+.macro smallest
+	vcmpunordps k2{k1}, zmm0, zmm0
+	vmovaps	zmm2{k2}, zmm0
+	vminps	zmm1{k1}, zmm0, zmm1
+.endm
+
 .macro lanes function
 	mov	rsi, [rdi + MapArgs_X]
 	mov	rdx, [rdi + MapArgs_Y]
@@ -60,6 +66,16 @@ squarelanesF32Zmm:
 	.balign 64
 maxlanesF32Zmm:
 	lanes	largest
+	vcmpunordps k2, zmm2, zmm2
+	vmovaps	zmm1{k2}, zmm2
+	vmovups	[rdx], zmm1
+	vzeroupper
+	ret
+
+// func minlanesF32Zmm(a *spec.MapArgs)
+	.balign 64
+minlanesF32Zmm:
+	lanes	smallest
 	vcmpunordps k2, zmm2, zmm2
 	vmovaps	zmm1{k2}, zmm2
 	vmovups	[rdx], zmm1

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -180,18 +181,25 @@ func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 	bias := newFloats(c, c.Input(2))
 	var bs, ys []float32
 	sw := v.w.Quant.Scale
-	run := v.intSums(c, func(d []int16) { q.quantise(d, tensor.Of[float32](v.x)) }, nil, qzero(v.w.Quant), true, false, func(g int) tiles {
+	scale := op.Make[float32](c, v.batch*v.outC) // of the sums of each image
+	fill := func(d []int16) {
+		q.quantise(d, tensor.Of[float32](v.x))
+		for i := range scale {
+			scale[i] = q.scale[i/v.outC] * sw[min(i%v.outC, len(sw)-1)]
+		}
+	}
+	run := v.intSums(c, fill, nil, qzero(v.w.Quant), true, false, func(g int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
-			for i := range rowCount {
-				sx := q.scale[(r0+i)/v.pos]
-				for j := range cols {
-					o := g*v.og + j0 + j
-					f := float32(float32(sums[i*stride+j]) * float32(sx*sw[min(o, len(sw)-1)]))
-					if len(bs) > 0 {
-						f += bs[o]
-					}
-					ys[(r0+i)*v.outC+o] = clamp(f, lo, hi)
-				}
+			o := g*v.og + j0
+			var b []float32
+			if len(bs) > 0 {
+				b = bs[o:][:cols]
+			}
+			for i := 0; i < rowCount; {
+				image := (r0 + i) / v.pos
+				n := min(rowCount-i, (image+1)*v.pos-r0-i) // rows of it
+				kernels.ScaleSums(ys[(r0+i)*v.outC+o:], v.outC, sums[i*stride:], stride, n, scale[image*v.outC+o:][:cols], b, lo, hi)
+				i += n
 			}
 		}}
 	})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/ref"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -318,10 +319,7 @@ func newDynamic(rows, size int, asymmetric bool) *dynamic {
 func (d *dynamic) quantise(dst []int16, x []float32) {
 	for r := range d.rows {
 		row, out := x[r*d.size:(r+1)*d.size], dst[r*d.size:(r+1)*d.size]
-		lo, hi := float32(0), float32(0)
-		for _, v := range row {
-			lo, hi = min(lo, v), max(hi, v)
-		}
+		lo, hi := kernels.Range(row)
 		var zero, most, least float64
 		var scale float32
 		if d.asymmetric {
@@ -341,11 +339,7 @@ func (d *dynamic) quantise(dst []int16, x []float32) {
 			clear(out)
 			continue
 		}
-		inv := 1 / scale
-		for i, v := range row {
-			q := math.Round(float64(v * inv)) // half away from zero, as TFLite
-			out[i] = int16(min(max(q, least), most))
-		}
+		kernels.QuantizeAway(out, row, 1/scale, int16(least), int16(most)) // half away from zero, as TFLite
 	}
 }
 

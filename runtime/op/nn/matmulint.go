@@ -2,6 +2,7 @@ package nn
 
 import (
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/ref"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -137,17 +138,24 @@ func (x *matrices) prepareHybrid(c *op.Call, bias *tensor.Tensor) (op.Run, error
 	d := newDynamic(x.m, x.k, c.Attrs.Bool("asymmetric_quantize_inputs", false))
 	fb := newFloats(c, bias)
 	var bs, ys []float32
-	run := x.intSums(c, a, w, func(dst []int16) { d.quantise(dst, tensor.Of[float32](a)) }, nil, qzero(q), true, false, func(func() int) tiles {
+	scale := op.Make[float32](c, x.m*x.n) // of each sum
+	fill := func(dst []int16) {
+		d.quantise(dst, tensor.Of[float32](a))
+		for r, s := range d.scale {
+			for j := range x.n {
+				scale[r*x.n+j] = s * q.Scale[min(j, len(q.Scale)-1)]
+			}
+		}
+	}
+	run := x.intSums(c, a, w, fill, nil, qzero(q), true, false, func(func() int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
-			for i := range rowCount {
-				for j := range cols {
-					o := j0 + j
-					f := float32(float32(sums[i*stride+j]) * float32(d.scale[r0+i]*q.Scale[min(o, len(q.Scale)-1)]))
-					if len(bs) > 0 {
-						f += bs[o]
-					}
-					ys[(r0+i)*x.n+o] = clamp(f, lo, hi)
-				}
+			var b []float32
+			if len(bs) > 0 {
+				b = bs[j0:][:cols]
+			}
+			for r := r0; r < r0+rowCount; r++ {
+				s := scale[r*x.n+j0:][:cols]
+				kernels.ScaleSums(ys[r*x.n+j0:], x.n, sums[(r-r0)*stride:], stride, 1, s, b, lo, hi)
 			}
 		}}
 	})
