@@ -109,6 +109,20 @@ func Erf(x float32) float32 {
 	return sign(-Expm1(-t), x)
 }
 
+// Gelu is x/2 * (1 + erf(x/sqrt(2))).
+func Gelu(x float32) float32 {
+	return float32(.5*x) * float32(1+Erf(float32(x*(1/math.Sqrt2))))
+}
+
+// GeluTanh is x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715*x**3))).
+func GeluTanh(x float32) float32 {
+	cube := float32(float32(0.044715*x) * float32(x*x))
+	return float32(.5*x) * float32(1+Tanh(float32(0.7978845608028654*float32(x+cube))))
+}
+
+// Swish is x/(1+e**(-a*x)).
+func Swish(x, a float32) float32 { return x * Sigmoid(float32(a*x)) }
+
 // Log is the natural logarithm.
 func Log(x float32) float32 {
 	switch {

@@ -86,10 +86,28 @@ func divintoF32Ymm(a *spec.BinaryArgs)
 func divintoF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
+func erfF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func erfF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func expF32Ymm(a *spec.MapArgs)
 
 //go:noescape
 func expF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func geluF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func geluF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func gelutanhF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func gelutanhF32Zmm(a *spec.MapArgs)
 
 //go:noescape
 func gemmBF16NZmm8x48(a *spec.GemmArgs)
@@ -323,6 +341,12 @@ func sumrowsF32Ymm(a *spec.RowsArgs)
 func sumrowsF32Zmm(a *spec.RowsArgs)
 
 //go:noescape
+func swishF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func swishF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func tanhF32Ymm(a *spec.MapArgs)
 
 //go:noescape
@@ -360,8 +384,14 @@ var functions = map[string]any{
 	"divF32Zmm":                divF32Zmm,
 	"divintoF32Ymm":            divintoF32Ymm,
 	"divintoF32Zmm":            divintoF32Zmm,
+	"erfF32Ymm":                erfF32Ymm,
+	"erfF32Zmm":                erfF32Zmm,
 	"expF32Ymm":                expF32Ymm,
 	"expF32Zmm":                expF32Zmm,
+	"geluF32Ymm":               geluF32Ymm,
+	"geluF32Zmm":               geluF32Zmm,
+	"gelutanhF32Ymm":           gelutanhF32Ymm,
+	"gelutanhF32Zmm":           gelutanhF32Zmm,
 	"gemmBF16NZmm8x48":         gemmBF16NZmm8x48,
 	"gemmBF16Zmm8x48":          gemmBF16Zmm8x48,
 	"gemmF32Ymm6x16":           gemmF32Ymm6x16,
@@ -439,6 +469,8 @@ var functions = map[string]any{
 	"sumlanesF32Zmm":           sumlanesF32Zmm,
 	"sumrowsF32Ymm":            sumrowsF32Ymm,
 	"sumrowsF32Zmm":            sumrowsF32Zmm,
+	"swishF32Ymm":              swishF32Ymm,
+	"swishF32Zmm":              swishF32Zmm,
 	"tanhF32Ymm":               tanhF32Ymm,
 	"tanhF32Zmm":               tanhF32Zmm,
 	"turn4x16Zmm":              turn4x16Zmm,

@@ -576,6 +576,938 @@ TEXT ·tanhF32Ymm(SB), NOSPLIT, $0-8
 	QUAD $0x0f66000000000084
 	LONG $0x0000441f
 
+// func erfF32Ymm(a *spec.MapArgs)
+TEXT ·erfF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x014b8c0f; WORD $0x0000 // jl fe0
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	QUAD $0x0000043b3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x43b] # 12dc
+	LONG $0xf855ccc5 // vandnps ymm7,ymm6,ymm0
+	QUAD $0x0000044f3d5dc4c5 // vminps ymm7,ymm7,YMMWORD PTR [rip+0x44f] # 12fc
+	QUAD $0x000004673510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x467] # 131c
+	QUAD $0x00047e35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x47e] # 133c
+	QUAD $0x00049535a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x495] # 135c
+	QUAD $0x0004ac35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4ac] # 137c
+	QUAD $0x0004c335a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4c3] # 139c
+	QUAD $0x0004da35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4da] # 13bc
+	QUAD $0x0004f135a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4f1] # 13dc
+	QUAD $0x00050835a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x508] # 13fc
+	QUAD $0x00051f35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x51f] # 141c
+	QUAD $0x00053635a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x536] # 143c
+	LONG $0xf659c4c5 // vmulps ymm6,ymm7,ymm6
+	QUAD $0x00054935b845e2c4; BYTE $0x00 // vfmadd231ps ymm6,ymm7,YMMWORD PTR [rip+0x549] # 145c
+	QUAD $0x000003c10d57ccc5 // vxorps ymm1,ymm6,YMMWORD PTR [rip+0x3c1] # 12dc
+	QUAD $0x000002591559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x259] # 117c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x00026a0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x26a] # 119c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x00027d1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x27d] # 11bc
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0002700dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x270] # 11bc
+	QUAD $0x000002882510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x288] # 11dc
+	QUAD $0x00029f25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x29f] # 11fc
+	QUAD $0x0002b625a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2b6] # 121c
+	QUAD $0x0002cd25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2cd] # 123c
+	QUAD $0x0002e425a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2e4] # 125c
+	QUAD $0x0002fb25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2fb] # 127c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	QUAD $0x0000032615feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x326] # 12bc
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcc58e4c5 // vaddps ymm1,ymm3,ymm4
+	QUAD $0x000002f51d5cecc5 // vsubps ymm3,ymm2,YMMWORD PTR [rip+0x2f5] # 129c
+	LONG $0xa86de2c4; BYTE $0xcb // vfmadd213ps ymm1,ymm2,ymm3
+	QUAD $0x000003283510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x328] # 12dc
+	LONG $0xc955ccc5 // vandnps ymm1,ymm6,ymm1
+	LONG $0xd654fcc5 // vandps ymm2,ymm0,ymm6
+	LONG $0xca56f4c5 // vorps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xfffeabe9; BYTE $0xff // jmp e8b
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x014e8e0f; WORD $0x0000 // jle 1137
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0xe8058d48; WORD $0x0004; BYTE $0x00 // lea rax,[rip+0x4e8] # 14dc
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	QUAD $0x000002d43510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x2d4] # 12dc
+	LONG $0xf855ccc5 // vandnps ymm7,ymm6,ymm0
+	QUAD $0x000002e83d5dc4c5 // vminps ymm7,ymm7,YMMWORD PTR [rip+0x2e8] # 12fc
+	QUAD $0x000003003510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x300] # 131c
+	QUAD $0x00031735a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x317] # 133c
+	QUAD $0x00032e35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x32e] # 135c
+	QUAD $0x00034535a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x345] # 137c
+	QUAD $0x00035c35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x35c] # 139c
+	QUAD $0x00037335a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x373] # 13bc
+	QUAD $0x00038a35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x38a] # 13dc
+	QUAD $0x0003a135a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x3a1] # 13fc
+	QUAD $0x0003b835a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x3b8] # 141c
+	QUAD $0x0003cf35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x3cf] # 143c
+	LONG $0xf659c4c5 // vmulps ymm6,ymm7,ymm6
+	QUAD $0x0003e235b845e2c4; BYTE $0x00 // vfmadd231ps ymm6,ymm7,YMMWORD PTR [rip+0x3e2] # 145c
+	QUAD $0x0000025a0d57ccc5 // vxorps ymm1,ymm6,YMMWORD PTR [rip+0x25a] # 12dc
+	QUAD $0x000000f21559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0xf2] # 117c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x0001030dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x103] # 119c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x0001161dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x116] # 11bc
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0001090dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x109] # 11bc
+	QUAD $0x000001212510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x121] # 11dc
+	QUAD $0x00013825a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x138] # 11fc
+	QUAD $0x00014f25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x14f] # 121c
+	QUAD $0x00016625a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x166] # 123c
+	QUAD $0x00017d25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x17d] # 125c
+	QUAD $0x00019425a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x194] # 127c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	QUAD $0x000001bf15feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x1bf] # 12bc
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcc58e4c5 // vaddps ymm1,ymm3,ymm4
+	QUAD $0x0000018e1d5cecc5 // vsubps ymm3,ymm2,YMMWORD PTR [rip+0x18e] # 129c
+	LONG $0xa86de2c4; BYTE $0xcb // vfmadd213ps ymm1,ymm2,ymm3
+	QUAD $0x000001c13510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x1c1] # 12dc
+	LONG $0xc955ccc5 // vandnps ymm1,ymm6,ymm1
+	LONG $0xd654fcc5 // vandps ymm2,ymm0,ymm6
+	LONG $0xca56f4c5 // vorps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	BYTE $0x90 // nop
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x4080000040800000
+	QUAD $0x4080000040800000
+	QUAD $0x4080000040800000
+	QUAD $0x4080000040800000
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0x393904cf393904cf
+	QUAD $0x393904cf393904cf
+	QUAD $0x393904cf393904cf
+	QUAD $0x393904cf393904cf
+	QUAD $0xba46d640ba46d640
+	QUAD $0xba46d640ba46d640
+	QUAD $0xba46d640ba46d640
+	QUAD $0xba46d640ba46d640
+	QUAD $0x3aee70343aee7034
+	QUAD $0x3aee70343aee7034
+	QUAD $0x3aee70343aee7034
+	QUAD $0x3aee70343aee7034
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	LONG $0x00401f0f
+
+// func geluF32Ymm(a *spec.MapArgs)
+TEXT ·geluF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x016b8c0f; WORD $0x0000 // jl 1680
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xc0287cc5 // vmovaps ymm8,ymm0
+	QUAD $0x000006170559fcc5 // vmulps ymm0,ymm0,YMMWORD PTR [rip+0x617] # 1b3c
+	QUAD $0x0000046f3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x46f] # 199c
+	LONG $0xf855ccc5 // vandnps ymm7,ymm6,ymm0
+	QUAD $0x000004833d5dc4c5 // vminps ymm7,ymm7,YMMWORD PTR [rip+0x483] # 19bc
+	QUAD $0x0000049b3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x49b] # 19dc
+	QUAD $0x0004b235a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4b2] # 19fc
+	QUAD $0x0004c935a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4c9] # 1a1c
+	QUAD $0x0004e035a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4e0] # 1a3c
+	QUAD $0x0004f735a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x4f7] # 1a5c
+	QUAD $0x00050e35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x50e] # 1a7c
+	QUAD $0x00052535a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x525] # 1a9c
+	QUAD $0x00053c35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x53c] # 1abc
+	QUAD $0x00055335a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x553] # 1adc
+	QUAD $0x00056a35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x56a] # 1afc
+	LONG $0xf659c4c5 // vmulps ymm6,ymm7,ymm6
+	QUAD $0x00057d35b845e2c4; BYTE $0x00 // vfmadd231ps ymm6,ymm7,YMMWORD PTR [rip+0x57d] # 1b1c
+	QUAD $0x000003f50d57ccc5 // vxorps ymm1,ymm6,YMMWORD PTR [rip+0x3f5] # 199c
+	QUAD $0x0000028d1559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x28d] # 183c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x00029e0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x29e] # 185c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x0002b11dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x2b1] # 187c
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0002a40dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x2a4] # 187c
+	QUAD $0x000002bc2510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x2bc] # 189c
+	QUAD $0x0002d325a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2d3] # 18bc
+	QUAD $0x0002ea25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2ea] # 18dc
+	QUAD $0x00030125a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x301] # 18fc
+	QUAD $0x00031825a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x318] # 191c
+	QUAD $0x00032f25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x32f] # 193c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	QUAD $0x0000035a15feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x35a] # 197c
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcc58e4c5 // vaddps ymm1,ymm3,ymm4
+	QUAD $0x000003291d5cecc5 // vsubps ymm3,ymm2,YMMWORD PTR [rip+0x329] # 195c
+	LONG $0xa86de2c4; BYTE $0xcb // vfmadd213ps ymm1,ymm2,ymm3
+	QUAD $0x0000035c3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x35c] # 199c
+	LONG $0xc955ccc5 // vandnps ymm1,ymm6,ymm1
+	LONG $0xd654fcc5 // vandps ymm2,ymm0,ymm6
+	LONG $0xca56f4c5 // vorps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	QUAD $0x000002fd0d58f4c5 // vaddps ymm1,ymm1,YMMWORD PTR [rip+0x2fd] # 195c
+	QUAD $0x000004f51559bcc5 // vmulps ymm2,ymm8,YMMWORD PTR [rip+0x4f5] # 1b5c
+	LONG $0xc959ecc5 // vmulps ymm1,ymm2,ymm1
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xfffe8be9; BYTE $0xff // jmp 150b
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x016e8e0f; WORD $0x0000 // jle 17f7
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x08058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x508] # 1b9c
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	LONG $0xc0287cc5 // vmovaps ymm8,ymm0
+	QUAD $0x000004900559fcc5 // vmulps ymm0,ymm0,YMMWORD PTR [rip+0x490] # 1b3c
+	QUAD $0x000002e83510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x2e8] # 199c
+	LONG $0xf855ccc5 // vandnps ymm7,ymm6,ymm0
+	QUAD $0x000002fc3d5dc4c5 // vminps ymm7,ymm7,YMMWORD PTR [rip+0x2fc] # 19bc
+	QUAD $0x000003143510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x314] # 19dc
+	QUAD $0x00032b35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x32b] # 19fc
+	QUAD $0x00034235a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x342] # 1a1c
+	QUAD $0x00035935a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x359] # 1a3c
+	QUAD $0x00037035a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x370] # 1a5c
+	QUAD $0x00038735a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x387] # 1a7c
+	QUAD $0x00039e35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x39e] # 1a9c
+	QUAD $0x0003b535a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x3b5] # 1abc
+	QUAD $0x0003cc35a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x3cc] # 1adc
+	QUAD $0x0003e335a845e2c4; BYTE $0x00 // vfmadd213ps ymm6,ymm7,YMMWORD PTR [rip+0x3e3] # 1afc
+	LONG $0xf659c4c5 // vmulps ymm6,ymm7,ymm6
+	QUAD $0x0003f635b845e2c4; BYTE $0x00 // vfmadd231ps ymm6,ymm7,YMMWORD PTR [rip+0x3f6] # 1b1c
+	QUAD $0x0000026e0d57ccc5 // vxorps ymm1,ymm6,YMMWORD PTR [rip+0x26e] # 199c
+	QUAD $0x000001061559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x106] # 183c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x0001170dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x117] # 185c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x00012a1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x12a] # 187c
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x00011d0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x11d] # 187c
+	QUAD $0x000001352510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x135] # 189c
+	QUAD $0x00014c25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x14c] # 18bc
+	QUAD $0x00016325a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x163] # 18dc
+	QUAD $0x00017a25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x17a] # 18fc
+	QUAD $0x00019125a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x191] # 191c
+	QUAD $0x0001a825a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1a8] # 193c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	QUAD $0x000001d315feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x1d3] # 197c
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcc58e4c5 // vaddps ymm1,ymm3,ymm4
+	QUAD $0x000001a21d5cecc5 // vsubps ymm3,ymm2,YMMWORD PTR [rip+0x1a2] # 195c
+	LONG $0xa86de2c4; BYTE $0xcb // vfmadd213ps ymm1,ymm2,ymm3
+	QUAD $0x000001d53510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x1d5] # 199c
+	LONG $0xc955ccc5 // vandnps ymm1,ymm6,ymm1
+	LONG $0xd654fcc5 // vandps ymm2,ymm0,ymm6
+	LONG $0xca56f4c5 // vorps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	QUAD $0x000001760d58f4c5 // vaddps ymm1,ymm1,YMMWORD PTR [rip+0x176] # 195c
+	QUAD $0x0000036e1559bcc5 // vmulps ymm2,ymm8,YMMWORD PTR [rip+0x36e] # 1b5c
+	LONG $0xc959ecc5 // vmulps ymm1,ymm2,ymm1
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	BYTE $0x90 // nop
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x4080000040800000
+	QUAD $0x4080000040800000
+	QUAD $0x4080000040800000
+	QUAD $0x4080000040800000
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0x35c13ad035c13ad0
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0xb7c6ca47b7c6ca47
+	QUAD $0x393904cf393904cf
+	QUAD $0x393904cf393904cf
+	QUAD $0x393904cf393904cf
+	QUAD $0x393904cf393904cf
+	QUAD $0xba46d640ba46d640
+	QUAD $0xba46d640ba46d640
+	QUAD $0xba46d640ba46d640
+	QUAD $0xba46d640ba46d640
+	QUAD $0x3aee70343aee7034
+	QUAD $0x3aee70343aee7034
+	QUAD $0x3aee70343aee7034
+	QUAD $0x3aee70343aee7034
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xb98b211ab98b211a
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0xbc9c9432bc9c9432
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3dd2796c3dd2796c
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3f22f9853f22f985
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3b5d75023b5d7502
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f9000003f900000
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	LONG $0x00401f0f
+
+// func gelutanhF32Ymm(a *spec.MapArgs)
+TEXT ·gelutanhF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x01a28c0f; WORD $0x0000 // jl 1d77
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xc0287cc5 // vmovaps ymm8,ymm0
+	QUAD $0x000005e70d59fcc5 // vmulps ymm1,ymm0,YMMWORD PTR [rip+0x5e7] # 21cc
+	LONG $0xd059fcc5 // vmulps ymm2,ymm0,ymm0
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	QUAD $0x000005f30559fcc5 // vmulps ymm0,ymm0,YMMWORD PTR [rip+0x5f3] # 21ec
+	QUAD $0x000004cb3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x4cb] # 20cc
+	LONG $0xf855ccc5 // vandnps ymm7,ymm6,ymm0
+	LONG $0xcf58c4c5 // vaddps ymm1,ymm7,ymm7
+	QUAD $0x0000031b0d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x31b] # 1f2c
+	QUAD $0x000003330d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x333] # 1f4c
+	QUAD $0x0000034b1559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x34b] # 1f6c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x00035c0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x35c] # 1f8c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x00036f1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x36f] # 1fac
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0003620dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x362] # 1fac
+	QUAD $0x0000037a2510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x37a] # 1fcc
+	QUAD $0x00039125a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x391] # 1fec
+	QUAD $0x0003a825a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x3a8] # 200c
+	QUAD $0x0003bf25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x3bf] # 202c
+	QUAD $0x0003d625a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x3d6] # 204c
+	QUAD $0x0003ed25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x3ed] # 206c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x000003fc3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x3fc] # 208c
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x000003f31dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x3f3] # 20ac
+	QUAD $0x000003eb15feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x3eb] # 20ac
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	QUAD $0x000003b13510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x3b1] # 208c
+	LONG $0xce58f4c5 // vaddps ymm1,ymm1,ymm6
+	QUAD $0x000004251510fcc5 // vmovups ymm2,YMMWORD PTR [rip+0x425] # 210c
+	LONG $0xc95eecc5 // vdivps ymm1,ymm2,ymm1
+	LONG $0xc95cccc5 // vsubps ymm1,ymm6,ymm1
+	LONG $0xd759c4c5 // vmulps ymm2,ymm7,ymm7
+	QUAD $0x000004311d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x431] # 212c
+	QUAD $0x0004481da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x448] # 214c
+	QUAD $0x00045f1da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x45f] # 216c
+	QUAD $0x0004761da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x476] # 218c
+	QUAD $0x00048d1da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x48d] # 21ac
+	LONG $0xda59e4c5 // vmulps ymm3,ymm3,ymm2
+	LONG $0xa845e2c4; BYTE $0xdf // vfmadd213ps ymm3,ymm7,ymm7
+	QUAD $0x000003bb25c2c4c5; BYTE $0x01 // vcmpltps ymm4,ymm7,YMMWORD PTR [rip+0x3bb] # 20ec
+	LONG $0x4a75e3c4; WORD $0x40cb // vblendvps ymm1,ymm1,ymm3,ymm4
+	QUAD $0x0000038d1554fcc5 // vandps ymm2,ymm0,YMMWORD PTR [rip+0x38d] # 20cc
+	LONG $0xca56f4c5 // vorps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	QUAD $0x000003360d58f4c5 // vaddps ymm1,ymm1,YMMWORD PTR [rip+0x336] # 208c
+	QUAD $0x000004ae1559bcc5 // vmulps ymm2,ymm8,YMMWORD PTR [rip+0x4ae] # 220c
+	LONG $0xc959ecc5 // vmulps ymm1,ymm2,ymm1
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xfffe54e9; BYTE $0xff // jmp 1bcb
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x01a58e0f; WORD $0x0000 // jle 1f25
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0xc1058d48; WORD $0x0004; BYTE $0x00 // lea rax,[rip+0x4c1] # 224c
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	LONG $0xc0287cc5 // vmovaps ymm8,ymm0
+	QUAD $0x000004290d59fcc5 // vmulps ymm1,ymm0,YMMWORD PTR [rip+0x429] # 21cc
+	LONG $0xd059fcc5 // vmulps ymm2,ymm0,ymm0
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	QUAD $0x000004350559fcc5 // vmulps ymm0,ymm0,YMMWORD PTR [rip+0x435] # 21ec
+	QUAD $0x0000030d3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x30d] # 20cc
+	LONG $0xf855ccc5 // vandnps ymm7,ymm6,ymm0
+	LONG $0xcf58c4c5 // vaddps ymm1,ymm7,ymm7
+	QUAD $0x0000015d0d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x15d] # 1f2c
+	QUAD $0x000001750d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x175] # 1f4c
+	QUAD $0x0000018d1559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x18d] # 1f6c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x00019e0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x19e] # 1f8c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x0001b11dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x1b1] # 1fac
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0001a40dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x1a4] # 1fac
+	QUAD $0x000001bc2510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x1bc] # 1fcc
+	QUAD $0x0001d325a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1d3] # 1fec
+	QUAD $0x0001ea25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1ea] # 200c
+	QUAD $0x00020125a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x201] # 202c
+	QUAD $0x00021825a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x218] # 204c
+	QUAD $0x00022f25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x22f] # 206c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x0000023e3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x23e] # 208c
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x000002351dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x235] # 20ac
+	QUAD $0x0000022d15feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x22d] # 20ac
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	QUAD $0x000001f33510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x1f3] # 208c
+	LONG $0xce58f4c5 // vaddps ymm1,ymm1,ymm6
+	QUAD $0x000002671510fcc5 // vmovups ymm2,YMMWORD PTR [rip+0x267] # 210c
+	LONG $0xc95eecc5 // vdivps ymm1,ymm2,ymm1
+	LONG $0xc95cccc5 // vsubps ymm1,ymm6,ymm1
+	LONG $0xd759c4c5 // vmulps ymm2,ymm7,ymm7
+	QUAD $0x000002731d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x273] # 212c
+	QUAD $0x00028a1da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x28a] # 214c
+	QUAD $0x0002a11da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x2a1] # 216c
+	QUAD $0x0002b81da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x2b8] # 218c
+	QUAD $0x0002cf1da86de2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm2,YMMWORD PTR [rip+0x2cf] # 21ac
+	LONG $0xda59e4c5 // vmulps ymm3,ymm3,ymm2
+	LONG $0xa845e2c4; BYTE $0xdf // vfmadd213ps ymm3,ymm7,ymm7
+	QUAD $0x000001fd25c2c4c5; BYTE $0x01 // vcmpltps ymm4,ymm7,YMMWORD PTR [rip+0x1fd] # 20ec
+	LONG $0x4a75e3c4; WORD $0x40cb // vblendvps ymm1,ymm1,ymm3,ymm4
+	QUAD $0x000001cf1554fcc5 // vandps ymm2,ymm0,YMMWORD PTR [rip+0x1cf] # 20cc
+	LONG $0xca56f4c5 // vorps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	QUAD $0x000001780d58f4c5 // vaddps ymm1,ymm1,YMMWORD PTR [rip+0x178] # 208c
+	QUAD $0x000002f01559bcc5 // vmulps ymm2,ymm8,YMMWORD PTR [rip+0x2f0] # 220c
+	LONG $0xc959ecc5 // vmulps ymm1,ymm2,ymm1
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x3f2000003f200000
+	QUAD $0x3f2000003f200000
+	QUAD $0x3f2000003f200000
+	QUAD $0x3f2000003f200000
+	QUAD $0x4000000040000000
+	QUAD $0x4000000040000000
+	QUAD $0x4000000040000000
+	QUAD $0x4000000040000000
+	QUAD $0xbbbaafbdbbbaafbd
+	QUAD $0xbbbaafbdbbbaafbd
+	QUAD $0xbbbaafbdbbbaafbd
+	QUAD $0xbbbaafbdbbbaafbd
+	QUAD $0x3ca903b33ca903b3
+	QUAD $0x3ca903b33ca903b3
+	QUAD $0x3ca903b33ca903b3
+	QUAD $0x3ca903b33ca903b3
+	QUAD $0xbd5c1b99bd5c1b99
+	QUAD $0xbd5c1b99bd5c1b99
+	QUAD $0xbd5c1b99bd5c1b99
+	QUAD $0xbd5c1b99bd5c1b99
+	QUAD $0x3e08837e3e08837e
+	QUAD $0x3e08837e3e08837e
+	QUAD $0x3e08837e3e08837e
+	QUAD $0x3e08837e3e08837e
+	QUAD $0xbeaaaa99beaaaa99
+	QUAD $0xbeaaaa99beaaaa99
+	QUAD $0xbeaaaa99beaaaa99
+	QUAD $0xbeaaaa99beaaaa99
+	QUAD $0x3d3727133d372713
+	QUAD $0x3d3727133d372713
+	QUAD $0x3d3727133d372713
+	QUAD $0x3d3727133d372713
+	QUAD $0x3f4c422a3f4c422a
+	QUAD $0x3f4c422a3f4c422a
+	QUAD $0x3f4c422a3f4c422a
+	QUAD $0x3f4c422a3f4c422a
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x00841f0f66000000
+	LONG $0x00000000
+
+// func swishF32Ymm(a *spec.MapArgs)
+TEXT ·swishF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x187d62c4; WORD $0x184f // vbroadcastss ymm9,DWORD PTR [rdi+0x18]
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x01338c0f; WORD $0x0000 // jl 23ce
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xc0287cc5 // vmovaps ymm8,ymm0
+	LONG $0x597cc1c4; BYTE $0xc1 // vmulps ymm0,ymm0,ymm9
+	QUAD $0x000004040d56fcc5 // vorps ymm1,ymm0,YMMWORD PTR [rip+0x404] # 26b4
+	QUAD $0x0000025c0d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x25c] # 2514
+	QUAD $0x000002740d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x274] # 2534
+	QUAD $0x0000028c1559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x28c] # 2554
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x00029d0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x29d] # 2574
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x0002b01dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x2b0] # 2594
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0002a30dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x2a3] # 2594
+	QUAD $0x000002bb2510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x2bb] # 25b4
+	QUAD $0x0002d225a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2d2] # 25d4
+	QUAD $0x0002e925a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2e9] # 25f4
+	QUAD $0x00030025a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x300] # 2614
+	QUAD $0x00031725a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x317] # 2634
+	QUAD $0x00032e25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x32e] # 2654
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x0000033d3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x33d] # 2674
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x000003341dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x334] # 2694
+	QUAD $0x0000032c15feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x32c] # 2694
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	QUAD $0x000002e73510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x2e7] # 2674
+	LONG $0xd158ccc5 // vaddps ymm2,ymm6,ymm1
+	LONG $0xde5cecc5 // vsubps ymm3,ymm2,ymm6
+	LONG $0xdb5cf4c5 // vsubps ymm3,ymm1,ymm3
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xecc2fcc5; BYTE $0x01 // vcmpltps ymm5,ymm0,ymm4
+	LONG $0x4a4de3c4; WORD $0x50e1 // vblendvps ymm4,ymm6,ymm1,ymm5
+	LONG $0xca5edcc5 // vdivps ymm1,ymm4,ymm2
+	LONG $0xe128fcc5 // vmovaps ymm4,ymm1
+	LONG $0xbc5de2c4; BYTE $0xcb // vfnmadd231ps ymm1,ymm4,ymm3
+	LONG $0xc959bcc5 // vmulps ymm1,ymm8,ymm1
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xfffec3e9; BYTE $0xff // jmp 2291
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x01368e0f; WORD $0x0000 // jle 250d
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x12058d48; WORD $0x0003; BYTE $0x00 // lea rax,[rip+0x312] # 26f4
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	LONG $0xc0287cc5 // vmovaps ymm8,ymm0
+	LONG $0x597cc1c4; BYTE $0xc1 // vmulps ymm0,ymm0,ymm9
+	QUAD $0x000002b50d56fcc5 // vorps ymm1,ymm0,YMMWORD PTR [rip+0x2b5] # 26b4
+	QUAD $0x0000010d0d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x10d] # 2514
+	QUAD $0x000001250d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x125] # 2534
+	QUAD $0x0000013d1559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x13d] # 2554
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x00014e0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x14e] # 2574
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x0001611dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x161] # 2594
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0001540dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x154] # 2594
+	QUAD $0x0000016c2510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x16c] # 25b4
+	QUAD $0x00018325a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x183] # 25d4
+	QUAD $0x00019a25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x19a] # 25f4
+	QUAD $0x0001b125a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1b1] # 2614
+	QUAD $0x0001c825a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1c8] # 2634
+	QUAD $0x0001df25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1df] # 2654
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x000001ee3510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x1ee] # 2674
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x000001e51dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x1e5] # 2694
+	QUAD $0x000001dd15feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x1dd] # 2694
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	QUAD $0x000001983510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x198] # 2674
+	LONG $0xd158ccc5 // vaddps ymm2,ymm6,ymm1
+	LONG $0xde5cecc5 // vsubps ymm3,ymm2,ymm6
+	LONG $0xdb5cf4c5 // vsubps ymm3,ymm1,ymm3
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xecc2fcc5; BYTE $0x01 // vcmpltps ymm5,ymm0,ymm4
+	LONG $0x4a4de3c4; WORD $0x50e1 // vblendvps ymm4,ymm6,ymm1,ymm5
+	LONG $0xca5edcc5 // vdivps ymm1,ymm4,ymm2
+	LONG $0xe128fcc5 // vmovaps ymm4,ymm1
+	LONG $0xbc5de2c4; BYTE $0xcb // vfnmadd231ps ymm1,ymm4,ymm3
+	LONG $0xc959bcc5 // vmulps ymm1,ymm8,ymm1
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x6666000000000084
+	QUAD $0x00000000841f0f2e
+	QUAD $0x00841f0f2e666600
+	LONG $0x00000000
+
 // func hardswishF32Ymm(a *spec.MapArgs)
 TEXT ·hardswishF32Ymm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
@@ -584,12 +1516,12 @@ TEXT ·hardswishF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x08f98348 // cmp rcx,0x8
-	WORD $0x3a7c // jl ecb
+	WORD $0x3a7c // jl 278b
 	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
-	QUAD $0x000000770d58fcc5 // vaddps ymm1,ymm0,YMMWORD PTR [rip+0x77] # f14
+	QUAD $0x000000770d58fcc5 // vaddps ymm1,ymm0,YMMWORD PTR [rip+0x77] # 27d4
 	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
 	LONG $0xc95fecc5 // vmaxps ymm1,ymm2,ymm1
-	QUAD $0x000000871d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x87] # f34
+	QUAD $0x000000871d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x87] # 27f4
 	LONG $0xc95de4c5 // vminps ymm1,ymm3,ymm1
 	LONG $0xc959fcc5 // vmulps ymm1,ymm0,ymm1
 	LONG $0xcb5ef4c5 // vdivps ymm1,ymm1,ymm3
@@ -597,18 +1529,18 @@ TEXT ·hardswishF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x20c28348 // add rdx,0x20
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0xc0eb // jmp e8b
+	WORD $0xc0eb // jmp 274b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x407e // jle f10
+	WORD $0x407e // jle 27d0
 	LONG $0x02e1c148 // shl rcx,0x2
-	LONG $0x99058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0x99] # f74
+	LONG $0x99058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0x99] # 2834
 	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
 	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
 	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
-	QUAD $0x000000250d58fcc5 // vaddps ymm1,ymm0,YMMWORD PTR [rip+0x25] # f14
+	QUAD $0x000000250d58fcc5 // vaddps ymm1,ymm0,YMMWORD PTR [rip+0x25] # 27d4
 	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
 	LONG $0xc95fecc5 // vmaxps ymm1,ymm2,ymm1
-	QUAD $0x000000351d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x35] # f34
+	QUAD $0x000000351d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x35] # 27f4
 	LONG $0xc95de4c5 // vminps ymm1,ymm3,ymm1
 	LONG $0xc959fcc5 // vmulps ymm1,ymm0,ymm1
 	LONG $0xcb5ef4c5 // vdivps ymm1,ymm1,ymm3

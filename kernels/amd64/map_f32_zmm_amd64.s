@@ -302,12 +302,438 @@ TEXT ·tanhF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000841f0f
 	LONG $0x00401f0f
 
+// func erfF32Zmm(a *spec.MapArgs)
+TEXT ·erfF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	QUAD $0x02120518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x212] # 99c
+	QUAD $0x020c0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x20c] # 9a0
+	QUAD $0x02061518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x206] # 9a4
+	QUAD $0x02001d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x200] # 9a8
+	QUAD $0x01fa2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1fa] # 9ac
+	QUAD $0x01f42d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1f4] # 9b0
+	QUAD $0x01ee3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1ee] # 9b4
+	QUAD $0x01e83d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1e8] # 9b8
+	QUAD $0x01e20518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1e2] # 9bc
+	QUAD $0x01dc0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1dc] # 9c0
+	QUAD $0x01d61518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1d6] # 9c4
+	QUAD $0x01d01d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1d0] # 9c8
+	QUAD $0x01ca2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ca] # 9cc
+	QUAD $0x01c42d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1c4] # 9d0
+	QUAD $0x01be3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1be] # 9d4
+	QUAD $0x01b83d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1b8] # 9d8
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 853
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x01528e0f; WORD $0x0000 // jle 995
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x4015f162; WORD $0xf8df // vpandnd zmm7,zmm29,zmm0
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	QUAD $0x016d3518487df262; WORD $0x0000 // vbroadcastss zmm6,DWORD PTR [rip+0x16d] # 9dc
+	QUAD $0x016735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x167] # 9e0
+	QUAD $0x016135a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x161] # 9e4
+	QUAD $0x015b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x15b] # 9e8
+	QUAD $0x015535a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x155] # 9ec
+	QUAD $0x014f35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x14f] # 9f0
+	QUAD $0x014935a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x149] # 9f4
+	QUAD $0x014335a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x143] # 9f8
+	QUAD $0x013d35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x13d] # 9fc
+	QUAD $0x013735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x137] # a00
+	LONG $0x4844f162; WORD $0xf659 // vmulps zmm6,zmm7,zmm6
+	QUAD $0x012b35b85845f262; WORD $0x0000 // vfmadd231ps zmm6,zmm7,DWORD BCST [rip+0x12b] # a04
+	LONG $0x484d9162; WORD $0xcdef // vpxord zmm1,zmm6,zmm29
+	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
+	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
+	LONG $0x486db262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm2,zmm19
+	LONG $0x487cf162; WORD $0xd928 // vmovaps zmm3,zmm1
+	LONG $0x486db262; WORD $0xdcbc // vfnmadd231ps zmm3,zmm2,zmm20
+	LONG $0x4874f162; WORD $0xcb5c // vsubps zmm1,zmm1,zmm3
+	LONG $0x486db262; WORD $0xccbc // vfnmadd231ps zmm1,zmm2,zmm20
+	LONG $0x487cb162; WORD $0xe528 // vmovaps zmm4,zmm21
+	LONG $0x4865b262; WORD $0xe6a8 // vfmadd213ps zmm4,zmm3,zmm22
+	LONG $0x4865b262; WORD $0xe7a8 // vfmadd213ps zmm4,zmm3,zmm23
+	LONG $0x48659262; WORD $0xe0a8 // vfmadd213ps zmm4,zmm3,zmm24
+	LONG $0x48659262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm3,zmm25
+	LONG $0x48659262; WORD $0xe2a8 // vfmadd213ps zmm4,zmm3,zmm26
+	LONG $0x4864f162; WORD $0xeb59 // vmulps zmm5,zmm3,zmm3
+	LONG $0x4855f262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm5,zmm1
+	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
+	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
+	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
+	LONG $0x4864f162; WORD $0xcc58 // vaddps zmm1,zmm3,zmm4
+	LONG $0x486c9162; WORD $0xdb5c // vsubps zmm3,zmm2,zmm27
+	LONG $0x486df262; WORD $0xcba8 // vfmadd213ps zmm1,zmm2,zmm3
+	LONG $0x4015f162; WORD $0xc9df // vpandnd zmm1,zmm29,zmm1
+	LONG $0x487d9162; WORD $0xd5db // vpandd zmm2,zmm0,zmm29
+	LONG $0x4875f162; WORD $0xcaeb // vpord zmm1,zmm1,zmm2
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xfffe9fe9; BYTE $0xff // jmp 834
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0x800000000000007f
+	QUAD $0x0000000040800000
+	QUAD $0xb7c6ca4735c13ad0
+	QUAD $0xba46d640393904cf
+	QUAD $0xb98b211a3aee7034
+	QUAD $0x3dd2796cbc9c9432
+	QUAD $0x3b5d75023f22f985
+	QUAD $0x3f3504f33f900000
+	QUAD $0x0f2e66663f000000
+	QUAD $0x660000000000841f
+	QUAD $0x000000841f0f2e66
+	QUAD $0x841f0f2e66660000
+	QUAD $0x2e66660000000000
+	QUAD $0x0000000000841f0f
+	LONG $0x00401f0f
+
+// func geluF32Zmm(a *spec.MapArgs)
+TEXT ·geluF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	QUAD $0x02360518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x236] # c80
+	QUAD $0x02300d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x230] # c84
+	QUAD $0x022a1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x22a] # c88
+	QUAD $0x02241d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x224] # c8c
+	QUAD $0x021e2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x21e] # c90
+	QUAD $0x02182d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x218] # c94
+	QUAD $0x02123518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x212] # c98
+	QUAD $0x020c3d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x20c] # c9c
+	QUAD $0x02060518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x206] # ca0
+	QUAD $0x02000d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x200] # ca4
+	QUAD $0x01fa1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1fa] # ca8
+	QUAD $0x01f41d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1f4] # cac
+	QUAD $0x01ee2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ee] # cb0
+	QUAD $0x01e82d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1e8] # cb4
+	QUAD $0x01e23518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1e2] # cb8
+	QUAD $0x01dc3d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1dc] # cbc
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge b13
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x01788e0f; WORD $0x0000 // jle c7b
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487c7162; WORD $0xc028 // vmovaps zmm8,zmm0
+	QUAD $0x01c30559587cf162; WORD $0x0000 // vmulps zmm0,zmm0,DWORD BCST [rip+0x1c3] # cec
+	LONG $0x4015f162; WORD $0xf8df // vpandnd zmm7,zmm29,zmm0
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	QUAD $0x01813518487df262; WORD $0x0000 // vbroadcastss zmm6,DWORD PTR [rip+0x181] # cc0
+	QUAD $0x017b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x17b] # cc4
+	QUAD $0x017535a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x175] # cc8
+	QUAD $0x016f35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x16f] # ccc
+	QUAD $0x016935a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x169] # cd0
+	QUAD $0x016335a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x163] # cd4
+	QUAD $0x015d35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x15d] # cd8
+	QUAD $0x015735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x157] # cdc
+	QUAD $0x015135a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x151] # ce0
+	QUAD $0x014b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x14b] # ce4
+	LONG $0x4844f162; WORD $0xf659 // vmulps zmm6,zmm7,zmm6
+	QUAD $0x013f35b85845f262; WORD $0x0000 // vfmadd231ps zmm6,zmm7,DWORD BCST [rip+0x13f] # ce8
+	LONG $0x484d9162; WORD $0xcdef // vpxord zmm1,zmm6,zmm29
+	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
+	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
+	LONG $0x486db262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm2,zmm19
+	LONG $0x487cf162; WORD $0xd928 // vmovaps zmm3,zmm1
+	LONG $0x486db262; WORD $0xdcbc // vfnmadd231ps zmm3,zmm2,zmm20
+	LONG $0x4874f162; WORD $0xcb5c // vsubps zmm1,zmm1,zmm3
+	LONG $0x486db262; WORD $0xccbc // vfnmadd231ps zmm1,zmm2,zmm20
+	LONG $0x487cb162; WORD $0xe528 // vmovaps zmm4,zmm21
+	LONG $0x4865b262; WORD $0xe6a8 // vfmadd213ps zmm4,zmm3,zmm22
+	LONG $0x4865b262; WORD $0xe7a8 // vfmadd213ps zmm4,zmm3,zmm23
+	LONG $0x48659262; WORD $0xe0a8 // vfmadd213ps zmm4,zmm3,zmm24
+	LONG $0x48659262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm3,zmm25
+	LONG $0x48659262; WORD $0xe2a8 // vfmadd213ps zmm4,zmm3,zmm26
+	LONG $0x4864f162; WORD $0xeb59 // vmulps zmm5,zmm3,zmm3
+	LONG $0x4855f262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm5,zmm1
+	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
+	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
+	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
+	LONG $0x4864f162; WORD $0xcc58 // vaddps zmm1,zmm3,zmm4
+	LONG $0x486c9162; WORD $0xdb5c // vsubps zmm3,zmm2,zmm27
+	LONG $0x486df262; WORD $0xcba8 // vfmadd213ps zmm1,zmm2,zmm3
+	LONG $0x4015f162; WORD $0xc9df // vpandnd zmm1,zmm29,zmm1
+	LONG $0x487d9162; WORD $0xd5db // vpandd zmm2,zmm0,zmm29
+	LONG $0x4875f162; WORD $0xcaeb // vpord zmm1,zmm1,zmm2
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x4024f162; WORD $0xc958 // vaddps zmm1,zmm27,zmm1
+	QUAD $0x00921559583cf162; WORD $0x0000 // vmulps zmm2,zmm8,DWORD BCST [rip+0x92] # cf0
+	LONG $0x486cf162; WORD $0xc959 // vmulps zmm1,zmm2,zmm1
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xfffe79e9; BYTE $0xff // jmp af4
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	BYTE $0x90 // nop
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0x800000000000007f
+	QUAD $0x0000000040800000
+	QUAD $0xb7c6ca4735c13ad0
+	QUAD $0xba46d640393904cf
+	QUAD $0xb98b211a3aee7034
+	QUAD $0x3dd2796cbc9c9432
+	QUAD $0x3b5d75023f22f985
+	QUAD $0x3f3504f33f900000
+	QUAD $0x0f2e66663f000000
+	QUAD $0x900000000000841f
+
+// func gelutanhF32Zmm(a *spec.MapArgs)
+TEXT ·gelutanhF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	QUAD $0x02720518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x272] # f7c
+	QUAD $0x026c0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x26c] # f80
+	QUAD $0x02661518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x266] # f84
+	QUAD $0x02601d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x260] # f88
+	QUAD $0x025a2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x25a] # f8c
+	QUAD $0x02542d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x254] # f90
+	QUAD $0x024e3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x24e] # f94
+	QUAD $0x02483d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x248] # f98
+	QUAD $0x02420518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x242] # f9c
+	QUAD $0x023c0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x23c] # fa0
+	QUAD $0x02361518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x236] # fa4
+	QUAD $0x02301d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x230] # fa8
+	QUAD $0x022a2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x22a] # fac
+	QUAD $0x02242d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x224] # fb0
+	QUAD $0x021e3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x21e] # fb4
+	QUAD $0x02183d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x218] # fb8
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge dd3
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x01b58e0f; WORD $0x0000 // jle f78
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487c7162; WORD $0xc028 // vmovaps zmm8,zmm0
+	QUAD $0x01e70d59587cf162; WORD $0x0000 // vmulps zmm1,zmm0,DWORD BCST [rip+0x1e7] # fd0
+	LONG $0x487cf162; WORD $0xd059 // vmulps zmm2,zmm0,zmm0
+	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
+	QUAD $0x01cf0559587cf162; WORD $0x0000 // vmulps zmm0,zmm0,DWORD BCST [rip+0x1cf] # fd4
+	LONG $0x4015f162; WORD $0xf8df // vpandnd zmm7,zmm29,zmm0
+	LONG $0x4844f162; WORD $0xcf58 // vaddps zmm1,zmm7,zmm7
+	LONG $0x4874b162; WORD $0xc85f // vmaxps zmm1,zmm1,zmm16
+	LONG $0x4874b162; WORD $0xc95d // vminps zmm1,zmm1,zmm17
+	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
+	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
+	LONG $0x486db262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm2,zmm19
+	LONG $0x487cf162; WORD $0xd928 // vmovaps zmm3,zmm1
+	LONG $0x486db262; WORD $0xdcbc // vfnmadd231ps zmm3,zmm2,zmm20
+	LONG $0x4874f162; WORD $0xcb5c // vsubps zmm1,zmm1,zmm3
+	LONG $0x486db262; WORD $0xccbc // vfnmadd231ps zmm1,zmm2,zmm20
+	LONG $0x487cb162; WORD $0xe528 // vmovaps zmm4,zmm21
+	LONG $0x4865b262; WORD $0xe6a8 // vfmadd213ps zmm4,zmm3,zmm22
+	LONG $0x4865b262; WORD $0xe7a8 // vfmadd213ps zmm4,zmm3,zmm23
+	LONG $0x48659262; WORD $0xe0a8 // vfmadd213ps zmm4,zmm3,zmm24
+	LONG $0x48659262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm3,zmm25
+	LONG $0x48659262; WORD $0xe2a8 // vfmadd213ps zmm4,zmm3,zmm26
+	LONG $0x4864f162; WORD $0xeb59 // vmulps zmm5,zmm3,zmm3
+	LONG $0x4855f262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm5,zmm1
+	LONG $0x4024f162; WORD $0xeb58 // vaddps zmm5,zmm27,zmm3
+	LONG $0x48549162; WORD $0xf35c // vsubps zmm6,zmm5,zmm27
+	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
+	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
+	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
+	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
+	LONG $0x4865f162; WORD $0xe272; BYTE $0x01 // vpsrad zmm3,zmm2,0x1
+	LONG $0x486df162; WORD $0xd3fa // vpsubd zmm2,zmm2,zmm3
+	LONG $0x48659162; WORD $0xdcfe // vpaddd zmm3,zmm3,zmm28
+	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
+	LONG $0x4865f162; WORD $0xf372; BYTE $0x17 // vpslld zmm3,zmm3,0x17
+	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
+	LONG $0x4874f162; WORD $0xcb59 // vmulps zmm1,zmm1,zmm3
+	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x48749162; WORD $0xcb58 // vaddps zmm1,zmm1,zmm27
+	LONG $0x4004f162; WORD $0xc95e // vdivps zmm1,zmm31,zmm1
+	LONG $0x4024f162; WORD $0xc95c // vsubps zmm1,zmm27,zmm1
+	LONG $0x4844f162; WORD $0xd759 // vmulps zmm2,zmm7,zmm7
+	QUAD $0x00cb1d18487df262; WORD $0x0000 // vbroadcastss zmm3,DWORD PTR [rip+0xcb] # fbc
+	QUAD $0x00c51da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xc5] # fc0
+	QUAD $0x00bf1da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xbf] # fc4
+	QUAD $0x00b91da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xb9] # fc8
+	QUAD $0x00b31da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xb3] # fcc
+	LONG $0x4864f162; WORD $0xda59 // vmulps zmm3,zmm3,zmm2
+	LONG $0x4845f262; WORD $0xdfa8 // vfmadd213ps zmm3,zmm7,zmm7
+	LONG $0x48449162; WORD $0xd6c2; BYTE $0x01 // vcmpltps k2,zmm7,zmm30
+	LONG $0x4a7cf162; WORD $0xcb28 // vmovaps zmm1{k2},zmm3
+	LONG $0x487d9162; WORD $0xd5db // vpandd zmm2,zmm0,zmm29
+	LONG $0x4875f162; WORD $0xcaeb // vpord zmm1,zmm1,zmm2
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x4024f162; WORD $0xc958 // vaddps zmm1,zmm27,zmm1
+	QUAD $0x007d1559583cf162; WORD $0x0000 // vmulps zmm2,zmm8,DWORD BCST [rip+0x7d] # fd8
+	LONG $0x486cf162; WORD $0xc959 // vmulps zmm1,zmm2,zmm1
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xfffe3ce9; BYTE $0xff // jmp db4
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0x800000000000007f
+	QUAD $0x400000003f200000
+	QUAD $0x3ca903b3bbbaafbd
+	QUAD $0x3e08837ebd5c1b99
+	QUAD $0x3d372713beaaaa99
+	QUAD $0x3f0000003f4c422a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
+	WORD $0x1f0f; BYTE $0x00
+
+// func swishF32Zmm(a *spec.MapArgs)
+TEXT ·swishF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x487d7262; WORD $0x4f18; BYTE $0x06 // vbroadcastss zmm9,DWORD PTR [rdi+0x18]
+	QUAD $0x020b0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x20b] # 121c
+	QUAD $0x02050d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x205] # 1220
+	QUAD $0x01ff1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1ff] # 1224
+	QUAD $0x01f91d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1f9] # 1228
+	QUAD $0x01f32518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1f3] # 122c
+	QUAD $0x01ed2d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1ed] # 1230
+	QUAD $0x01e73518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1e7] # 1234
+	QUAD $0x01e13d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1e1] # 1238
+	QUAD $0x01db0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1db] # 123c
+	QUAD $0x01d50d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1d5] # 1240
+	QUAD $0x01cf1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1cf] # 1244
+	QUAD $0x01c91d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1c9] # 1248
+	QUAD $0x01c32518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1c3] # 124c
+	QUAD $0x01bd2d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1bd] # 1250
+	QUAD $0x01b73518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1b7] # 1254
+	QUAD $0x01b13d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1b1] # 1258
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 10da
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x014d8e0f; WORD $0x0000 // jle 1217
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487c7162; WORD $0xc028 // vmovaps zmm8,zmm0
+	LONG $0x487cd162; WORD $0xc159 // vmulps zmm0,zmm0,zmm9
+	LONG $0x487d9162; WORD $0xcdeb // vpord zmm1,zmm0,zmm29
+	LONG $0x4874b162; WORD $0xc85f // vmaxps zmm1,zmm1,zmm16
+	LONG $0x4874b162; WORD $0xc95d // vminps zmm1,zmm1,zmm17
+	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
+	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
+	LONG $0x486db262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm2,zmm19
+	LONG $0x487cf162; WORD $0xd928 // vmovaps zmm3,zmm1
+	LONG $0x486db262; WORD $0xdcbc // vfnmadd231ps zmm3,zmm2,zmm20
+	LONG $0x4874f162; WORD $0xcb5c // vsubps zmm1,zmm1,zmm3
+	LONG $0x486db262; WORD $0xccbc // vfnmadd231ps zmm1,zmm2,zmm20
+	LONG $0x487cb162; WORD $0xe528 // vmovaps zmm4,zmm21
+	LONG $0x4865b262; WORD $0xe6a8 // vfmadd213ps zmm4,zmm3,zmm22
+	LONG $0x4865b262; WORD $0xe7a8 // vfmadd213ps zmm4,zmm3,zmm23
+	LONG $0x48659262; WORD $0xe0a8 // vfmadd213ps zmm4,zmm3,zmm24
+	LONG $0x48659262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm3,zmm25
+	LONG $0x48659262; WORD $0xe2a8 // vfmadd213ps zmm4,zmm3,zmm26
+	LONG $0x4864f162; WORD $0xeb59 // vmulps zmm5,zmm3,zmm3
+	LONG $0x4855f262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm5,zmm1
+	LONG $0x4024f162; WORD $0xeb58 // vaddps zmm5,zmm27,zmm3
+	LONG $0x48549162; WORD $0xf35c // vsubps zmm6,zmm5,zmm27
+	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
+	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
+	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
+	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
+	LONG $0x4865f162; WORD $0xe272; BYTE $0x01 // vpsrad zmm3,zmm2,0x1
+	LONG $0x486df162; WORD $0xd3fa // vpsubd zmm2,zmm2,zmm3
+	LONG $0x48659162; WORD $0xdcfe // vpaddd zmm3,zmm3,zmm28
+	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
+	LONG $0x4865f162; WORD $0xf372; BYTE $0x17 // vpslld zmm3,zmm3,0x17
+	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
+	LONG $0x4874f162; WORD $0xcb59 // vmulps zmm1,zmm1,zmm3
+	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x4024f162; WORD $0xd158 // vaddps zmm2,zmm27,zmm1
+	LONG $0x486c9162; WORD $0xdb5c // vsubps zmm3,zmm2,zmm27
+	LONG $0x4874f162; WORD $0xdb5c // vsubps zmm3,zmm1,zmm3
+	LONG $0x485df162; WORD $0xe4ef // vpxord zmm4,zmm4,zmm4
+	LONG $0x487cf162; WORD $0xd4c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm4
+	LONG $0x487c9162; WORD $0xe328 // vmovaps zmm4,zmm27
+	LONG $0x4a7cf162; WORD $0xe128 // vmovaps zmm4{k2},zmm1
+	LONG $0x485cf162; WORD $0xca5e // vdivps zmm1,zmm4,zmm2
+	LONG $0x487cf162; WORD $0xe128 // vmovaps zmm4,zmm1
+	LONG $0x485df262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm4,zmm3
+	LONG $0x483cf162; WORD $0xc959 // vmulps zmm1,zmm8,zmm1
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xfffea4e9; BYTE $0xff // jmp 10bb
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	BYTE $0x90 // nop
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0x800000000000007f
+	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
+	WORD $0x1f0f; BYTE $0x00
+
 // func hardswishF32Zmm(a *spec.MapArgs)
 TEXT ·hardswishF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x007e0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x7e] # 808
-	QUAD $0x00780d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x78] # 80c
+	QUAD $0x007e0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x7e] # 1308
+	QUAD $0x00780d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x78] # 130c
 	LONG $0x406da162; WORD $0xd2ef // vpxord zmm18,zmm18,zmm18
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
@@ -315,9 +741,9 @@ TEXT ·hardswishF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 7c9
+	WORD $0x157d // jge 12c9
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x487e // jle 801
+	WORD $0x487e // jle 1301
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -331,7 +757,7 @@ TEXT ·hardswishF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xadeb // jmp 7ae
+	WORD $0xadeb // jmp 12ae
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]

@@ -12,7 +12,7 @@ import (
 
 // functions define the rows of one operand.
 var functions = map[spec.Op]func(float32) float32{
-	spec.Exp: fmath.Exp, spec.Sigmoid: fmath.Sigmoid, spec.Tanh: fmath.Tanh,
+	spec.Exp: fmath.Exp, spec.Sigmoid: fmath.Sigmoid, spec.Tanh: fmath.Tanh, spec.Erf: fmath.Erf, spec.Gelu: fmath.Gelu, spec.GeluTanh: fmath.GeluTanh,
 	spec.HardSwish: func(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 },
 	spec.Convert:   func(x float32) float32 { return x },
 }
@@ -104,6 +104,10 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			}
 			return x
 		}
+	}
+	if row.Op == spec.Swish {
+		args.Lo = [...]float32{1, 1.702, -0.5}[rng.IntN(3)]
+		f = func(x float32) float32 { return fmath.Swish(x, args.Lo) }
 	}
 	was := args
 	row.Func.(func(*spec.MapArgs))(&args)

@@ -46,6 +46,10 @@ var Table = []spec.Row{
 	function(spec.Exp, "expF32Ref", fmath.Exp),
 	function(spec.Sigmoid, "sigmoidF32Ref", fmath.Sigmoid),
 	function(spec.Tanh, "tanhF32Ref", fmath.Tanh),
+	function(spec.Erf, "erfF32Ref", fmath.Erf),
+	function(spec.Gelu, "geluF32Ref", fmath.Gelu),
+	function(spec.GeluTanh, "gelutanhF32Ref", fmath.GeluTanh),
+	{Op: spec.Swish, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "swishF32Ref", Func: swish},
 	function(spec.HardSwish, "hardswishF32Ref", hardSwish),
 	{Op: spec.Clip, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "clipF32Ref", Func: clip},
 	binary(spec.Add, "addF32Ref", func(x, b float32) float32 { return x + b }),
@@ -146,6 +150,13 @@ func clip(a *spec.MapArgs) {
 	x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
 	for i, v := range x {
 		y[i] = Clamp(v, a.Lo, a.Hi)
+	}
+}
+
+func swish(a *spec.MapArgs) {
+	x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
+	for i, v := range x {
+		y[i] = fmath.Swish(v, a.Lo)
 	}
 }
 

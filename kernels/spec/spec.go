@@ -35,6 +35,10 @@ const (
 	Exp
 	Sigmoid
 	Tanh
+	Erf
+	Gelu
+	GeluTanh
+	Swish     // x * sigmoid(Lo*x)
 	HardSwish // x * min(max(x+3, 0), 6) / 6
 	Clip      // clamp(x, Lo, Hi); NaN stays NaN
 	Convert   // x, rounded to the nearest of another type of float, half to even
@@ -78,7 +82,7 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "gemv", "depthwise", "depthwiserow", "exp", "sigmoid", "tanh", "hardswish", "clip", "convert", "peak", "read",
+	return [...]string{"gemm", "gemv", "depthwise", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
 		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool"}[o]
 }
@@ -203,7 +207,7 @@ type DepthwiseRowArgs struct {
 type MapArgs struct {
 	X, Y   unsafe.Pointer
 	N      int
-	Lo, Hi float32 // Clip only
+	Lo, Hi float32 // Clip, and Swish's factor
 }
 
 // BinaryArgs describes N elements of a function of two; Step is 0 or 1. Y may be X or, where Step is 1, B.

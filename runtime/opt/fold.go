@@ -3,6 +3,7 @@ package opt
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -190,6 +191,18 @@ func simplify(c *Context, g *model.Graph) error {
 				n.Op, n.Attrs = "Reshape", attr.Attrs{"allowzero": int64(1)}
 				n.In = []*model.Value{p.In[0], model.NewConst(c.name(n.Name, "shape"), tensor.From(shape))}
 			}
+		case "Slice":
+			if same && wholeSlice(n) {
+				changed[out] = in
+			}
+		case "Expand":
+			if same && in.Shape.Known() && in.Shape.Equal(out.Shape) {
+				changed[out] = in
+			}
+		case "Concat":
+			if same && len(n.In) == 1 {
+				changed[out] = in
+			}
 		case "Transpose":
 			perm := n.Attrs.Ints("perm")
 			if perm == nil && in.Shape != nil {
@@ -220,6 +233,45 @@ func simplify(c *Context, g *model.Graph) error {
 	}
 	replaceAll(g, changed)
 	return nil
+}
+
+// wholeSlice reports whether a Slice takes all that there is.
+func wholeSlice(n *model.Node) bool {
+	shape := n.In[0].Shape
+	var list [5][]int64 // starts, ends, axes, steps
+	for i := 1; i < 5; i++ {
+		if n.Input(i) == nil {
+			continue
+		}
+		t := isConst(n.In[i])
+		if t == nil {
+			return false
+		}
+		v, err := t.Ints()
+		if err != nil {
+			return false
+		}
+		list[i] = v
+	}
+	starts, ends, axes, steps := list[1], list[2], list[3], list[4]
+	if shape == nil || len(ends) != len(starts) || axes != nil && len(axes) != len(starts) || steps != nil && len(steps) != len(starts) {
+		return false
+	}
+	for i, from := range starts {
+		axis := i
+		if axes != nil {
+			if axis = int(axes[i]); axis < 0 {
+				axis += len(shape)
+			}
+		}
+		if axis < 0 || axis >= len(shape) || from != 0 || steps != nil && steps[i] != 1 {
+			return false
+		}
+		if ends[i] < math.MaxInt32 && (shape[axis] < 0 || ends[i] < int64(shape[axis])) {
+			return false
+		}
+	}
+	return true
 }
 
 // share replaces nodes that repeat an earlier one.

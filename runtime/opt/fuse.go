@@ -15,16 +15,23 @@ func foldAffine(c *Context, g *model.Graph) error {
 	dead := map[*model.Node]bool{}
 	for _, n := range c.visit(g.Nodes) {
 		for foldsInto := true; foldsInto && (n.Op == "Conv" || n.Op == "ConvTranspose"); {
-			next := x.only(n.Out[0])
+			next, out := x.only(n.Out[0]), n.Out[0]
+			squeeze := squeezed(n, next)
+			if squeeze != nil && !dead[squeeze] {
+				next, out = x.only(squeeze.Out[0]), squeeze.Out[0]
+			}
 			if next == nil || dead[next] {
 				break
 			}
-			scale, shift := affine(n, next)
+			scale, shift := affine(n, next, out)
 			if scale == nil && shift == nil || !c.scaleConv(n, scale, shift) {
 				break
 			}
-			n.Out[0] = next.Out[0]
-			dead[next] = true
+			if dead[next] = true; squeeze != nil {
+				squeeze.Out[0] = next.Out[0]
+			} else {
+				n.Out[0] = next.Out[0]
+			}
 		}
 		if n.Op == "MatMul" && len(n.In) == 2 && n.In[0] != nil && n.In[1] != nil && len(n.In[0].Shape) == 2 && isConst(n.In[1]) != nil && len(n.In[1].Shape) == 2 && n.In[0].DType == tensor.F32 && !clamped(n) {
 			// MatMul of matrices, then Add of a constant row: a Gemm.
@@ -49,9 +56,48 @@ func foldAffine(c *Context, g *model.Graph) error {
 	return nil
 }
 
-// affine reads node next as y = x*scale + shift per channel of conv's output. Either may be nil for 1 or 0.
-func affine(conv, next *model.Node) (scale, shift []float32) {
-	out := conv.Out[0]
+// squeezed is n if it drops extents of 1 of conv's output in NCHW, not that of the channels, and leaves channels second.
+func squeezed(conv, n *model.Node) *model.Node {
+	if n == nil || n.Op != "Squeeze" || conv.Attrs.Str("layout", "NCHW") != "NCHW" || len(n.Out) != 1 || n.Out[0].Quant != nil {
+		return nil
+	}
+	axes, rank := constAxes(n.Input(1), len(conv.Out[0].Shape)), len(conv.Out[0].Shape)
+	if len(axes) == 0 || len(n.Out[0].Shape) != rank-len(axes) {
+		return nil
+	}
+	for _, a := range axes {
+		if a < 2 {
+			return nil
+		}
+	}
+	return n
+}
+
+// constAxes reads axes of a value of some rank, counted from the front; nil where they are not constant or out of range.
+func constAxes(v *model.Value, rank int) []int {
+	t := isConst(v)
+	if t == nil {
+		return nil
+	}
+	list, err := t.Ints()
+	if err != nil {
+		return nil
+	}
+	var axes []int
+	for _, a := range list {
+		if a < 0 {
+			a += int64(rank)
+		}
+		if a < 0 || a >= int64(rank) {
+			return nil
+		}
+		axes = append(axes, int(a))
+	}
+	return axes
+}
+
+// affine reads node next as y = x*scale + shift per channel of conv's output, which it knows as out. Either may be nil for 1 or 0.
+func affine(conv, next *model.Node, out *model.Value) (scale, shift []float32) {
 	w := isConst(conv.Input(1))
 	if w == nil || len(w.Shape) < 3 || len(next.Out) != 1 {
 		return nil, nil
@@ -67,6 +113,9 @@ func affine(conv, next *model.Node) (scale, shift []float32) {
 		if chanAxis != 1 {
 			channels = w.Shape[rank-1] * conv.Attrs.Int("group", 1)
 		}
+	}
+	if out != conv.Out[0] {
+		rank = len(out.Shape)
 	}
 	switch next.Op {
 	case "BatchNormalization":
@@ -274,7 +323,7 @@ func bounds(n *model.Node) (lo, hi float32, ok bool) {
 
 // fusePatterns finds activations and normalisations that exporters spell out.
 func fusePatterns(c *Context, g *model.Graph) error {
-	for _, f := range []func(*Context, *index, *model.Node) *model.Node{swish, hardSwish, gelu, layerNorm} {
+	for _, f := range []func(*Context, *index, *model.Node) *model.Node{swish, hardSwish, gelu, geluTanh, layerNorm} {
 		x := newIndex(g)
 		for i, n := range c.visit(g.Nodes) {
 			// Constants of one element may still raise the rank.
@@ -376,14 +425,9 @@ func hardSwish(c *Context, x *index, n *model.Node) *model.Node {
 // rankLE reports whether broadcasting a against b keeps b's shape (a has one element).
 func rankLE(a, b *model.Value) bool { return b.Shape != nil && len(a.Shape) <= len(b.Shape) }
 
-// gelu is x * (erf(x/sqrt(2)) + 1) * 0.5, with its factors in any order.
-func gelu(c *Context, x *index, n *model.Node) *model.Node {
-	if !floatNode(n, "Mul") {
-		return nil
-	}
-	// Collect the factors of the product that ends here.
-	var factors []*model.Value
-	scale := float32(1)
+// product lists the factors of a product, the constant ones multiplied.
+func product(x *index, v *model.Value) (factors []*model.Value, scale float32) {
+	scale = 1
 	var visit func(v *model.Value, root bool)
 	visit = func(v *model.Value, root bool) {
 		m := plain(x, v, "Mul")
@@ -398,7 +442,16 @@ func gelu(c *Context, x *index, n *model.Node) *model.Node {
 		visit(m.In[0], false)
 		visit(m.In[1], false)
 	}
-	visit(n.Out[0], true)
+	visit(v, true)
+	return factors, scale
+}
+
+// gelu is x * (erf(x/sqrt(2)) + 1) * 0.5, with its factors in any order.
+func gelu(c *Context, x *index, n *model.Node) *model.Node {
+	if !floatNode(n, "Mul") {
+		return nil
+	}
+	factors, scale := product(x, n.Out[0])
 	if len(factors) != 2 || scale != .5 {
 		return nil
 	}
@@ -424,6 +477,71 @@ func gelu(c *Context, x *index, n *model.Node) *model.Node {
 				for _, p := range operands(m) {
 					if f, ok := constScalar(p[1]); ok && p[0] == other && math.Abs(float64(f)-math.Sqrt2/2) < 1e-5 && rankLE(p[1], other) {
 						return node("Gelu", attr.Attrs{"approximate": "none"}, other)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// geluTanh is x * (tanh(sqrt(2/pi) * (x + 0.044715*x**3)) + 1) * 0.5, with factors in any order and x drawn out of the sum or not.
+func geluTanh(c *Context, x *index, n *model.Node) *model.Node {
+	if !floatNode(n, "Mul") {
+		return nil
+	}
+	factors, scale := product(x, n.Out[0])
+	if len(factors) != 2 || scale != .5 {
+		return nil
+	}
+	near := func(v, want float64) bool { return math.Abs(v-want) < 1e-5*want }
+	// sum reads v as a sum with two operands, in both orders, which nobody else reads.
+	sum := func(v *model.Value) [][2]*model.Value {
+		if add := plain(x, v, "Add"); add != nil && x.only(v) != nil {
+			o := operands(add)
+			return o[:]
+		}
+		return nil
+	}
+	for k, v := range factors {
+		in := factors[1-k]
+		// power reads v as f * in**p, p above 1.
+		power := func(v *model.Value) (f float64, p int) {
+			if m := plain(x, v, "Mul"); m == nil {
+				return 0, 0
+			}
+			list, f32 := product(x, v)
+			for _, w := range list {
+				if q := plain(x, w, "Pow"); q != nil && q.In[0] == in {
+					if e, ok := constScalar(q.In[1]); ok && (e == 2 || e == 3) {
+						p += int(e)
+						continue
+					}
+				}
+				if w != in {
+					return 0, 0
+				}
+				p++
+			}
+			return float64(f32), p
+		}
+		for _, o := range sum(v) {
+			one, ok := constScalar(o[1])
+			tanh := plain(x, o[0], "Tanh")
+			if !ok || one != 1 || tanh == nil || x.only(o[0]) == nil || plain(x, tanh.In[0], "Mul") == nil {
+				continue
+			}
+			inner, root := product(x, tanh.In[0])
+			if !near(float64(root), math.Sqrt(2/math.Pi)) {
+				continue
+			}
+			for i, w := range inner {
+				for _, q := range sum(w) {
+					f, p := power(q[1])
+					first, isOne := constScalar(q[0])
+					drawn := len(inner) == 2 && inner[1-i] == in && isOne && first == 1 && p == 2
+					if near(f, 0.044715) && (drawn || len(inner) == 1 && q[0] == in && p == 3) {
+						return node("Gelu", attr.Attrs{"approximate": "tanh"}, in)
 					}
 				}
 			}

@@ -361,6 +361,48 @@ func (l *layouter) agnostic(n *model.Node) bool {
 			moved[i] = int64(place(int(a)))
 		}
 		n.In[3] = model.NewConst(l.c.name(n.In[3].Name, "nhwc"), tensor.From(moved))
+	case "Squeeze":
+		// Extents of 1 beside the batch and the channels go away.
+		axes := constAxes(n.Input(1), rank)
+		left := rank - len(axes)
+		if len(axes) == 0 || left < 2 || n.Out[0].Shape == nil || n.Out[0].Quant != nil && !n.Out[0].Quant.PerTensor() {
+			return false
+		}
+		moved := make([]int64, len(axes))
+		for i, a := range axes {
+			if a < 2 {
+				return false
+			}
+			moved[i] = int64(place(a))
+		}
+		n.In[0], n.In[1] = w, model.NewConst(l.c.name(n.In[1].Name, "nhwc"), tensor.From(moved))
+		if left == 2 {
+			l.nodes = append(l.nodes, n)
+		} else {
+			l.finish(n, left, 0)
+		}
+		return true
+	case "Unsqueeze":
+		// New extents of 1 behind those of the batch and the channels.
+		t := isConst(n.Input(1))
+		if t == nil || t.Len() == 0 || n.Out[0].Shape == nil || n.Out[0].Quant != nil && !n.Out[0].Quant.PerTensor() {
+			return false
+		}
+		wide := rank + t.Len()
+		axes := constAxes(n.Input(1), wide)
+		moved := make([]int64, len(axes))
+		for i, a := range axes {
+			if a < 2 {
+				return false
+			}
+			moved[i] = int64(slices.Index(toLast(wide), a))
+		}
+		if len(axes) == 0 || wide > tensor.MaxRank {
+			return false
+		}
+		n.In[0], n.In[1] = w, model.NewConst(l.c.name(n.In[1].Name, "nhwc"), tensor.From(moved))
+		l.finish(n, wide, 0)
+		return true
 	case "DepthToSpace", "SpaceToDepth":
 		if rank != 4 || n.Attrs.Str("layout", "NCHW") != "NCHW" {
 			return false

@@ -44,6 +44,8 @@ var Passes = []Pass{
 var ShapedPasses = []Pass{
 	{"fold-shaped", "what follows from the shapes alone becomes constant", foldAll},
 	{"simplify-shaped", "what these shapes make superfluous disappears", simplify},
+	{"pick-rows", "products with one-hot rows become a choice of rows, and elementwise operators move into what is chosen from", pickRows},
+	{"sink-views", "reshapes move down behind elementwise operators, which then can follow a product", sinkViews},
 	{"fuse-chain", "elementwise operators on FP32 become steps of the product before them, or of one loop", fuseChain},
 	{"narrow", "values between operators of numerics bf16 are stored as BF16", narrow},
 }

@@ -1,12 +1,10 @@
 // Functions of FP32 elements with AVX2 and FMA, 8 at once; the steps are those of internal/fmath.
 //
-// rdi  arguments   rsi X   rdx Y   rcx elements left   ymm0 x   ymm1-7 scratch   ymm15 elements that exist
+// rdi  arguments   rsi X   rdx Y   rcx elements left   ymm0 x   ymm1-9 scratch   ymm15 elements that exist
 	.altmacro
 
-// exponential makes e**ymm1 in ymm1, for ymm1 that is a number; ymm2-6 are scratch.
-.macro exponential name
-	vmaxps	ymm1, ymm1, [rip + \name]
-	vminps	ymm1, ymm1, [rip + \name + 32]
+// parts splits e**ymm1 into n in ymm2, r in ymm3 and q in ymm4; ymm5 is scratch.
+.macro parts name
 	vmulps	ymm2, ymm1, [rip + \name + 64]
 	vroundps ymm2, ymm2, 8			// n
 	vfnmadd231ps ymm1, ymm2, [rip + \name + 96]	// high
@@ -22,6 +20,13 @@
 	vfmadd213ps ymm4, ymm3, [rip + \name + 320]	// P(r)
 	vmulps	ymm5, ymm3, ymm3
 	vfmadd213ps ymm4, ymm5, ymm1		// q
+.endm
+
+// exponential makes e**ymm1 in ymm1, for ymm1 that is a number; ymm2-6 are scratch.
+.macro exponential name
+	vmaxps	ymm1, ymm1, [rip + \name]
+	vminps	ymm1, ymm1, [rip + \name + 32]
+	parts	\name
 	vmovups	ymm6, [rip + \name + 352]
 	vaddps	ymm5, ymm6, ymm3		// one
 	vsubps	ymm6, ymm5, ymm6
@@ -126,6 +131,68 @@
 	nan
 .endm
 
+// Constants: 13 the sign bit, 14 the bound, 15 to 24 the polynomial, 25 1.125, 26 and 27 those of gelu.
+.macro erf name
+	vmovups	ymm6, [rip + \name + 416]
+	vandnps	ymm7, ymm6, ymm0
+	vminps	ymm7, ymm7, [rip + \name + 448]	// a
+	vmovups	ymm6, [rip + \name + 480]
+	.irp	at, 512, 544, 576, 608, 640, 672, 704, 736, 768
+	vfmadd213ps ymm6, ymm7, [rip + \name + \at]
+	.endr
+	vmulps	ymm6, ymm7, ymm6
+	vfmadd231ps ymm6, ymm7, [rip + \name + 800]	// t
+	vxorps	ymm1, ymm6, [rip + \name + 416]
+	parts	\name
+	vcvtps2dq ymm2, ymm2
+	vpaddd	ymm2, ymm2, [rip + \name + 384]
+	vpslld	ymm2, ymm2, 23			// 2**n
+	vaddps	ymm1, ymm3, ymm4
+	vsubps	ymm3, ymm2, [rip + \name + 352]
+	vfmadd213ps ymm1, ymm2, ymm3		// e**-t - 1, not above 0
+	vmovups	ymm6, [rip + \name + 416]
+	vandnps	ymm1, ymm6, ymm1
+	vandps	ymm2, ymm0, ymm6
+	vorps	ymm1, ymm1, ymm2
+	nan
+.endm
+.macro erfs
+	exponentials
+	wideint	0x80000000
+	.irp	value, 4, 1.43967372e-6, -2.36976321e-5, 1.76447662e-4, -7.58502632e-4, 1.81913981e-3, -2.65368086e-4, -1.91136338e-2, 1.02770656e-1, 6.36619866e-1, 3.37916659e-3, 1.125, 0.70710677, 0.5
+	wide	\value
+	.endr
+	masks
+.endm
+.macro gelu name
+	vmovaps	ymm8, ymm0
+	vmulps	ymm0, ymm0, [rip + \name + 832]
+	erf	\name
+	vaddps	ymm1, ymm1, [rip + \name + 352]
+	vmulps	ymm2, ymm8, [rip + \name + 864]
+	vmulps	ymm1, ymm2, ymm1
+.endm
+// Constants: those of tanh, 21 to 23 the factors.
+.macro gelutanh name
+	vmovaps	ymm8, ymm0
+	vmulps	ymm1, ymm0, [rip + \name + 672]
+	vmulps	ymm2, ymm0, ymm0
+	vmulps	ymm1, ymm1, ymm2
+	vaddps	ymm0, ymm0, ymm1
+	vmulps	ymm0, ymm0, [rip + \name + 704]
+	tanh	\name
+	vaddps	ymm1, ymm1, [rip + \name + 352]
+	vmulps	ymm2, ymm8, [rip + \name + 736]
+	vmulps	ymm1, ymm2, ymm1
+.endm
+// ymm9 is the factor.
+.macro swish name
+	vmovaps	ymm8, ymm0
+	vmulps	ymm0, ymm0, ymm9
+	sigmoid	\name
+	vmulps	ymm1, ymm8, ymm1
+.endm
+
 // Constants: 0 three, 1 six.
 .macro hardswish name
 	vaddps	ymm1, ymm0, [rip + \name]
@@ -198,6 +265,46 @@ tanhF32Ymm.data:
 	wide	-5.37372567e-2
 	wide	0.133314103
 	wide	-0.333332807
+	masks
+
+// func erfF32Ymm(a *spec.MapArgs)
+	.balign 64
+erfF32Ymm:
+	loop	erf, erfF32Ymm.data, 896
+	.balign 4
+erfF32Ymm.data:
+	erfs
+
+// func geluF32Ymm(a *spec.MapArgs)
+	.balign 64
+geluF32Ymm:
+	loop	gelu, geluF32Ymm.data, 896
+	.balign 4
+geluF32Ymm.data:
+	erfs
+
+// func gelutanhF32Ymm(a *spec.MapArgs)
+	.balign 64
+gelutanhF32Ymm:
+	loop	gelutanh, gelutanhF32Ymm.data, 768
+	.balign 4
+gelutanhF32Ymm.data:
+	exponentials
+	wideint	0x80000000
+	.irp	value, 0.625, 2, -5.69721917e-3, 2.06316467e-2, -5.37372567e-2, 0.133314103, -0.333332807, 0.044715, 0.7978846, 0.5
+	wide	\value
+	.endr
+	masks
+
+// func swishF32Ymm(a *spec.MapArgs)
+	.balign 64
+swishF32Ymm:
+	vbroadcastss ymm9, dword ptr [rdi + MapArgs_Lo]
+	loop	swish, swishF32Ymm.data, 448
+	.balign 4
+swishF32Ymm.data:
+	exponentials
+	wideint	0x80000000
 	masks
 
 // func hardswishF32Ymm(a *spec.MapArgs)

@@ -1,6 +1,6 @@
 // Functions of FP32 elements with AVX-512, 16 at once; the steps are those of internal/fmath.
 //
-// rdi  arguments   rsi X   rdx Y   rcx elements left   zmm0 x   zmm1-7 scratch   zmm16-31 constants   k1 elements that exist   k2-3 conditions
+// rdi  arguments   rsi X   rdx Y   rcx elements left   zmm0 x   zmm1-10 scratch   zmm16-31 constants   k1 elements that exist   k2-3 conditions
 	.altmacro
 
 .macro constant reg, name, i
@@ -25,11 +25,9 @@
 	constant 31, \name, 15
 .endm
 
-// exponential makes e**zmm1 in zmm1, for zmm1 that is a number; zmm2-6 are scratch. Constants: zmm16-17 bounds, 18 log2(e), 19-20 ln 2 in two
-// parts, 21-26 the polynomial, 27 one, 28 the exponent's bias.
-.macro exponential
-	vmaxps	zmm1, zmm1, zmm16
-	vminps	zmm1, zmm1, zmm17
+// parts splits e**zmm1 into n in zmm2, r in zmm3 and q in zmm4; zmm5 is scratch. Constants: zmm18 log2(e), 19-20 ln 2 in two parts, 21-26 the
+// polynomial.
+.macro parts
 	vmulps	zmm2, zmm1, zmm18
 	vrndscaleps zmm2, zmm2, 8		// n
 	vfnmadd231ps zmm1, zmm2, zmm19		// high
@@ -45,6 +43,14 @@
 	vfmadd213ps zmm4, zmm3, zmm26		// P(r)
 	vmulps	zmm5, zmm3, zmm3
 	vfmadd213ps zmm4, zmm5, zmm1		// q
+.endm
+
+// exponential makes e**zmm1 in zmm1, for zmm1 that is a number; zmm2-6 are scratch. Constants: zmm16-17 bounds, 18-26 those of parts, 27 one, 28 the
+// exponent's bias.
+.macro exponential
+	vmaxps	zmm1, zmm1, zmm16
+	vminps	zmm1, zmm1, zmm17
+	parts
 	vaddps	zmm5, zmm27, zmm3		// one
 	vsubps	zmm6, zmm5, zmm27
 	vsubps	zmm6, zmm3, zmm6		// lost
@@ -118,6 +124,70 @@
 	nan
 .endm
 
+// Constants: zmm29 the sign bit, 30 the bound; the polynomial and 1.125 are read where they are used.
+.macro erf name
+	vpandnd	zmm7, zmm29, zmm0
+	vminps	zmm7, zmm7, zmm30		// a
+	vbroadcastss zmm6, dword ptr [rip + \name + 64]
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 68]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 72]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 76]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 80]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 84]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 88]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 92]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 96]{1to16}
+	vfmadd213ps zmm6, zmm7, dword ptr [rip + \name + 100]{1to16}
+	vmulps	zmm6, zmm7, zmm6
+	vfmadd231ps zmm6, zmm7, dword ptr [rip + \name + 104]{1to16}	// t
+	vpxord	zmm1, zmm6, zmm29
+	parts
+	vcvtps2dq zmm2, zmm2
+	vpaddd	zmm2, zmm2, zmm28
+	vpslld	zmm2, zmm2, 23			// 2**n
+	vaddps	zmm1, zmm3, zmm4
+	vsubps	zmm3, zmm2, zmm27
+	vfmadd213ps zmm1, zmm2, zmm3		// e**-t - 1, not above 0
+	vpandnd	zmm1, zmm29, zmm1
+	vpandd	zmm2, zmm0, zmm29
+	vpord	zmm1, zmm1, zmm2
+	nan
+.endm
+.macro erfs
+	exponentials
+	.long	0x80000000
+	.float	4, 0
+	.float	1.43967372e-6, -2.36976321e-5, 1.76447662e-4, -7.58502632e-4, 1.81913981e-3, -2.65368086e-4, -1.91136338e-2, 1.02770656e-1, 6.36619866e-1, 3.37916659e-3
+	.float	1.125, 0.70710677, 0.5
+.endm
+.macro gelu name
+	vmovaps	zmm8, zmm0
+	vmulps	zmm0, zmm0, dword ptr [rip + \name + 108]{1to16}
+	erf	\name
+	vaddps	zmm1, zmm27, zmm1
+	vmulps	zmm2, zmm8, dword ptr [rip + \name + 112]{1to16}
+	vmulps	zmm1, zmm2, zmm1
+.endm
+.macro gelutanh name
+	vmovaps	zmm8, zmm0
+	vmulps	zmm1, zmm0, dword ptr [rip + \name + 84]{1to16}
+	vmulps	zmm2, zmm0, zmm0
+	vmulps	zmm1, zmm1, zmm2
+	vaddps	zmm0, zmm0, zmm1
+	vmulps	zmm0, zmm0, dword ptr [rip + \name + 88]{1to16}
+	tanh	\name
+	vaddps	zmm1, zmm27, zmm1
+	vmulps	zmm2, zmm8, dword ptr [rip + \name + 92]{1to16}
+	vmulps	zmm1, zmm2, zmm1
+.endm
+// zmm9 is the factor.
+.macro swish
+	vmovaps	zmm8, zmm0
+	vmulps	zmm0, zmm0, zmm9
+	sigmoid
+	vmulps	zmm1, zmm8, zmm1
+.endm
+
 // Constants: zmm16 three, 17 six, 18 zero.
 .macro hardswish
 	vaddps	zmm1, zmm0, zmm16
@@ -183,6 +253,49 @@ tanhF32Zmm.data:
 	.long	0x80000000
 	.float	0.625, 2
 	.float	-5.69721917e-3, 2.06316467e-2, -5.37372567e-2, 0.133314103, -0.333332807
+
+// func erfF32Zmm(a *spec.MapArgs)
+	.balign 64
+erfF32Zmm:
+	constants erfF32Zmm.data
+	loop	erf erfF32Zmm.data
+	.balign 4
+erfF32Zmm.data:
+	erfs
+
+// func geluF32Zmm(a *spec.MapArgs)
+	.balign 64
+geluF32Zmm:
+	constants geluF32Zmm.data
+	loop	gelu geluF32Zmm.data
+	.balign 4
+geluF32Zmm.data:
+	erfs
+
+// func gelutanhF32Zmm(a *spec.MapArgs)
+	.balign 64
+gelutanhF32Zmm:
+	constants gelutanhF32Zmm.data
+	loop	gelutanh gelutanhF32Zmm.data
+	.balign 4
+gelutanhF32Zmm.data:
+	exponentials
+	.long	0x80000000
+	.float	0.625, 2
+	.float	-5.69721917e-3, 2.06316467e-2, -5.37372567e-2, 0.133314103, -0.333332807
+	.float	0.044715, 0.7978846, 0.5
+
+// func swishF32Zmm(a *spec.MapArgs)
+	.balign 64
+swishF32Zmm:
+	vbroadcastss zmm9, dword ptr [rdi + MapArgs_Lo]
+	constants swishF32Zmm.data
+	loop	swish
+	.balign 4
+swishF32Zmm.data:
+	exponentials
+	.long	0x80000000
+	.fill	2, 4, 0
 
 // func hardswishF32Zmm(a *spec.MapArgs)
 	.balign 64

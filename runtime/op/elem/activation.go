@@ -158,6 +158,23 @@ func shrink[T float](lambda, bias T) func(y, x []T) {
 	})
 }
 
+// swishes is x * sigmoid(alpha*x).
+func swishes(alpha float32) unary {
+	u := shaped(swish[float32], swish[float64], "alpha", alpha, "", 0)
+	u.choose = func(c *op.Call) (*spec.Row, float32, float32) {
+		return row32(spec.Swish), c.Attrs.Float("alpha", alpha), 0
+	}
+	return u
+}
+
+// geluRow is the kernel of Gelu in one of its forms.
+func geluRow(c *op.Call) (row *spec.Row, lo, hi float32) {
+	if c.Attrs.Str("approximate", "none") == "tanh" {
+		return row32(spec.GeluTanh), 0, 0
+	}
+	return row32(spec.Gelu), 0, 0
+}
+
 func geluOf[T float](c *op.Call) func(y, x []T) {
 	if c.Attrs.Str("approximate", "none") == "tanh" {
 		return mapped(geluTanh[T])
@@ -181,9 +198,9 @@ var activations = map[string]unary{
 	"Selu": shaped(selu[float32], selu[float64], "alpha", 1.67326319217681884765625,
 		"gamma", 1.05070102214813232421875),
 	"HardSigmoid":             shaped(hardSigmoid[float32], hardSigmoid[float64], "alpha", .2, "beta", .5),
-	"Swish":                   shaped(swish[float32], swish[float64], "alpha", 1, "", 0),
+	"Swish":                   swishes(1),
 	"Shrink":                  shaped(shrink[float32], shrink[float64], "lambd", .5, "bias", 0),
-	"Gelu":                    unary{f32: geluOf[float32], f64: geluOf[float64]},
-	"com.microsoft.Gelu":      two(gelu[float32], gelu[float64]),
-	"com.microsoft.QuickGelu": shaped(swish[float32], swish[float64], "alpha", 1.702, "", 0),
+	"Gelu":                    unary{f32: geluOf[float32], f64: geluOf[float64], choose: geluRow},
+	"com.microsoft.Gelu":      kernel32(spec.Gelu, gelu[float64]),
+	"com.microsoft.QuickGelu": swishes(1.702),
 }

@@ -113,10 +113,11 @@ func newChainStep(c *op.Call, out tensor.Shape, text string) (s chainStep, err e
 		return s, nil
 	}
 	if u, ok := unaryOf(name); ok {
-		if u.row != nil {
-			s.row, s.lo, s.hi = u.row.Func.(func(*spec.MapArgs)), u.lo, u.hi
+		inner := &op.Call{Name: c.Name, Op: name, Attrs: attrs}
+		if row, lo, hi := u.kernel(inner); row != nil {
+			s.row, s.lo, s.hi = row.Func.(func(*spec.MapArgs)), lo, hi
 		} else {
-			s.unary = u.f32(&op.Call{Name: c.Name, Op: name, Attrs: attrs})
+			s.unary = u.f32(inner)
 		}
 		return s, nil
 	}

@@ -18,6 +18,8 @@ type unary struct {
 	// row computes float32; nil where no kernel does.
 	row    *spec.Row
 	lo, hi float32 // of Clip
+	// choose, where it is set, finds row, lo and hi from attributes.
+	choose func(c *op.Call) (row *spec.Row, lo, hi float32)
 	// integers too
 	integers bool
 }
@@ -27,6 +29,14 @@ func kernel32(o spec.Op, f func(float64) float64) unary {
 	u := rows(nil, mapped(f))
 	u.row = row32(o)
 	return u
+}
+
+// kernel is the row that computes float32, nil where none does, and its bounds.
+func (u unary) kernel(c *op.Call) (row *spec.Row, lo, hi float32) {
+	if u.choose != nil {
+		return u.choose(c)
+	}
+	return u.row, u.lo, u.hi
 }
 
 // clipped is a function that bounds its argument.
@@ -108,8 +118,8 @@ func (u unary) prepare(c *op.Call) (op.Run, error) {
 	e := each{
 		f64: func(c *op.Call) (op.Run, error) { return mapRows(c, u.f64(c)), nil },
 		f32: func(c *op.Call) (op.Run, error) {
-			if u.row != nil {
-				return mapKernel(c, u.row, u.lo, u.hi), nil
+			if row, lo, hi := u.kernel(c); row != nil {
+				return mapKernel(c, row, lo, hi), nil
 			}
 			return mapRows(c, u.f32(c)), nil
 		},
@@ -223,7 +233,7 @@ var unaries = map[string]unary{
 	"Asinh":      fixed(math.Asinh),
 	"Acosh":      fixed(math.Acosh),
 	"Atanh":      fixed(math.Atanh),
-	"Erf":        two(fmath.Erf, math.Erf),
+	"Erf":        kernel32(spec.Erf, math.Erf),
 }
 
 var unaryOps = map[string]op.Op{

@@ -9,7 +9,7 @@ import (
 )
 
 // Ops is the table of this family.
-var Ops = join(shapeOps, fillOps, spaceOps, padOps, indexOps, scatterOps, resizeOps, selectOps, textOps, sequenceOps, tokenOps, visionOps, roiOps, imageOps, liteOps, segmentOps, suppressOps, permuteOps, unpoolOps)
+var Ops = join(shapeOps, fillOps, spaceOps, padOps, indexOps, scatterOps, resizeOps, selectOps, textOps, sequenceOps, tokenOps, visionOps, roiOps, imageOps, liteOps, segmentOps, suppressOps, permuteOps, unpoolOps, pickOps)
 
 func join(tables ...map[string]op.Op) map[string]op.Op {
 	all := map[string]op.Op{}

@@ -340,6 +340,17 @@ func inferExpand(c *op.Call) error {
 	if err != nil {
 		return err
 	}
+	if n := c.In[1].Shape; !c.In[1].HasData() && x.Shape != nil && len(n) == 1 && n[0] >= 0 && n[0] <= tensor.MaxRank {
+		// Extents above 1 stay.
+		s := unknown(max(n[0], len(x.Shape)))
+		for i, d := range x.Shape {
+			if d > 1 {
+				s[len(s)-len(x.Shape)+i] = d
+			}
+		}
+		c.Set(0, x.DType, s)
+		return nil
+	}
 	if !c.In[1].HasData() || x.Shape == nil {
 		c.Set(0, x.DType, nil)
 		return nil
