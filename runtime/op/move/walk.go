@@ -208,21 +208,47 @@ func walk[T word](w *walker, c *op.Call, x, y *tensor.Tensor) func() {
 		}
 	}
 	row, ss, ds := w.dims[last], w.src[last], w.dst[last]
+	// Rows that follow each other along the dimension before the last are copied together.
+	outer, group, nextFrom, nextTo := max(0, last-1), 1, 0, 0
+	if last > 0 {
+		group, nextFrom, nextTo = w.dims[outer], w.src[outer], w.dst[outer]
+	}
+	dense := ss == 1 && ds == 1
 	body := func(lo, hi int) {
 		in, out := words[T](x), words[T](y)
-		p := w.place(lo, last)
-		for range hi - lo {
-			if ss == 1 && ds == 1 && row > 8 {
-				copy(out[p.to:p.to+row], in[p.from:])
-			} else {
-				from, to := p.from, p.to
-				for range row {
+		p, at := w.place(lo/group, outer), lo%group
+		for lo < hi {
+			n := min(hi-lo, group-at)
+			from, to := p.from+at*nextFrom, p.to+at*nextTo
+			lo, at = lo+n, 0
+			p.next(w, outer)
+			switch {
+			case dense && row == 1:
+				for range n {
 					out[to] = in[from]
-					from += ss
-					to += ds
+					from, to = from+nextFrom, to+nextTo
+				}
+			case dense && row == 2:
+				for range n {
+					a, b := in[from], in[from+1]
+					out[to], out[to+1] = a, b
+					from, to = from+nextFrom, to+nextTo
+				}
+			case dense:
+				for range n {
+					copy(out[to:to+row], in[from:])
+					from, to = from+nextFrom, to+nextTo
+				}
+			default:
+				for range n {
+					f, t := from, to
+					for range row {
+						out[t] = in[f]
+						f, t = f+ss, t+ds
+					}
+					from, to = from+nextFrom, to+nextTo
 				}
 			}
-			p.next(w, last)
 		}
 	}
 	rows, grain := w.n/row, 1+(1<<14)/row
