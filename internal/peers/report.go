@@ -218,7 +218,7 @@ func why(s *prof.Step, rows map[string]*spec.Row, total float64) string {
 	}
 	var main *spec.Row // of the products
 	for _, name := range s.Kernels {
-		if r := rows[name]; r != nil && (r.Op == spec.Gemm || r.Op == spec.Depthwise || r.Op == spec.DepthwiseRow) && main == nil {
+		if r := rows[name]; r != nil && r.Op.Multiplies() && main == nil {
 			main = r
 		}
 	}
@@ -227,7 +227,7 @@ func why(s *prof.Step, rows map[string]*spec.Row, total float64) string {
 	case len(s.Kernels) == 0 && s.MACs > 0:
 		add("multiplied by plain Go, %.2f GOP/s", s.GOPs)
 	case len(s.Kernels) == 0:
-		add("plain Go, %.1f GB/s", s.GBs)
+		add("elements are moved or mapped, %.1f GB/s", s.GBs)
 	case main != nil && main.Needs == 0:
 		add("no kernel in assembly for %v×%v here", main.In, main.W)
 	case main == nil:
@@ -252,6 +252,9 @@ func why(s *prof.Step, rows map[string]*spec.Row, total float64) string {
 			if depth < 48 && m >= main.MR {
 				add("sums of %.0f products only, so that reading and storing %v weighs", depth, d)
 			}
+		}
+		if main.Op == spec.Gemv {
+			add("weights are read from %s once, %.1f GB/s", s.Level, s.GBs)
 		}
 		if main.Op == spec.DepthwiseRow {
 			add("%.0f taps per element: each column is loaded once per line of taps; %.1f GB/s", depth, s.GBs)

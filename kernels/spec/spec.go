@@ -87,6 +87,11 @@ func (o Op) String() string {
 		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool"}[o]
 }
 
+// Multiplies reports whether an operation sums products of its input and weights, which is what a step that drives it is measured by.
+func (o Op) Multiplies() bool {
+	return o == Gemm || o == Gemv || o == Depthwise || o == DepthwiseRow
+}
+
 // Class says how far a row's results may be from those of the reference.
 type Class uint8
 

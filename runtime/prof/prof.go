@@ -11,7 +11,6 @@ import (
 
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
-	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/exec"
 	"github.com/edgerun/edgerun/runtime/peak"
 	"github.com/edgerun/edgerun/runtime/plan"
@@ -23,7 +22,7 @@ type Step struct {
 	Name     string   `json:"name"`
 	Op       string   `json:"op"`
 	Output   string   `json:"output"`  // type and shape
-	Kernels  []string `json:"kernels"` // rows of the kernel table; none where the operator is plain Go
+	Kernels  []string `json:"kernels"` // rows of the kernel table that were selected for it; none where it maps or moves elements, or is plain Go
 	Numerics string   `json:"numerics"`
 	Calls    int      `json:"calls"` // per inference, on average; 0 for fewer than one
 	MedianMS float64  `json:"median_ms"`
@@ -138,16 +137,9 @@ func recordOf(e *exec.Event) record {
 // numericsOf tells in which arithmetic a step multiplies: fp32, bf16 or int8.
 func numericsOf(e *exec.Event) num.Numerics {
 	for _, u := range e.Uses {
-		if u.Row.Op != spec.Gemm && u.Row.Op != spec.Depthwise && u.Row.Op != spec.DepthwiseRow {
-			continue
+		if u.Row.Op.Multiplies() {
+			return peak.NumericsOf(u.Row)
 		}
-		switch {
-		case u.Row.In == tensor.BF16:
-			return num.BF16
-		case !u.Row.In.IsFloat():
-			return num.Int8
-		}
-		return num.FP32
 	}
 	if len(e.In) > 0 && e.In[0] != nil && (e.In[0].Quant != nil || e.In[0].DType == tensor.I8 || e.In[0].DType == tensor.U8) {
 		return num.Int8

@@ -32,14 +32,30 @@ const text = `graph main(x: f32[64,64]) -> (y) {
 
 const runs = 4
 
-// profiled runs the graph a few times and returns how long that took.
+// profiled profiles the text's graph and returns how long that took.
 func profiled(t *testing.T) (*prof.Profile, time.Duration) {
 	t.Helper()
 	g, err := model.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := plan.Build(g, plan.Options{Ops: ops.Lookup, Shapes: []tensor.Shape{{64, 64}}})
+	start := time.Now()
+	return profile(t, g), time.Since(start)
+}
+
+// profile runs a graph a few times on zeros.
+func profile(t *testing.T, g *model.Graph) *prof.Profile {
+	t.Helper()
+	var in []*tensor.Tensor
+	var shapes []tensor.Shape
+	for _, v := range g.Inputs {
+		in, shapes = append(in, tensor.New(v.DType, v.Shape)), append(shapes, v.Shape)
+	}
+	out := make([]*tensor.Tensor, len(g.Outputs))
+	for i := range out {
+		out[i] = &tensor.Tensor{}
+	}
+	p, err := plan.Build(g, plan.Options{Ops: ops.Lookup, Shapes: shapes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,14 +65,13 @@ func profiled(t *testing.T) (*prof.Profile, time.Duration) {
 	}
 	r := prof.New()
 	x.Observe = r.Observe
-	start := time.Now()
 	for range runs {
-		if err := x.Run(context.Background(), []*tensor.Tensor{tensor.New(tensor.F32, tensor.Shape{64, 64})}, []*tensor.Tensor{{}}); err != nil {
+		if err := x.Run(context.Background(), in, out); err != nil {
 			t.Fatal(err)
 		}
 		r.Next()
 	}
-	return r, time.Since(start)
+	return r
 }
 
 func TestSteps(t *testing.T) {
@@ -95,6 +110,28 @@ func TestSteps(t *testing.T) {
 	}
 	if total := took.Seconds() * 1e3; ms > 2*total {
 		t.Errorf("the medians add up to %g ms per run, all runs took %g", ms, total)
+	}
+}
+
+// A step lists the rows of the table that it drives, and is measured by the arithmetic of the one that multiplies.
+func TestKernelsOfSteps(t *testing.T) {
+	g, err := model.Parse([]byte(`graph main(x: f32[3,1,64], w: f32[1,64,64], r: f32[1,64,16], m: f32[128,64]) -> (y, n) {
+  y = LSTM(x, w, r) {hidden_size=16} : f32[3,1,1,16]
+  n = Transpose(m) {perm=[1,0]} : f32[64,128]
+}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := profile(t, g)
+	kernels := map[string]string{"LSTM": "gemvF32", "Transpose": "turn"}
+	for _, s := range r.Steps() {
+		if len(s.Kernels) != 1 || !strings.HasPrefix(s.Kernels[0], kernels[s.Op]) || s.Numerics != "fp32" {
+			t.Errorf("%+v", s)
+		}
+		delete(kernels, s.Op)
+	}
+	if len(kernels) > 0 {
+		t.Errorf("%v not seen", kernels)
 	}
 }
 

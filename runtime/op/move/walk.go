@@ -7,7 +7,6 @@ import (
 
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
-	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/op/move/number"
@@ -296,19 +295,17 @@ func (w *walker) without(d int) *walker {
 	return outer
 }
 
-// turnRow transposes elements of 4 bytes.
-var turnRow = kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
-
 // turn32 is turn for elements of 4 bytes and steps that rise, in tiles of the kernel table.
 func turn32(w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
 	const most = 1024 // elements of a line of a tile
 	last := len(w.dims) - 1
 	lines, length := w.dims[last], w.dims[d] // of the source, whose elements follow each other along d
-	outer, tall := w.without(d), turnRow.MR
+	row := c.Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
+	outer, tall := w.without(d), row.MR
 	n := len(outer.dims)
 	groups, pieces := (lines+tall-1)/tall, (length+most-1)/most
 	total := w.n / (lines * length) * groups * pieces
-	f := turnRow.Func.(func(*spec.RowsArgs))
+	f := row.Func.(func(*spec.RowsArgs))
 	shares := max(1, min(4*c.Par.Threads(), total, w.n>>13))
 	args := make([]spec.RowsArgs, shares)
 	body := func(lo, hi int) {

@@ -42,7 +42,7 @@ func newMatrix[T float](c *op.Call, src *source[T], first, n, k, rows int) *matr
 	m := &matrix[T]{arith: arithOf[T](), c: c, k: k, n: n, src: src, first: first}
 	mr, nr := 1, 4
 	if tensor.DTypeOf[T]() == tensor.F32 {
-		m.row = kernels.Here().Select(spec.Gemv, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
+		m.row = c.Select(spec.Gemv, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
 		m.kernel = m.row.Func.(func(*spec.GemmArgs))
 		mr, nr = m.row.MR, m.row.NR
 		if m.fixed = src.constant(); m.fixed {
