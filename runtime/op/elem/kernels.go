@@ -22,6 +22,10 @@ var (
 	sumKernel               = row32(spec.SumLanes).Func.(func(*spec.MapArgs))
 	squareKernel            = row32(spec.SquareLanes).Func.(func(*spec.MapArgs))
 	maxKernel               = row32(spec.MaxLanes).Func.(func(*spec.MapArgs))
+	expKernel               = row32(spec.Exp).Func.(func(*spec.MapArgs))
+	addPairs                = row32(spec.Add).Func.(func(*spec.BinaryArgs))
+	subPairs                = row32(spec.Sub).Func.(func(*spec.BinaryArgs))
+	divPairs                = row32(spec.Div).Func.(func(*spec.BinaryArgs))
 )
 
 // kernelBlock is the number of elements of one call, which cannot be interrupted.

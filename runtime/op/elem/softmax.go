@@ -1,14 +1,13 @@
 package elem
 
 import (
-	"slices"
-
+	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
 var softmaxOps = map[string]op.Op{
 	"Softmax":    {Infer: inferSoftmax, Prepare: prepareSoftmax, Traits: op.InPlace},
-	"LogSoftmax": {Infer: inferSoftmax, Prepare: prepareSoftmax, Traits: op.InPlace},
+	"LogSoftmax": {Infer: inferSoftmax, Prepare: prepareSoftmax},
 	"Hardmax":    {Infer: inferSoftmax, Prepare: prepareSoftmax},
 }
 
@@ -53,16 +52,15 @@ func softmaxRun[T float](c *op.Call) (op.Run, error) {
 	if len(c.In[0].Shape) > 0 {
 		l = linesOf(c.In[0].Shape, axis, flatten)
 	}
-	switch c.Op {
-	case "Softmax":
-		if _, ok := any(T(0)).(float32); ok && l.inner == 1 {
-			return softmaxLines(c, l), nil
-		}
+	switch _, single := any(T(0)).(float32); {
+	case c.Op == "Hardmax":
+		return runLines(c, l, hardmax[T]), nil
+	case single:
+		return softmax32(c, l), nil
+	case c.Op == "Softmax":
 		return runLines(c, l, softmax[T]), nil
-	case "LogSoftmax":
-		return runLines(c, l, logSoftmax[T]), nil
 	}
-	return runLines(c, l, hardmax[T]), nil
+	return runLines(c, l, logSoftmax[T]), nil
 }
 
 // lineMax is NaN where there is one.
@@ -93,63 +91,100 @@ func softmax[T float](y, x []T, step int) {
 	}
 }
 
-// softmax32 is softmax of lines of n elements each, one after the other.
-func softmax32(y, x []float32, n int) {
-	if n >= 64 {
-		for i := 0; i < len(x); i += n {
-			y, x := y[i:i+n], x[i:i+n]
-			var l [16]float32
-			for k := range l {
-				l[k] = x[0]
-			}
-			maxLanes32(&l, x)
-			scalar32(sub32, y, x, slices.Max(l[:]))
-			exp32(y, y)
-			l = [16]float32{}
-			sumLanes32(&l, y)
-			scalar32(div32, y, y, pairwise(&l))
-		}
-		return
-	}
-	for i := 0; i < len(x); i += n { // short lines share the exponentials
-		m := lineMax(x[i:i+n], 1)
-		for k, v := range x[i : i+n] {
-			y[i+k] = v - m
-		}
-	}
-	exp32(y, y)
-	for i := 0; i < len(y); i += n {
-		y := y[i : i+n]
-		var l [16]float32
-		for k, e := range y {
-			l[k&15] += e
-		}
-		s := pairwise(&l)
-		for k := range y {
-			y[k] /= s
-		}
-	}
-}
-
-// softmaxLines runs softmax32 over blocks of lines.
-func softmaxLines(c *op.Call, l lines) op.Run {
+// softmax32 is Softmax or LogSoftmax in rows of the kernel table.
+func softmax32(c *op.Call, l lines) op.Run {
 	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
-	block := max(1, 4096/max(1, l.n)) // lines
+	logs := c.Op == "LogSoftmax"
+	if l.inner > 1 || l.n < besideLimit {
+		b := newBeside(c, l, 1.5, softmaxTile)
+		if logs {
+			b = newBeside(c, l, 1.5, logSoftmaxTile)
+		}
+		return func() error {
+			b.run(c.Par, y.room(), x.get())
+			y.put()
+			return nil
+		}
+	}
+	line := softmaxLine
+	if logs {
+		line = logSoftmaxLine
+	}
 	var in, out []float32
 	body := func(lo, hi int) {
-		for ; lo < hi; lo += block {
-			from, to := lo*l.n, min(hi, lo+block)*l.n
-			softmax32(out[from:to], in[from:to], l.n)
+		for i := lo * l.n; i < hi*l.n; i += l.n {
+			line(out[i:i+l.n], in[i:i+l.n])
 		}
 	}
 	return func() error {
 		in, out = x.get(), y.room()
-		if l.n > 0 {
-			c.Par.For(l.count(), 1+grain/l.n, body)
-		}
+		c.Par.For(l.count(), 1+grain/l.n, body)
 		y.put()
 		return nil
 	}
+}
+
+// softmaxTile is softmax of lines side by side.
+func softmaxTile(t *tile, y, x []float32) {
+	m := t.max(x)
+	for i := range t.n {
+		r := t.row(y, i)
+		t.pair(subPairs, r, t.row(x, i), m, 1)
+		t.apply(expKernel, r, r)
+	}
+	s := t.sum(y)
+	for i := range t.n {
+		r := t.row(y, i)
+		t.pair(divPairs, r, r, s, 1)
+	}
+}
+
+// logSoftmaxTile is logSoftmax of lines side by side.
+func logSoftmaxTile(t *tile, y, x []float32) {
+	m, e := t.max(x), t.b[:t.cols]
+	clear(t.lanes)
+	for i := range t.n {
+		r, l := t.row(y, i), t.lane(i)
+		t.pair(subPairs, r, t.row(x, i), m, 1)
+		t.apply(expKernel, e, r)
+		t.pair(addPairs, l, l, e, 1)
+	}
+	s := t.pairwise()
+	for j, v := range s {
+		s[j] = fmath.Log(v)
+	}
+	for i := range t.n {
+		r := t.row(y, i)
+		t.pair(subPairs, r, r, s, 1)
+	}
+}
+
+// softmaxLine is softmax of one line, which fills vectors.
+func softmaxLine(y, x []float32) {
+	_, sum := exponentials(y, x)
+	scalar32(div32, y, y, sum)
+}
+
+// logSoftmaxLine is logSoftmax of one line; y is not x.
+func logSoftmaxLine(y, x []float32) {
+	m, sum := exponentials(y, x)
+	scalar32(sub32, y, x, m)
+	scalar32(sub32, y, y, fmath.Log(sum))
+}
+
+// exponentials makes e**(x-m), where m is the largest x, and their sum in 16 lanes.
+func exponentials(y, x []float32) (m, sum float32) {
+	var l [16]float32
+	for k := range l {
+		l[k] = x[0]
+	}
+	maxLanes32(&l, x)
+	m = laneMax(&l)
+	scalar32(sub32, y, x, m)
+	exp32(y, y)
+	l = [16]float32{}
+	sumLanes32(&l, y)
+	return m, pairwise(&l)
 }
 
 // logSoftmax is x - max - log Σ e**(x-max).
