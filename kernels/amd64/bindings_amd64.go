@@ -122,7 +122,16 @@ func gemmF32Ymm6x16(a *spec.GemmArgs)
 func gemmF32Zmm8x48(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI16AvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmI16QI8AvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
 func gemmI16QI8Ymm6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmI16QU8AvxVnni6x16(a *spec.GemmArgs)
 
 //go:noescape
 func gemmI16QU8Ymm6x16(a *spec.GemmArgs)
@@ -137,6 +146,12 @@ func gemmI16Vnni8x48(a *spec.GemmArgs)
 func gemmI16Ymm6x16(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI8AvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmI8QAvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
 func gemmI8QVnni8x48(a *spec.GemmArgs)
 
 //go:noescape
@@ -147,6 +162,12 @@ func gemmI8Vnni8x48(a *spec.GemmArgs)
 
 //go:noescape
 func gemmI8Ymm6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8AvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8QAvxVnni6x16(a *spec.GemmArgs)
 
 //go:noescape
 func gemmU8I8QVnni8x48(a *spec.GemmArgs)
@@ -179,16 +200,40 @@ func gemvF32Ymm2x32(a *spec.GemmArgs)
 func gemvF32Zmm4x64(a *spec.GemmArgs)
 
 //go:noescape
+func gemvI8AvxVnni2x32(a *spec.GemmArgs)
+
+//go:noescape
+func gemvI8QAvxVnni2x32(a *spec.GemmArgs)
+
+//go:noescape
 func gemvI8QVnni4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvI8QYmm2x32(a *spec.GemmArgs)
 
 //go:noescape
 func gemvI8Vnni4x64(a *spec.GemmArgs)
 
 //go:noescape
+func gemvI8Ymm2x32(a *spec.GemmArgs)
+
+//go:noescape
+func gemvU8I8AvxVnni2x32(a *spec.GemmArgs)
+
+//go:noescape
+func gemvU8I8QAvxVnni2x32(a *spec.GemmArgs)
+
+//go:noescape
 func gemvU8I8QVnni4x64(a *spec.GemmArgs)
 
 //go:noescape
+func gemvU8I8QYmm2x32(a *spec.GemmArgs)
+
+//go:noescape
 func gemvU8I8Vnni4x64(a *spec.GemmArgs)
+
+//go:noescape
+func gemvU8I8Ymm2x32(a *spec.GemmArgs)
 
 //go:noescape
 func hardswishF32Ymm(a *spec.MapArgs)
@@ -396,15 +441,22 @@ var functions = map[string]any{
 	"gemmBF16Zmm8x48":          gemmBF16Zmm8x48,
 	"gemmF32Ymm6x16":           gemmF32Ymm6x16,
 	"gemmF32Zmm8x48":           gemmF32Zmm8x48,
+	"gemmI16AvxVnni6x16":       gemmI16AvxVnni6x16,
+	"gemmI16QI8AvxVnni6x16":    gemmI16QI8AvxVnni6x16,
 	"gemmI16QI8Ymm6x16":        gemmI16QI8Ymm6x16,
+	"gemmI16QU8AvxVnni6x16":    gemmI16QU8AvxVnni6x16,
 	"gemmI16QU8Ymm6x16":        gemmI16QU8Ymm6x16,
 	"gemmI16QVnni8x48":         gemmI16QVnni8x48,
 	"gemmI16Vnni8x48":          gemmI16Vnni8x48,
 	"gemmI16Ymm6x16":           gemmI16Ymm6x16,
+	"gemmI8AvxVnni6x16":        gemmI8AvxVnni6x16,
+	"gemmI8QAvxVnni6x16":       gemmI8QAvxVnni6x16,
 	"gemmI8QVnni8x48":          gemmI8QVnni8x48,
 	"gemmI8QYmm6x16":           gemmI8QYmm6x16,
 	"gemmI8Vnni8x48":           gemmI8Vnni8x48,
 	"gemmI8Ymm6x16":            gemmI8Ymm6x16,
+	"gemmU8I8AvxVnni6x16":      gemmU8I8AvxVnni6x16,
+	"gemmU8I8QAvxVnni6x16":     gemmU8I8QAvxVnni6x16,
 	"gemmU8I8QVnni8x48":        gemmU8I8QVnni8x48,
 	"gemmU8I8QYmm6x16":         gemmU8I8QYmm6x16,
 	"gemmU8I8Vnni8x48":         gemmU8I8Vnni8x48,
@@ -415,10 +467,18 @@ var functions = map[string]any{
 	"gemvF16Zmm4x64":           gemvF16Zmm4x64,
 	"gemvF32Ymm2x32":           gemvF32Ymm2x32,
 	"gemvF32Zmm4x64":           gemvF32Zmm4x64,
+	"gemvI8AvxVnni2x32":        gemvI8AvxVnni2x32,
+	"gemvI8QAvxVnni2x32":       gemvI8QAvxVnni2x32,
 	"gemvI8QVnni4x64":          gemvI8QVnni4x64,
+	"gemvI8QYmm2x32":           gemvI8QYmm2x32,
 	"gemvI8Vnni4x64":           gemvI8Vnni4x64,
+	"gemvI8Ymm2x32":            gemvI8Ymm2x32,
+	"gemvU8I8AvxVnni2x32":      gemvU8I8AvxVnni2x32,
+	"gemvU8I8QAvxVnni2x32":     gemvU8I8QAvxVnni2x32,
 	"gemvU8I8QVnni4x64":        gemvU8I8QVnni4x64,
+	"gemvU8I8QYmm2x32":         gemvU8I8QYmm2x32,
 	"gemvU8I8Vnni4x64":         gemvU8I8Vnni4x64,
+	"gemvU8I8Ymm2x32":          gemvU8I8Ymm2x32,
 	"hardswishF32Ymm":          hardswishF32Ymm,
 	"hardswishF32Zmm":          hardswishF32Zmm,
 	"maxlanesF32Ymm":           maxlanesF32Ymm,

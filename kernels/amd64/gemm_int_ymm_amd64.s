@@ -12,20 +12,26 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x4074 // je 59
-	LONG $0x60058d48; WORD $0x0015; BYTE $0x00 // lea rax,[rip+0x1560] # 1580
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	WORD $0x6274 // je 7b
+	LONG $0xa0058d48; WORD $0x0015; BYTE $0x00 // lea rax,[rip+0x15a0] # 15c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
 	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
@@ -41,20 +47,19 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0fa6840f; WORD $0x0000 // je 1038
+	LONG $0x0fa3840f; WORD $0x0000 // je 1057
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x073b8f0f; WORD $0x0000 // jg 7d7
+	LONG $0x07388f0f; WORD $0x0000 // jg 7f6
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x024b840f; WORD $0x0000 // je 2f5
+	LONG $0x0248840f; WORD $0x0000 // je 314
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03a5840f; WORD $0x0000 // je 459
+	LONG $0x03a2840f; WORD $0x0000 // je 478
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05258e0f; WORD $0x0000 // jle 5e3
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x05228e0f; WORD $0x0000 // jle 602
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 156
+	LONG $0x0089840f; WORD $0x0000 // je 176
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -92,7 +97,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 199
+	WORD $0x43eb // jmp 1b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -112,11 +117,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00a9840f; WORD $0x0000 // je 255
+	LONG $0x00a5840f; WORD $0x0000 // je 275
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -145,9 +151,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff6b820f; WORD $0xffff // jb 1c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x0088840f; WORD $0x0000 // je 2e7
+	LONG $0xff6b820f; WORD $0xffff // jb 1e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0088840f; WORD $0x0000 // je 306
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -175,12 +181,13 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne c0
-	LONG $0x000d43e9; BYTE $0x00 // jmp 1038
+	LONG $0xfdd1850f; WORD $0xffff // jne e0
+	LONG $0x000d43e9; BYTE $0x00 // jmp 1057
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 396
+	LONG $0x0089840f; WORD $0x0000 // je 3b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -218,7 +225,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3d9
+	WORD $0x43eb // jmp 3f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -238,12 +245,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3f74 // je 427
+	WORD $0x3b74 // je 447
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -252,9 +259,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 400
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x1e74 // je 44b
+	WORD $0xd972 // jb 420
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1e74 // je 46a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -262,12 +269,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeac850f; WORD $0xffff // jne 300
-	LONG $0x000bdfe9; BYTE $0x00 // jmp 1038
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfead850f; WORD $0xffff // jne 320
+	LONG $0x000bdfe9; BYTE $0x00 // jmp 1057
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4f6
+	LONG $0x0089840f; WORD $0x0000 // je 516
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -305,7 +312,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 539
+	WORD $0x43eb // jmp 559
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -325,12 +332,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5474 // je 59c
+	WORD $0x5074 // je 5bc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -343,9 +350,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc472 // jb 560
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x3374 // je 5d5
+	WORD $0xc472 // jb 580
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x3374 // je 5f4
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -357,14 +364,14 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe82850f; WORD $0xffff // jne 460
-	LONG $0x000a55e9; BYTE $0x00 // jmp 1038
+	LONG $0xfe83850f; WORD $0xffff // jne 480
+	LONG $0x000a55e9; BYTE $0x00 // jmp 1057
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 696
+	LONG $0x0089840f; WORD $0x0000 // je 6b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -402,7 +409,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6d9
+	WORD $0x43eb // jmp 6f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -422,12 +429,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7e74 // je 766
+	WORD $0x7a74 // je 786
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -448,9 +455,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9a72 // jb 700
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x5d74 // je 7c9
+	WORD $0x9a72 // jb 720
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x5d74 // je 7e8
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -470,19 +477,19 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2e850f; WORD $0xffff // jne 600
-	LONG $0x000861e9; BYTE $0x00 // jmp 1038
+	LONG $0xfe2f850f; WORD $0xffff // jne 620
+	LONG $0x000861e9; BYTE $0x00 // jmp 1057
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d4840f; WORD $0x0000 // je ab9
+	LONG $0x02d4840f; WORD $0x0000 // je ad8
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x044a840f; WORD $0x0000 // je c39
+	LONG $0x044a840f; WORD $0x0000 // je c58
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05fe8e0f; WORD $0x0000 // jle df7
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x05fe8e0f; WORD $0x0000 // jle e16
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 896
+	LONG $0x0089840f; WORD $0x0000 // je 8b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -520,7 +527,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8d9
+	WORD $0x43eb // jmp 8f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -540,11 +547,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00eb840f; WORD $0x0000 // je 9d7
+	LONG $0x00e7840f; WORD $0x0000 // je 9f7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -586,9 +594,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff29820f; WORD $0xffff // jb 900
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x00ca840f; WORD $0x0000 // je aab
+	LONG $0xff29820f; WORD $0xffff // jb 920
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00ca840f; WORD $0x0000 // je aca
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -629,12 +637,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd4c850f; WORD $0xffff // jne 800
-	LONG $0x00057fe9; BYTE $0x00 // jmp 1038
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfd4d850f; WORD $0xffff // jne 820
+	LONG $0x00057fe9; BYTE $0x00 // jmp 1057
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je b56
+	LONG $0x0089840f; WORD $0x0000 // je b76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -672,7 +680,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp b99
+	WORD $0x43eb // jmp bb9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -692,12 +700,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4f74 // je bf7
+	WORD $0x4b74 // je c17
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -709,9 +717,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc972 // jb bc0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2e74 // je c2b
+	WORD $0xc972 // jb be0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2e74 // je c4a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -722,12 +730,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8c850f; WORD $0xffff // jne ac0
-	LONG $0x0003ffe9; BYTE $0x00 // jmp 1038
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfe8d850f; WORD $0xffff // jne ae0
+	LONG $0x0003ffe9; BYTE $0x00 // jmp 1057
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je cd6
+	LONG $0x0089840f; WORD $0x0000 // je cf6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -765,7 +773,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp d19
+	WORD $0x43eb // jmp d39
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -785,12 +793,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x6e74 // je d96
+	WORD $0x6a74 // je db6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -808,9 +816,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb d40
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4d74 // je de9
+	WORD $0xaa72 // jb d60
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4d74 // je e08
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -827,12 +835,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne c40
-	LONG $0x000241e9; BYTE $0x00 // jmp 1038
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe4f850f; WORD $0xffff // jne c60
+	LONG $0x000241e9; BYTE $0x00 // jmp 1057
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je e96
+	LONG $0x0089840f; WORD $0x0000 // je eb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -870,7 +878,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp ed9
+	WORD $0x43eb // jmp ef9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -890,11 +898,12 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00ac840f; WORD $0x0000 // je f98
+	LONG $0x00a8840f; WORD $0x0000 // je fb8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -924,9 +933,9 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff68820f; WORD $0xffff // jb f00
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x008b840f; WORD $0x0000 // je 102d
+	LONG $0xff68820f; WORD $0xffff // jb f20
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x008b840f; WORD $0x0000 // je 104c
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -955,22 +964,28 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdca850f; WORD $0xffff // jne e00
-	WORD $0x00eb // jmp 1038
+	LONG $0xfdcb850f; WORD $0xffff // jne e20
+	WORD $0x00eb // jmp 1057
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x3d058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x53d] # 1580
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	LONG $0x5e058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x55e] # 15c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8949; BYTE $0xce // mov r14,rcx
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
@@ -1056,30 +1071,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1206
+	WORD $0x0674 // je 1247
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 125e
+	WORD $0x58eb // jmp 129f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1220
+	WORD $0x0e74 // je 1261
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 1237
+	WORD $0x0e74 // je 1278
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 124f
+	WORD $0x0f74 // je 1290
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 125e
+	WORD $0x0674 // je 129f
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 154b
+	LONG $0x02e38e0f; WORD $0x0000 // jle 158c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -1088,30 +1103,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1298
+	WORD $0x0674 // je 12d9
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 12f0
+	WORD $0x58eb // jmp 1331
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 12b2
+	WORD $0x0e74 // je 12f3
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 12c9
+	WORD $0x0e74 // je 130a
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 12e1
+	WORD $0x0f74 // je 1322
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 12f0
+	WORD $0x0674 // je 1331
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 154b
+	LONG $0x02518e0f; WORD $0x0000 // jle 158c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -1120,30 +1135,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 132a
+	WORD $0x0674 // je 136b
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 1382
+	WORD $0x58eb // jmp 13c3
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1344
+	WORD $0x0e74 // je 1385
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 135b
+	WORD $0x0e74 // je 139c
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1373
+	WORD $0x0f74 // je 13b4
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1382
+	WORD $0x0674 // je 13c3
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 154b
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 158c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -1152,30 +1167,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 13bc
+	WORD $0x0674 // je 13fd
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 1414
+	WORD $0x58eb // jmp 1455
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 13d6
+	WORD $0x0e74 // je 1417
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 13ed
+	WORD $0x0e74 // je 142e
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1405
+	WORD $0x0f74 // je 1446
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1414
+	WORD $0x0674 // je 1455
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 154b
+	LONG $0x012d8e0f; WORD $0x0000 // jle 158c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -1184,30 +1199,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1450
+	WORD $0x0674 // je 1491
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 14ab
+	WORD $0x5beb // jmp 14ec
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 146b
+	WORD $0x0f74 // je 14ac
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 1483
+	WORD $0x0f74 // je 14c4
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 149c
+	WORD $0x1074 // je 14dd
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 14ab
+	WORD $0x0674 // je 14ec
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 154b
+	LONG $0x00968e0f; WORD $0x0000 // jle 158c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -1216,35 +1231,35 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 14e7
+	WORD $0x0674 // je 1528
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 1542
+	WORD $0x5beb // jmp 1583
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 1502
+	WORD $0x0f74 // je 1543
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 151a
+	WORD $0x0f74 // je 155b
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 1533
+	WORD $0x1074 // je 1574
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1542
+	WORD $0x0674 // je 1583
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 154b
+	WORD $0x037e // jle 158c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -1268,20 +1283,26 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x4074 // je 1619
-	LONG $0x60058d48; WORD $0x0015; BYTE $0x00 // lea rax,[rip+0x1560] # 2b40
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	WORD $0x6274 // je 167b
+	LONG $0xa0058d48; WORD $0x0015; BYTE $0x00 // lea rax,[rip+0x15a0] # 2bc0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
 	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
@@ -1297,20 +1318,19 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0fa6840f; WORD $0x0000 // je 25f8
+	LONG $0x0fa3840f; WORD $0x0000 // je 2657
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x073b8f0f; WORD $0x0000 // jg 1d97
+	LONG $0x07388f0f; WORD $0x0000 // jg 1df6
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x024b840f; WORD $0x0000 // je 18b5
+	LONG $0x0248840f; WORD $0x0000 // je 1914
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03a5840f; WORD $0x0000 // je 1a19
+	LONG $0x03a2840f; WORD $0x0000 // je 1a78
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05258e0f; WORD $0x0000 // jle 1ba3
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x05228e0f; WORD $0x0000 // jle 1c02
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1716
+	LONG $0x0089840f; WORD $0x0000 // je 1776
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1348,7 +1368,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1759
+	WORD $0x43eb // jmp 17b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1368,11 +1388,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00a9840f; WORD $0x0000 // je 1815
+	LONG $0x00a5840f; WORD $0x0000 // je 1875
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -1401,9 +1422,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff6b820f; WORD $0xffff // jb 1780
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x0088840f; WORD $0x0000 // je 18a7
+	LONG $0xff6b820f; WORD $0xffff // jb 17e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0088840f; WORD $0x0000 // je 1906
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -1431,12 +1452,13 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 1680
-	LONG $0x000d43e9; BYTE $0x00 // jmp 25f8
+	LONG $0xfdd1850f; WORD $0xffff // jne 16e0
+	LONG $0x000d43e9; BYTE $0x00 // jmp 2657
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1956
+	LONG $0x0089840f; WORD $0x0000 // je 19b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1474,7 +1496,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1999
+	WORD $0x43eb // jmp 19f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1494,12 +1516,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3f74 // je 19e7
+	WORD $0x3b74 // je 1a47
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -1508,9 +1530,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 19c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x1e74 // je 1a0b
+	WORD $0xd972 // jb 1a20
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1e74 // je 1a6a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -1518,12 +1540,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeac850f; WORD $0xffff // jne 18c0
-	LONG $0x000bdfe9; BYTE $0x00 // jmp 25f8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfead850f; WORD $0xffff // jne 1920
+	LONG $0x000bdfe9; BYTE $0x00 // jmp 2657
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1ab6
+	LONG $0x0089840f; WORD $0x0000 // je 1b16
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1561,7 +1583,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1af9
+	WORD $0x43eb // jmp 1b59
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1581,12 +1603,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5474 // je 1b5c
+	WORD $0x5074 // je 1bbc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -1599,9 +1621,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc472 // jb 1b20
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x3374 // je 1b95
+	WORD $0xc472 // jb 1b80
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x3374 // je 1bf4
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -1613,14 +1635,14 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe82850f; WORD $0xffff // jne 1a20
-	LONG $0x000a55e9; BYTE $0x00 // jmp 25f8
+	LONG $0xfe83850f; WORD $0xffff // jne 1a80
+	LONG $0x000a55e9; BYTE $0x00 // jmp 2657
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1c56
+	LONG $0x0089840f; WORD $0x0000 // je 1cb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1658,7 +1680,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1c99
+	WORD $0x43eb // jmp 1cf9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1678,12 +1700,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7e74 // je 1d26
+	WORD $0x7a74 // je 1d86
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -1704,9 +1726,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9a72 // jb 1cc0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x5d74 // je 1d89
+	WORD $0x9a72 // jb 1d20
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x5d74 // je 1de8
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -1726,19 +1748,19 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2e850f; WORD $0xffff // jne 1bc0
-	LONG $0x000861e9; BYTE $0x00 // jmp 25f8
+	LONG $0xfe2f850f; WORD $0xffff // jne 1c20
+	LONG $0x000861e9; BYTE $0x00 // jmp 2657
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d4840f; WORD $0x0000 // je 2079
+	LONG $0x02d4840f; WORD $0x0000 // je 20d8
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x044a840f; WORD $0x0000 // je 21f9
+	LONG $0x044a840f; WORD $0x0000 // je 2258
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05fe8e0f; WORD $0x0000 // jle 23b7
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x05fe8e0f; WORD $0x0000 // jle 2416
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1e56
+	LONG $0x0089840f; WORD $0x0000 // je 1eb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1776,7 +1798,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1e99
+	WORD $0x43eb // jmp 1ef9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1796,11 +1818,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00eb840f; WORD $0x0000 // je 1f97
+	LONG $0x00e7840f; WORD $0x0000 // je 1ff7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -1842,9 +1865,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff29820f; WORD $0xffff // jb 1ec0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x00ca840f; WORD $0x0000 // je 206b
+	LONG $0xff29820f; WORD $0xffff // jb 1f20
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00ca840f; WORD $0x0000 // je 20ca
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -1885,12 +1908,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd4c850f; WORD $0xffff // jne 1dc0
-	LONG $0x00057fe9; BYTE $0x00 // jmp 25f8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfd4d850f; WORD $0xffff // jne 1e20
+	LONG $0x00057fe9; BYTE $0x00 // jmp 2657
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2116
+	LONG $0x0089840f; WORD $0x0000 // je 2176
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1928,7 +1951,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2159
+	WORD $0x43eb // jmp 21b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1948,12 +1971,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4f74 // je 21b7
+	WORD $0x4b74 // je 2217
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -1965,9 +1988,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc972 // jb 2180
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2e74 // je 21eb
+	WORD $0xc972 // jb 21e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2e74 // je 224a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -1978,12 +2001,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8c850f; WORD $0xffff // jne 2080
-	LONG $0x0003ffe9; BYTE $0x00 // jmp 25f8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfe8d850f; WORD $0xffff // jne 20e0
+	LONG $0x0003ffe9; BYTE $0x00 // jmp 2657
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2296
+	LONG $0x0089840f; WORD $0x0000 // je 22f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2021,7 +2044,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 22d9
+	WORD $0x43eb // jmp 2339
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2041,12 +2064,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x6e74 // je 2356
+	WORD $0x6a74 // je 23b6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -2064,9 +2087,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 2300
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4d74 // je 23a9
+	WORD $0xaa72 // jb 2360
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4d74 // je 2408
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -2083,12 +2106,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 2200
-	LONG $0x000241e9; BYTE $0x00 // jmp 25f8
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe4f850f; WORD $0xffff // jne 2260
+	LONG $0x000241e9; BYTE $0x00 // jmp 2657
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2456
+	LONG $0x0089840f; WORD $0x0000 // je 24b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2126,7 +2149,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2499
+	WORD $0x43eb // jmp 24f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2146,11 +2169,12 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00ac840f; WORD $0x0000 // je 2558
+	LONG $0x00a8840f; WORD $0x0000 // je 25b8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -2180,9 +2204,9 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff68820f; WORD $0xffff // jb 24c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x008b840f; WORD $0x0000 // je 25ed
+	LONG $0xff68820f; WORD $0xffff // jb 2520
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x008b840f; WORD $0x0000 // je 264c
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -2211,22 +2235,28 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdca850f; WORD $0xffff // jne 23c0
-	WORD $0x00eb // jmp 25f8
+	LONG $0xfdcb850f; WORD $0xffff // jne 2420
+	WORD $0x00eb // jmp 2657
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x3d058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x53d] # 2b40
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	LONG $0x5e058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x55e] # 2bc0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8949; BYTE $0xce // mov r14,rcx
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
@@ -2312,30 +2342,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 27c6
+	WORD $0x0674 // je 2847
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 281e
+	WORD $0x58eb // jmp 289f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 27e0
+	WORD $0x0e74 // je 2861
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 27f7
+	WORD $0x0e74 // je 2878
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 280f
+	WORD $0x0f74 // je 2890
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 281e
+	WORD $0x0674 // je 289f
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 2b0b
+	LONG $0x02e38e0f; WORD $0x0000 // jle 2b8c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -2344,30 +2374,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2858
+	WORD $0x0674 // je 28d9
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 28b0
+	WORD $0x58eb // jmp 2931
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2872
+	WORD $0x0e74 // je 28f3
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2889
+	WORD $0x0e74 // je 290a
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 28a1
+	WORD $0x0f74 // je 2922
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 28b0
+	WORD $0x0674 // je 2931
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 2b0b
+	LONG $0x02518e0f; WORD $0x0000 // jle 2b8c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -2376,30 +2406,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 28ea
+	WORD $0x0674 // je 296b
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 2942
+	WORD $0x58eb // jmp 29c3
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2904
+	WORD $0x0e74 // je 2985
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 291b
+	WORD $0x0e74 // je 299c
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2933
+	WORD $0x0f74 // je 29b4
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2942
+	WORD $0x0674 // je 29c3
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 2b0b
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 2b8c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -2408,30 +2438,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 297c
+	WORD $0x0674 // je 29fd
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 29d4
+	WORD $0x58eb // jmp 2a55
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2996
+	WORD $0x0e74 // je 2a17
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 29ad
+	WORD $0x0e74 // je 2a2e
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 29c5
+	WORD $0x0f74 // je 2a46
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 29d4
+	WORD $0x0674 // je 2a55
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 2b0b
+	LONG $0x012d8e0f; WORD $0x0000 // jle 2b8c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -2440,30 +2470,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2a10
+	WORD $0x0674 // je 2a91
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 2a6b
+	WORD $0x5beb // jmp 2aec
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 2a2b
+	WORD $0x0f74 // je 2aac
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 2a43
+	WORD $0x0f74 // je 2ac4
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 2a5c
+	WORD $0x1074 // je 2add
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2a6b
+	WORD $0x0674 // je 2aec
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 2b0b
+	LONG $0x00968e0f; WORD $0x0000 // jle 2b8c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -2472,35 +2502,35 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2aa7
+	WORD $0x0674 // je 2b28
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 2b02
+	WORD $0x5beb // jmp 2b83
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 2ac2
+	WORD $0x0f74 // je 2b43
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 2ada
+	WORD $0x0f74 // je 2b5b
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 2af3
+	WORD $0x1074 // je 2b74
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2b02
+	WORD $0x0674 // je 2b83
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 2b0b
+	WORD $0x037e // jle 2b8c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -2524,20 +2554,26 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x4074 // je 2bd9
-	LONG $0x40058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1440] # 3fe0
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	WORD $0x6274 // je 2c7b
+	LONG $0x80058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1480] # 40a0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
 	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
@@ -2553,20 +2589,19 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0e92840f; WORD $0x0000 // je 3aa4
+	LONG $0x0e8f840f; WORD $0x0000 // je 3b43
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06b18f0f; WORD $0x0000 // jg 32cd
+	LONG $0x06ae8f0f; WORD $0x0000 // jg 336c
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0205840f; WORD $0x0000 // je 2e2f
+	LONG $0x0202840f; WORD $0x0000 // je 2ece
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0359840f; WORD $0x0000 // je 2f8d
+	LONG $0x0356840f; WORD $0x0000 // je 302c
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04cf8e0f; WORD $0x0000 // jle 310d
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x04cc8e0f; WORD $0x0000 // jle 31ac
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2cd6
+	LONG $0x0089840f; WORD $0x0000 // je 2d76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2604,7 +2639,7 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2d19
+	WORD $0x43eb // jmp 2db9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2624,11 +2659,13 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0086840f; WORD $0x0000 // je 2db2
+	LONG $0x007f840f; WORD $0x0000 // je 2e52
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
@@ -2651,9 +2688,9 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8e72 // jb 2d40
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x6974 // je 2e21
+	WORD $0x8e72 // jb 2de0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x6974 // je 2ec0
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -2675,442 +2712,13 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe16850f; WORD $0xffff // jne 2c40
-	LONG $0x000c75e9; BYTE $0x00 // jmp 3aa4
+	LONG $0xfe17850f; WORD $0xffff // jne 2ce0
+	LONG $0x000c75e9; BYTE $0x00 // jmp 3b43
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2ed6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2f19
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3974 // je 2f61
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdf72 // jb 2f40
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x1874 // je 2f7f
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeb8850f; WORD $0xffff // jne 2e40
-	LONG $0x000b17e9; BYTE $0x00 // jmp 3aa4
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3036
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3079
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4974 // je 30d1
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xcf72 // jb 30a0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2874 // je 30ff
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe98850f; WORD $0xffff // jne 2fa0
-	LONG $0x000997e9; BYTE $0x00 // jmp 3aa4
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 31b6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 31f9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6974 // je 3271
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaf72 // jb 3220
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4874 // je 32bf
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe58850f; WORD $0xffff // jne 3120
-	LONG $0x0007d7e9; BYTE $0x00 // jmp 3aa4
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x029e840f; WORD $0x0000 // je 3579
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0406840f; WORD $0x0000 // je 36eb
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05b08e0f; WORD $0x0000 // jle 389f
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3396
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 33d9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x00cb840f; WORD $0x0000 // je 34b7
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
-	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
-	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff49820f; WORD $0xffff // jb 3400
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x00aa840f; WORD $0x0000 // je 356b
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
-	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
-	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8c850f; WORD $0xffff // jne 3300
-	LONG $0x00052be9; BYTE $0x00 // jmp 3aa4
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3616
+	LONG $0x0089840f; WORD $0x0000 // je 2f76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3148,7 +2756,7 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3659
+	WORD $0x43eb // jmp 2fb9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3168,41 +2776,36 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4874 // je 36b0
+	WORD $0x3274 // je 3001
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 3680
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2774 // je 36dd
+	WORD $0xdf72 // jb 2fe0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1874 // je 301e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe9a850f; WORD $0xffff // jne 3580
-	LONG $0x0003b9e9; BYTE $0x00 // jmp 3aa4
+	LONG $0xfeb9850f; WORD $0xffff // jne 2ee0
+	LONG $0x000b17e9; BYTE $0x00 // jmp 3b43
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3796
+	LONG $0x0089840f; WORD $0x0000 // je 30d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3240,7 +2843,7 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 37d9
+	WORD $0x43eb // jmp 3119
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3260,10 +2863,216 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6274 // je 384a
+	WORD $0x4274 // je 3171
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xcf72 // jb 3140
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2874 // je 319e
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe99850f; WORD $0xffff // jne 3040
+	LONG $0x000997e9; BYTE $0x00 // jmp 3b43
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 3256
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 3299
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x6274 // je 3311
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaf72 // jb 32c0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4874 // je 335e
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe59850f; WORD $0xffff // jne 31c0
+	LONG $0x0007d7e9; BYTE $0x00 // jmp 3b43
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x029e840f; WORD $0x0000 // je 3618
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0406840f; WORD $0x0000 // je 378a
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05b08e0f; WORD $0x0000 // jle 393e
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 3436
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 3479
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x00c4840f; WORD $0x0000 // je 3557
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -3279,11 +3088,31 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 3800
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4174 // je 3891
+	LONG $0xff49820f; WORD $0xffff // jb 34a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00aa840f; WORD $0x0000 // je 360a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -3297,13 +3126,33 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe66850f; WORD $0xffff // jne 3700
-	LONG $0x000205e9; BYTE $0x00 // jmp 3aa4
-	BYTE $0x90 // nop
+	LONG $0xfd8d850f; WORD $0xffff // jne 33a0
+	LONG $0x00052be9; BYTE $0x00 // jmp 3b43
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3936
+	LONG $0x0089840f; WORD $0x0000 // je 36b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3341,7 +3190,7 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3979
+	WORD $0x43eb // jmp 36f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3361,11 +3210,208 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0092840f; WORD $0x0000 // je 3a1e
+	WORD $0x4174 // je 3750
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 3720
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2774 // je 377c
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe9b850f; WORD $0xffff // jne 3620
+	LONG $0x0003b9e9; BYTE $0x00 // jmp 3b43
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 3836
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 3879
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x5b74 // je 38ea
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 38a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4174 // je 3930
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe67850f; WORD $0xffff // jne 37a0
+	LONG $0x000205e9; BYTE $0x00 // jmp 3b43
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 39d6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 3a19
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x008b840f; WORD $0x0000 // je 3abe
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -3391,9 +3437,9 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8272 // jb 39a0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x7574 // je 3a99
+	WORD $0x8272 // jb 3a40
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x7574 // je 3b38
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -3418,22 +3464,28 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdfe850f; WORD $0xffff // jne 38a0
-	WORD $0x00eb // jmp 3aa4
+	LONG $0xfdff850f; WORD $0xffff // jne 3940
+	WORD $0x00eb // jmp 3b43
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x31058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x531] # 3fe0
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	LONG $0x52058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x552] # 40a0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8949; BYTE $0xce // mov r14,rcx
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
@@ -3519,30 +3571,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3c72
+	WORD $0x0674 // je 3d33
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 3cca
+	WORD $0x58eb // jmp 3d8b
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3c8c
+	WORD $0x0e74 // je 3d4d
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3ca3
+	WORD $0x0e74 // je 3d64
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3cbb
+	WORD $0x0f74 // je 3d7c
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3cca
+	WORD $0x0674 // je 3d8b
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 3fb7
+	LONG $0x02e38e0f; WORD $0x0000 // jle 4078
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -3551,30 +3603,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3d04
+	WORD $0x0674 // je 3dc5
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 3d5c
+	WORD $0x58eb // jmp 3e1d
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3d1e
+	WORD $0x0e74 // je 3ddf
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3d35
+	WORD $0x0e74 // je 3df6
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3d4d
+	WORD $0x0f74 // je 3e0e
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3d5c
+	WORD $0x0674 // je 3e1d
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 3fb7
+	LONG $0x02518e0f; WORD $0x0000 // jle 4078
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -3583,30 +3635,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3d96
+	WORD $0x0674 // je 3e57
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 3dee
+	WORD $0x58eb // jmp 3eaf
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3db0
+	WORD $0x0e74 // je 3e71
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3dc7
+	WORD $0x0e74 // je 3e88
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3ddf
+	WORD $0x0f74 // je 3ea0
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3dee
+	WORD $0x0674 // je 3eaf
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 3fb7
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 4078
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -3615,30 +3667,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3e28
+	WORD $0x0674 // je 3ee9
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 3e80
+	WORD $0x58eb // jmp 3f41
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3e42
+	WORD $0x0e74 // je 3f03
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3e59
+	WORD $0x0e74 // je 3f1a
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3e71
+	WORD $0x0f74 // je 3f32
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3e80
+	WORD $0x0674 // je 3f41
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 3fb7
+	LONG $0x012d8e0f; WORD $0x0000 // jle 4078
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -3647,30 +3699,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3ebc
+	WORD $0x0674 // je 3f7d
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 3f17
+	WORD $0x5beb // jmp 3fd8
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 3ed7
+	WORD $0x0f74 // je 3f98
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 3eef
+	WORD $0x0f74 // je 3fb0
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 3f08
+	WORD $0x1074 // je 3fc9
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3f17
+	WORD $0x0674 // je 3fd8
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 3fb7
+	LONG $0x00968e0f; WORD $0x0000 // jle 4078
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -3679,34 +3731,34 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3f53
+	WORD $0x0674 // je 4014
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 3fae
+	WORD $0x5beb // jmp 406f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 3f6e
+	WORD $0x0f74 // je 402f
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 3f86
+	WORD $0x0f74 // je 4047
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 3f9f
+	WORD $0x1074 // je 4060
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3fae
+	WORD $0x0674 // je 406f
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 3fb7
+	WORD $0x037e // jle 4078
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -3726,20 +3778,26 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x4074 // je 4059
-	LONG $0x40058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1440] # 5460
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	WORD $0x6274 // je 413b
+	LONG $0x80058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1480] # 5560
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
 	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
@@ -3755,20 +3813,19 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0e92840f; WORD $0x0000 // je 4f24
+	LONG $0x0e8f840f; WORD $0x0000 // je 5003
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06b18f0f; WORD $0x0000 // jg 474d
+	LONG $0x06ae8f0f; WORD $0x0000 // jg 482c
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0205840f; WORD $0x0000 // je 42af
+	LONG $0x0202840f; WORD $0x0000 // je 438e
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0359840f; WORD $0x0000 // je 440d
+	LONG $0x0356840f; WORD $0x0000 // je 44ec
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04cf8e0f; WORD $0x0000 // jle 458d
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x04cc8e0f; WORD $0x0000 // jle 466c
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4156
+	LONG $0x0089840f; WORD $0x0000 // je 4236
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3806,7 +3863,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4199
+	WORD $0x43eb // jmp 4279
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3826,11 +3883,13 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0086840f; WORD $0x0000 // je 4232
+	LONG $0x007f840f; WORD $0x0000 // je 4312
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
@@ -3853,9 +3912,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8e72 // jb 41c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x6974 // je 42a1
+	WORD $0x8e72 // jb 42a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x6974 // je 4380
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -3877,442 +3936,13 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe16850f; WORD $0xffff // jne 40c0
-	LONG $0x000c75e9; BYTE $0x00 // jmp 4f24
+	LONG $0xfe17850f; WORD $0xffff // jne 41a0
+	LONG $0x000c75e9; BYTE $0x00 // jmp 5003
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4356
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4399
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3974 // je 43e1
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdf72 // jb 43c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x1874 // je 43ff
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeb8850f; WORD $0xffff // jne 42c0
-	LONG $0x000b17e9; BYTE $0x00 // jmp 4f24
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 44b6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 44f9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4974 // je 4551
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xcf72 // jb 4520
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2874 // je 457f
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe98850f; WORD $0xffff // jne 4420
-	LONG $0x000997e9; BYTE $0x00 // jmp 4f24
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4636
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4679
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6974 // je 46f1
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaf72 // jb 46a0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4874 // je 473f
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe58850f; WORD $0xffff // jne 45a0
-	LONG $0x0007d7e9; BYTE $0x00 // jmp 4f24
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x029e840f; WORD $0x0000 // je 49f9
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0406840f; WORD $0x0000 // je 4b6b
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05b08e0f; WORD $0x0000 // jle 4d1f
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4816
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4859
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x00cb840f; WORD $0x0000 // je 4937
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
-	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
-	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff49820f; WORD $0xffff // jb 4880
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x00aa840f; WORD $0x0000 // je 49eb
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
-	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
-	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8c850f; WORD $0xffff // jne 4780
-	LONG $0x00052be9; BYTE $0x00 // jmp 4f24
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4a96
+	LONG $0x0089840f; WORD $0x0000 // je 4436
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4350,7 +3980,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4ad9
+	WORD $0x43eb // jmp 4479
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4370,41 +4000,36 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4874 // je 4b30
+	WORD $0x3274 // je 44c1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 4b00
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2774 // je 4b5d
+	WORD $0xdf72 // jb 44a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1874 // je 44de
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe9a850f; WORD $0xffff // jne 4a00
-	LONG $0x0003b9e9; BYTE $0x00 // jmp 4f24
+	LONG $0xfeb9850f; WORD $0xffff // jne 43a0
+	LONG $0x000b17e9; BYTE $0x00 // jmp 5003
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4c16
+	LONG $0x0089840f; WORD $0x0000 // je 4596
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4442,7 +4067,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4c59
+	WORD $0x43eb // jmp 45d9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4462,10 +4087,216 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6274 // je 4cca
+	WORD $0x4274 // je 4631
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xcf72 // jb 4600
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2874 // je 465e
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe99850f; WORD $0xffff // jne 4500
+	LONG $0x000997e9; BYTE $0x00 // jmp 5003
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 4716
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 4759
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x6274 // je 47d1
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaf72 // jb 4780
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4874 // je 481e
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe59850f; WORD $0xffff // jne 4680
+	LONG $0x0007d7e9; BYTE $0x00 // jmp 5003
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x029e840f; WORD $0x0000 // je 4ad8
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0406840f; WORD $0x0000 // je 4c4a
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05b08e0f; WORD $0x0000 // jle 4dfe
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 48f6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 4939
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x00c4840f; WORD $0x0000 // je 4a17
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4481,11 +4312,31 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 4c80
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4174 // je 4d11
+	LONG $0xff49820f; WORD $0xffff // jb 4960
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00aa840f; WORD $0x0000 // je 4aca
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4499,13 +4350,33 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe66850f; WORD $0xffff // jne 4b80
-	LONG $0x000205e9; BYTE $0x00 // jmp 4f24
-	BYTE $0x90 // nop
+	LONG $0xfd8d850f; WORD $0xffff // jne 4860
+	LONG $0x00052be9; BYTE $0x00 // jmp 5003
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4db6
+	LONG $0x0089840f; WORD $0x0000 // je 4b76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4543,7 +4414,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4df9
+	WORD $0x43eb // jmp 4bb9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4563,11 +4434,208 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0092840f; WORD $0x0000 // je 4e9e
+	WORD $0x4174 // je 4c10
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 4be0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2774 // je 4c3c
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe9b850f; WORD $0xffff // jne 4ae0
+	LONG $0x0003b9e9; BYTE $0x00 // jmp 5003
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 4cf6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 4d39
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x5b74 // je 4daa
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 4d60
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4174 // je 4df0
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe67850f; WORD $0xffff // jne 4c60
+	LONG $0x000205e9; BYTE $0x00 // jmp 5003
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 4e96
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 4ed9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x008b840f; WORD $0x0000 // je 4f7e
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4593,9 +4661,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8272 // jb 4e20
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x7574 // je 4f19
+	WORD $0x8272 // jb 4f00
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x7574 // je 4ff8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4620,22 +4688,28 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdfe850f; WORD $0xffff // jne 4d20
-	WORD $0x00eb // jmp 4f24
+	LONG $0xfdff850f; WORD $0xffff // jne 4e00
+	WORD $0x00eb // jmp 5003
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x31058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x531] # 5460
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	LONG $0x52058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x552] # 5560
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8949; BYTE $0xce // mov r14,rcx
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
@@ -4721,30 +4795,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 50f2
+	WORD $0x0674 // je 51f3
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 514a
+	WORD $0x58eb // jmp 524b
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 510c
+	WORD $0x0e74 // je 520d
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5123
+	WORD $0x0e74 // je 5224
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 513b
+	WORD $0x0f74 // je 523c
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 514a
+	WORD $0x0674 // je 524b
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 5437
+	LONG $0x02e38e0f; WORD $0x0000 // jle 5538
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -4753,30 +4827,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5184
+	WORD $0x0674 // je 5285
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 51dc
+	WORD $0x58eb // jmp 52dd
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 519e
+	WORD $0x0e74 // je 529f
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 51b5
+	WORD $0x0e74 // je 52b6
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 51cd
+	WORD $0x0f74 // je 52ce
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 51dc
+	WORD $0x0674 // je 52dd
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 5437
+	LONG $0x02518e0f; WORD $0x0000 // jle 5538
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -4785,30 +4859,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5216
+	WORD $0x0674 // je 5317
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 526e
+	WORD $0x58eb // jmp 536f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 5230
+	WORD $0x0e74 // je 5331
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5247
+	WORD $0x0e74 // je 5348
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 525f
+	WORD $0x0f74 // je 5360
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 526e
+	WORD $0x0674 // je 536f
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 5437
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 5538
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -4817,30 +4891,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 52a8
+	WORD $0x0674 // je 53a9
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 5300
+	WORD $0x58eb // jmp 5401
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 52c2
+	WORD $0x0e74 // je 53c3
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 52d9
+	WORD $0x0e74 // je 53da
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 52f1
+	WORD $0x0f74 // je 53f2
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 5300
+	WORD $0x0674 // je 5401
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 5437
+	LONG $0x012d8e0f; WORD $0x0000 // jle 5538
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -4849,30 +4923,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 533c
+	WORD $0x0674 // je 543d
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 5397
+	WORD $0x5beb // jmp 5498
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 5357
+	WORD $0x0f74 // je 5458
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 536f
+	WORD $0x0f74 // je 5470
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 5388
+	WORD $0x1074 // je 5489
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 5397
+	WORD $0x0674 // je 5498
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 5437
+	LONG $0x00968e0f; WORD $0x0000 // jle 5538
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -4881,34 +4955,34 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 53d3
+	WORD $0x0674 // je 54d4
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 542e
+	WORD $0x5beb // jmp 552f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 53ee
+	WORD $0x0f74 // je 54ef
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 5406
+	WORD $0x0f74 // je 5507
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 541f
+	WORD $0x1074 // je 5520
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 542e
+	WORD $0x0674 // je 552f
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 5437
+	WORD $0x037e // jle 5538
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -4928,20 +5002,26 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x4074 // je 54d9
-	LONG $0x00058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1100] # 65a0
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	WORD $0x6274 // je 55fb
+	LONG $0x40058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1140] # 66e0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
 	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
@@ -4957,20 +5037,19 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0fa6840f; WORD $0x0000 // je 64b8
+	LONG $0x0fa3840f; WORD $0x0000 // je 65d7
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x073b8f0f; WORD $0x0000 // jg 5c57
+	LONG $0x07388f0f; WORD $0x0000 // jg 5d76
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x024b840f; WORD $0x0000 // je 5775
+	LONG $0x0248840f; WORD $0x0000 // je 5894
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03a5840f; WORD $0x0000 // je 58d9
+	LONG $0x03a2840f; WORD $0x0000 // je 59f8
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05258e0f; WORD $0x0000 // jle 5a63
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x05228e0f; WORD $0x0000 // jle 5b82
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 55d6
+	LONG $0x0089840f; WORD $0x0000 // je 56f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5008,7 +5087,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5619
+	WORD $0x43eb // jmp 5739
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5028,11 +5107,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00a9840f; WORD $0x0000 // je 56d5
+	LONG $0x00a5840f; WORD $0x0000 // je 57f5
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -5061,9 +5141,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff6b820f; WORD $0xffff // jb 5640
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x0088840f; WORD $0x0000 // je 5767
+	LONG $0xff6b820f; WORD $0xffff // jb 5760
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0088840f; WORD $0x0000 // je 5886
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5091,12 +5171,13 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 5540
-	LONG $0x000d43e9; BYTE $0x00 // jmp 64b8
+	LONG $0xfdd1850f; WORD $0xffff // jne 5660
+	LONG $0x000d43e9; BYTE $0x00 // jmp 65d7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5816
+	LONG $0x0089840f; WORD $0x0000 // je 5936
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5134,7 +5215,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5859
+	WORD $0x43eb // jmp 5979
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5154,12 +5235,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3f74 // je 58a7
+	WORD $0x3b74 // je 59c7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -5168,9 +5249,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 5880
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x1e74 // je 58cb
+	WORD $0xd972 // jb 59a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1e74 // je 59ea
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5178,12 +5259,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeac850f; WORD $0xffff // jne 5780
-	LONG $0x000bdfe9; BYTE $0x00 // jmp 64b8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfead850f; WORD $0xffff // jne 58a0
+	LONG $0x000bdfe9; BYTE $0x00 // jmp 65d7
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5976
+	LONG $0x0089840f; WORD $0x0000 // je 5a96
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5221,7 +5302,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 59b9
+	WORD $0x43eb // jmp 5ad9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5241,12 +5322,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5474 // je 5a1c
+	WORD $0x5074 // je 5b3c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -5259,9 +5340,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc472 // jb 59e0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x3374 // je 5a55
+	WORD $0xc472 // jb 5b00
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x3374 // je 5b74
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5273,14 +5354,14 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe82850f; WORD $0xffff // jne 58e0
-	LONG $0x000a55e9; BYTE $0x00 // jmp 64b8
+	LONG $0xfe83850f; WORD $0xffff // jne 5a00
+	LONG $0x000a55e9; BYTE $0x00 // jmp 65d7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5b16
+	LONG $0x0089840f; WORD $0x0000 // je 5c36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5318,7 +5399,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5b59
+	WORD $0x43eb // jmp 5c79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5338,12 +5419,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7e74 // je 5be6
+	WORD $0x7a74 // je 5d06
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -5364,9 +5445,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9a72 // jb 5b80
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x5d74 // je 5c49
+	WORD $0x9a72 // jb 5ca0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x5d74 // je 5d68
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5386,19 +5467,19 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2e850f; WORD $0xffff // jne 5a80
-	LONG $0x000861e9; BYTE $0x00 // jmp 64b8
+	LONG $0xfe2f850f; WORD $0xffff // jne 5ba0
+	LONG $0x000861e9; BYTE $0x00 // jmp 65d7
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d4840f; WORD $0x0000 // je 5f39
+	LONG $0x02d4840f; WORD $0x0000 // je 6058
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x044a840f; WORD $0x0000 // je 60b9
+	LONG $0x044a840f; WORD $0x0000 // je 61d8
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05fe8e0f; WORD $0x0000 // jle 6277
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x05fe8e0f; WORD $0x0000 // jle 6396
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5d16
+	LONG $0x0089840f; WORD $0x0000 // je 5e36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5436,7 +5517,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5d59
+	WORD $0x43eb // jmp 5e79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5456,11 +5537,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00eb840f; WORD $0x0000 // je 5e57
+	LONG $0x00e7840f; WORD $0x0000 // je 5f77
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5502,9 +5584,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff29820f; WORD $0xffff // jb 5d80
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x00ca840f; WORD $0x0000 // je 5f2b
+	LONG $0xff29820f; WORD $0xffff // jb 5ea0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00ca840f; WORD $0x0000 // je 604a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5545,12 +5627,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd4c850f; WORD $0xffff // jne 5c80
-	LONG $0x00057fe9; BYTE $0x00 // jmp 64b8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfd4d850f; WORD $0xffff // jne 5da0
+	LONG $0x00057fe9; BYTE $0x00 // jmp 65d7
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5fd6
+	LONG $0x0089840f; WORD $0x0000 // je 60f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5588,7 +5670,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6019
+	WORD $0x43eb // jmp 6139
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5608,12 +5690,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4f74 // je 6077
+	WORD $0x4b74 // je 6197
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5625,9 +5707,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc972 // jb 6040
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2e74 // je 60ab
+	WORD $0xc972 // jb 6160
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2e74 // je 61ca
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5638,12 +5720,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8c850f; WORD $0xffff // jne 5f40
-	LONG $0x0003ffe9; BYTE $0x00 // jmp 64b8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfe8d850f; WORD $0xffff // jne 6060
+	LONG $0x0003ffe9; BYTE $0x00 // jmp 65d7
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6156
+	LONG $0x0089840f; WORD $0x0000 // je 6276
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5681,7 +5763,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6199
+	WORD $0x43eb // jmp 62b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5701,12 +5783,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x6e74 // je 6216
+	WORD $0x6a74 // je 6336
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5724,9 +5806,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 61c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4d74 // je 6269
+	WORD $0xaa72 // jb 62e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4d74 // je 6388
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5743,12 +5825,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 60c0
-	LONG $0x000241e9; BYTE $0x00 // jmp 64b8
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe4f850f; WORD $0xffff // jne 61e0
+	LONG $0x000241e9; BYTE $0x00 // jmp 65d7
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6316
+	LONG $0x0089840f; WORD $0x0000 // je 6436
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5786,7 +5868,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6359
+	WORD $0x43eb // jmp 6479
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5806,11 +5888,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00ac840f; WORD $0x0000 // je 6418
+	LONG $0x00a8840f; WORD $0x0000 // je 6538
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5840,9 +5923,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff68820f; WORD $0xffff // jb 6380
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x008b840f; WORD $0x0000 // je 64ad
+	LONG $0xff68820f; WORD $0xffff // jb 64a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x008b840f; WORD $0x0000 // je 65cc
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5871,22 +5954,28 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdca850f; WORD $0xffff // jne 6280
-	WORD $0x00eb // jmp 64b8
+	LONG $0xfdcb850f; WORD $0xffff // jne 63a0
+	WORD $0x00eb // jmp 65d7
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0xdd058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xdd] # 65a0
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	LONG $0xfe058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xfe] # 66e0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
@@ -5894,36 +5983,36 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 6579
+	WORD $0x677e // jle 66ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 6579
+	WORD $0x537e // jle 66ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 6579
+	WORD $0x3f7e // jle 66ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 6579
+	WORD $0x2b7e // jle 66ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 6579
+	WORD $0x177e // jle 66ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 6579
+	WORD $0x037e // jle 66ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	WORD $0x9066 // xchg ax,ax
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -5943,20 +6032,26 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x4074 // je 6619
-	LONG $0x00058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1100] # 76e0
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	WORD $0x6274 // je 677b
+	LONG $0x40058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1140] # 7860
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
 	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
@@ -5972,20 +6067,19 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0fa6840f; WORD $0x0000 // je 75f8
+	LONG $0x0fa3840f; WORD $0x0000 // je 7757
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x073b8f0f; WORD $0x0000 // jg 6d97
+	LONG $0x07388f0f; WORD $0x0000 // jg 6ef6
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x024b840f; WORD $0x0000 // je 68b5
+	LONG $0x0248840f; WORD $0x0000 // je 6a14
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03a5840f; WORD $0x0000 // je 6a19
+	LONG $0x03a2840f; WORD $0x0000 // je 6b78
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05258e0f; WORD $0x0000 // jle 6ba3
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x05228e0f; WORD $0x0000 // jle 6d02
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6716
+	LONG $0x0089840f; WORD $0x0000 // je 6876
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6023,7 +6117,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6759
+	WORD $0x43eb // jmp 68b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6043,11 +6137,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00a9840f; WORD $0x0000 // je 6815
+	LONG $0x00a5840f; WORD $0x0000 // je 6975
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -6076,9 +6171,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff6b820f; WORD $0xffff // jb 6780
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x0088840f; WORD $0x0000 // je 68a7
+	LONG $0xff6b820f; WORD $0xffff // jb 68e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0088840f; WORD $0x0000 // je 6a06
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -6106,96 +6201,10 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd0850f; WORD $0xffff // jne 6680
-	LONG $0x000d43e9; BYTE $0x00 // jmp 75f8
+	LONG $0xfdd1850f; WORD $0xffff // jne 67e0
+	LONG $0x000d43e9; BYTE $0x00 // jmp 7757
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6956
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6999
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3f74 // je 69e7
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
-	LONG $0x20c68348 // add rsi,0x20
-	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x02c08348 // add rax,0x2
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 69c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x1e74 // je 6a0b
-	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
-	LONG $0x20c68348 // add rsi,0x20
-	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeac850f; WORD $0xffff // jne 68c0
-	LONG $0x000bdfe9; BYTE $0x00 // jmp 75f8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x0089840f; WORD $0x0000 // je 6ab6
@@ -6256,46 +6265,36 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x5474 // je 6b5c
+	WORD $0x3b74 // je 6b47
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
 	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc472 // jb 6b20
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x3374 // je 6b95
+	WORD $0xd972 // jb 6b20
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1e74 // je 6b6a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
 	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
-	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe82850f; WORD $0xffff // jne 6a20
-	LONG $0x000a55e9; BYTE $0x00 // jmp 75f8
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfead850f; WORD $0xffff // jne 6a20
+	LONG $0x000bdfe9; BYTE $0x00 // jmp 7757
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6c56
+	LONG $0x0089840f; WORD $0x0000 // je 6c16
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6333,7 +6332,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6c99
+	WORD $0x43eb // jmp 6c59
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6353,12 +6352,109 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7e74 // je 6d26
+	WORD $0x5074 // je 6cbc
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc472 // jb 6c80
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x3374 // je 6cf4
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe83850f; WORD $0xffff // jne 6b80
+	LONG $0x000a55e9; BYTE $0x00 // jmp 7757
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 6db6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 6df9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x7a74 // je 6e86
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
@@ -6379,9 +6475,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9a72 // jb 6cc0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x5d74 // je 6d89
+	WORD $0x9a72 // jb 6e20
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x5d74 // je 6ee8
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -6401,19 +6497,19 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2e850f; WORD $0xffff // jne 6bc0
-	LONG $0x000861e9; BYTE $0x00 // jmp 75f8
+	LONG $0xfe2f850f; WORD $0xffff // jne 6d20
+	LONG $0x000861e9; BYTE $0x00 // jmp 7757
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d4840f; WORD $0x0000 // je 7079
+	LONG $0x02d4840f; WORD $0x0000 // je 71d8
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x044a840f; WORD $0x0000 // je 71f9
+	LONG $0x044a840f; WORD $0x0000 // je 7358
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05fe8e0f; WORD $0x0000 // jle 73b7
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x05fe8e0f; WORD $0x0000 // jle 7516
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6e56
+	LONG $0x0089840f; WORD $0x0000 // je 6fb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6451,7 +6547,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6e99
+	WORD $0x43eb // jmp 6ff9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6471,11 +6567,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00eb840f; WORD $0x0000 // je 6f97
+	LONG $0x00e7840f; WORD $0x0000 // je 70f7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6517,9 +6614,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff29820f; WORD $0xffff // jb 6ec0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x00ca840f; WORD $0x0000 // je 706b
+	LONG $0xff29820f; WORD $0xffff // jb 7020
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00ca840f; WORD $0x0000 // je 71ca
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6560,12 +6657,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd4c850f; WORD $0xffff // jne 6dc0
-	LONG $0x00057fe9; BYTE $0x00 // jmp 75f8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfd4d850f; WORD $0xffff // jne 6f20
+	LONG $0x00057fe9; BYTE $0x00 // jmp 7757
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7116
+	LONG $0x0089840f; WORD $0x0000 // je 7276
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6603,7 +6700,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7159
+	WORD $0x43eb // jmp 72b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6623,12 +6720,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4f74 // je 71b7
+	WORD $0x4b74 // je 7317
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6640,9 +6737,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc972 // jb 7180
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2e74 // je 71eb
+	WORD $0xc972 // jb 72e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2e74 // je 734a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6653,12 +6750,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8c850f; WORD $0xffff // jne 7080
-	LONG $0x0003ffe9; BYTE $0x00 // jmp 75f8
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfe8d850f; WORD $0xffff // jne 71e0
+	LONG $0x0003ffe9; BYTE $0x00 // jmp 7757
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7296
+	LONG $0x0089840f; WORD $0x0000 // je 73f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6696,7 +6793,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 72d9
+	WORD $0x43eb // jmp 7439
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6716,12 +6813,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x6e74 // je 7356
+	WORD $0x6a74 // je 74b6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6739,9 +6836,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 7300
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4d74 // je 73a9
+	WORD $0xaa72 // jb 7460
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4d74 // je 7508
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6758,12 +6855,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 7200
-	LONG $0x000241e9; BYTE $0x00 // jmp 75f8
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe4f850f; WORD $0xffff // jne 7360
+	LONG $0x000241e9; BYTE $0x00 // jmp 7757
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7456
+	LONG $0x0089840f; WORD $0x0000 // je 75b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6801,7 +6898,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7499
+	WORD $0x43eb // jmp 75f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6821,11 +6918,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00ac840f; WORD $0x0000 // je 7558
+	LONG $0x00a8840f; WORD $0x0000 // je 76b8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6855,9 +6953,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff68820f; WORD $0xffff // jb 74c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x008b840f; WORD $0x0000 // je 75ed
+	LONG $0xff68820f; WORD $0xffff // jb 7620
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x008b840f; WORD $0x0000 // je 774c
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6886,22 +6984,28 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdca850f; WORD $0xffff // jne 73c0
-	WORD $0x00eb // jmp 75f8
+	LONG $0xfdcb850f; WORD $0xffff // jne 7520
+	WORD $0x00eb // jmp 7757
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0xdd058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xdd] # 76e0
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	LONG $0xfe058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xfe] # 7860
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
@@ -6909,36 +7013,36 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 76b9
+	WORD $0x677e // jle 783a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 76b9
+	WORD $0x537e // jle 783a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 76b9
+	WORD $0x3f7e // jle 783a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 76b9
+	WORD $0x2b7e // jle 783a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 76b9
+	WORD $0x177e // jle 783a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 76b9
+	WORD $0x037e // jle 783a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	WORD $0x9066 // xchg ax,ax
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -6958,20 +7062,26 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x4074 // je 7759
-	LONG $0x00058d48; WORD $0x0010; BYTE $0x00 // lea rax,[rip+0x1000] # 8720
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	WORD $0x6274 // je 78fb
+	LONG $0x40058d48; WORD $0x0010; BYTE $0x00 // lea rax,[rip+0x1040] # 88e0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
 	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
@@ -6987,20 +7097,19 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0e92840f; WORD $0x0000 // je 8624
+	LONG $0x0e8f840f; WORD $0x0000 // je 87c3
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06b18f0f; WORD $0x0000 // jg 7e4d
+	LONG $0x06ae8f0f; WORD $0x0000 // jg 7fec
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0205840f; WORD $0x0000 // je 79af
+	LONG $0x0202840f; WORD $0x0000 // je 7b4e
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0359840f; WORD $0x0000 // je 7b0d
+	LONG $0x0356840f; WORD $0x0000 // je 7cac
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04cf8e0f; WORD $0x0000 // jle 7c8d
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x04cc8e0f; WORD $0x0000 // jle 7e2c
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7856
+	LONG $0x0089840f; WORD $0x0000 // je 79f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7038,7 +7147,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7899
+	WORD $0x43eb // jmp 7a39
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7058,11 +7167,13 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0086840f; WORD $0x0000 // je 7932
+	LONG $0x007f840f; WORD $0x0000 // je 7ad2
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
@@ -7085,9 +7196,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8e72 // jb 78c0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x6974 // je 79a1
+	WORD $0x8e72 // jb 7a60
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x6974 // je 7b40
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -7109,442 +7220,13 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe16850f; WORD $0xffff // jne 77c0
-	LONG $0x000c75e9; BYTE $0x00 // jmp 8624
+	LONG $0xfe17850f; WORD $0xffff // jne 7960
+	LONG $0x000c75e9; BYTE $0x00 // jmp 87c3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7a56
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7a99
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3974 // je 7ae1
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdf72 // jb 7ac0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x1874 // je 7aff
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeb8850f; WORD $0xffff // jne 79c0
-	LONG $0x000b17e9; BYTE $0x00 // jmp 8624
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7bb6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7bf9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4974 // je 7c51
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xcf72 // jb 7c20
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2874 // je 7c7f
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe98850f; WORD $0xffff // jne 7b20
-	LONG $0x000997e9; BYTE $0x00 // jmp 8624
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7d36
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7d79
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6974 // je 7df1
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaf72 // jb 7da0
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4874 // je 7e3f
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe58850f; WORD $0xffff // jne 7ca0
-	LONG $0x0007d7e9; BYTE $0x00 // jmp 8624
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x029e840f; WORD $0x0000 // je 80f9
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0406840f; WORD $0x0000 // je 826b
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05b08e0f; WORD $0x0000 // jle 841f
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7f16
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7f59
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x00cb840f; WORD $0x0000 // je 8037
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
-	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
-	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff49820f; WORD $0xffff // jb 7f80
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	LONG $0x00aa840f; WORD $0x0000 // je 80eb
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
-	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
-	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
-	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
-	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8c850f; WORD $0xffff // jne 7e80
-	LONG $0x00052be9; BYTE $0x00 // jmp 8624
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8196
+	LONG $0x0089840f; WORD $0x0000 // je 7bf6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7582,7 +7264,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 81d9
+	WORD $0x43eb // jmp 7c39
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7602,41 +7284,36 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4874 // je 8230
+	WORD $0x3274 // je 7c81
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 8200
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x2774 // je 825d
+	WORD $0xdf72 // jb 7c60
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1874 // je 7c9e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
-	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
-	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe9a850f; WORD $0xffff // jne 8100
-	LONG $0x0003b9e9; BYTE $0x00 // jmp 8624
+	LONG $0xfeb9850f; WORD $0xffff // jne 7b60
+	LONG $0x000b17e9; BYTE $0x00 // jmp 87c3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8316
+	LONG $0x0089840f; WORD $0x0000 // je 7d56
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7674,7 +7351,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8359
+	WORD $0x43eb // jmp 7d99
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7694,10 +7371,216 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6274 // je 83ca
+	WORD $0x4274 // je 7df1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xcf72 // jb 7dc0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2874 // je 7e1e
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe99850f; WORD $0xffff // jne 7cc0
+	LONG $0x000997e9; BYTE $0x00 // jmp 87c3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 7ed6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 7f19
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x6274 // je 7f91
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaf72 // jb 7f40
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4874 // je 7fde
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe59850f; WORD $0xffff // jne 7e40
+	LONG $0x0007d7e9; BYTE $0x00 // jmp 87c3
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x029e840f; WORD $0x0000 // je 8298
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0406840f; WORD $0x0000 // je 840a
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05b08e0f; WORD $0x0000 // jle 85be
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 80b6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 80f9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x00c4840f; WORD $0x0000 // je 81d7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7713,11 +7596,31 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 8380
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x4174 // je 8411
+	LONG $0xff49820f; WORD $0xffff // jb 8120
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00aa840f; WORD $0x0000 // je 828a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -7731,10 +7634,123 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe66850f; WORD $0xffff // jne 8280
-	LONG $0x000205e9; BYTE $0x00 // jmp 8624
-	BYTE $0x90 // nop
+	LONG $0xfd8d850f; WORD $0xffff // jne 8020
+	LONG $0x00052be9; BYTE $0x00 // jmp 87c3
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 8336
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 8379
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x4174 // je 83d0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 83a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2774 // je 83fc
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe9b850f; WORD $0xffff // jne 82a0
+	LONG $0x0003b9e9; BYTE $0x00 // jmp 87c3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x0089840f; WORD $0x0000 // je 84b6
@@ -7795,11 +7811,115 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xec4e0f4d // cmovle r13,r12
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0092840f; WORD $0x0000 // je 859e
+	WORD $0x5b74 // je 856a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 8520
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4174 // je 85b0
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe67850f; WORD $0xffff // jne 8420
+	LONG $0x000205e9; BYTE $0x00 // jmp 87c3
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 8656
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 8699
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x008b840f; WORD $0x0000 // je 873e
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -7825,9 +7945,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8272 // jb 8520
-	LONG $0x014847f6 // test BYTE PTR [rdi+0x48],0x1
-	WORD $0x7574 // je 8619
+	WORD $0x8272 // jb 86c0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x7574 // je 87b8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -7852,22 +7972,28 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdfe850f; WORD $0xffff // jne 8420
-	WORD $0x00eb // jmp 8624
+	LONG $0xfdff850f; WORD $0xffff // jne 85c0
+	WORD $0x00eb // jmp 87c3
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0xf1058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xf1] # 8720
-	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
+	LONG $0x12058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x112] # 88e0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
 	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x346f7ec5; BYTE $0x90 // vmovdqu ymm14,YMMWORD PTR [rax+rdx*4]
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
-	WORD $0x2948; BYTE $0xda // sub rdx,rbx
-	LONG $0x000000bb; BYTE $0x00 // mov ebx,0x0
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
 	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
-	LONG $0x3c6f7ec5; BYTE $0x90 // vmovdqu ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
@@ -7875,38 +8001,37 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 86e5
+	WORD $0x677e // jle 88a6
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 86e5
+	WORD $0x537e // jle 88a6
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 86e5
+	WORD $0x3f7e // jle 88a6
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 86e5
+	WORD $0x2b7e // jle 88a6
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 86e5
+	WORD $0x177e // jle 88a6
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 86e5
+	WORD $0x037e // jle 88a6
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff

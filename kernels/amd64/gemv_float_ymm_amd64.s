@@ -25,39 +25,39 @@ TEXT ·gemvF32Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xd257e8c5 // vxorps xmm2,xmm2,xmm2
 	LONG $0xdb57e0c5 // vxorps xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
-	LONG $0x00b6840f; WORD $0x0000 // je 10c
+	LONG $0x00c6840f; WORD $0x0000 // je 11c
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x10eb8349 // sub r11,0x10
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x18eb8349 // sub r11,0x18
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
@@ -72,12 +72,11 @@ TEXT ·gemvF32Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xf228fcc5 // vmovaps ymm6,ymm2
 	LONG $0xfb28fcc5 // vmovaps ymm7,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	WORD $0x6b7f // jg 18d
+	WORD $0x5b7f // jg 18d
 	WORD $0xc031 // xor eax,eax
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00da840f; WORD $0x0000 // je 207
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x00ca840f; WORD $0x0000 // je 207
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x06107cc5 // vmovups ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e107cc5; BYTE $0x20 // vmovups ymm9,YMMWORD PTR [rsi+0x20]
@@ -122,36 +121,36 @@ TEXT ·gemvF32Ymm2x32(SB), NOSPLIT, $0-8
 	WORD $0x00eb // jmp 207
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x10eb8349 // sub r11,0x10
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x18eb8349 // sub r11,0x18
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
@@ -170,7 +169,7 @@ TEXT ·gemvF32Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xdb5d8cc5 // vminps ymm3,ymm14,ymm3
 	LONG $0x2e25e2c4; WORD $0x6058 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	WORD $0x3b7e // jle 316
+	WORD $0x3b7e // jle 326
 	LONG $0xaa048d4a // lea rax,[rdx+r13*4]
 	LONG $0xe45f94c5 // vmaxps ymm4,ymm13,ymm4
 	LONG $0xe45d8cc5 // vminps ymm4,ymm14,ymm4
@@ -186,11 +185,10 @@ TEXT ·gemvF32Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0x2e25e2c4; WORD $0x6078 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm7
 	LONG $0x80c28148; WORD $0x0000; BYTE $0x00 // add rdx,0x80
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xfd168f0f; WORD $0xffff // jg 3d
+	LONG $0xfd068f0f; WORD $0xffff // jg 3d
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -223,39 +221,39 @@ TEXT ·gemvF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xd257e8c5 // vxorps xmm2,xmm2,xmm2
 	LONG $0xdb57e0c5 // vxorps xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
-	LONG $0x00b6840f; WORD $0x0000 // je 48c
+	LONG $0x00c6840f; WORD $0x0000 // je 49c
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x10eb8349 // sub r11,0x10
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x18eb8349 // sub r11,0x18
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
@@ -270,12 +268,11 @@ TEXT ·gemvF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xf228fcc5 // vmovaps ymm6,ymm2
 	LONG $0xfb28fcc5 // vmovaps ymm7,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	WORD $0x657f // jg 507
+	WORD $0x557f // jg 507
 	WORD $0xc031 // xor eax,eax
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00d4840f; WORD $0x0000 // je 581
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x00c4840f; WORD $0x0000 // je 581
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x137d62c4; BYTE $0x06 // vcvtph2ps ymm8,XMMWORD PTR [rsi]
 	LONG $0x137d62c4; WORD $0x104e // vcvtph2ps ymm9,XMMWORD PTR [rsi+0x10]
@@ -318,36 +315,36 @@ TEXT ·gemvF16Ymm2x32(SB), NOSPLIT, $0-8
 	WORD $0x00eb // jmp 581
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x10eb8349 // sub r11,0x10
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x18eb8349 // sub r11,0x18
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
@@ -366,7 +363,7 @@ TEXT ·gemvF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xdb5d8cc5 // vminps ymm3,ymm14,ymm3
 	LONG $0x2e25e2c4; WORD $0x6058 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	WORD $0x3b7e // jle 690
+	WORD $0x3b7e // jle 6a0
 	LONG $0xaa048d4a // lea rax,[rdx+r13*4]
 	LONG $0xe45f94c5 // vmaxps ymm4,ymm13,ymm4
 	LONG $0xe45d8cc5 // vminps ymm4,ymm14,ymm4
@@ -382,12 +379,10 @@ TEXT ·gemvF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0x2e25e2c4; WORD $0x6078 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm7
 	LONG $0x80c28148; WORD $0x0000; BYTE $0x00 // add rdx,0x80
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xfd1c8f0f; WORD $0xffff // jg 3bd
+	LONG $0xfd0c8f0f; WORD $0xffff // jg 3bd
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -420,39 +415,39 @@ TEXT ·gemvBF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xd257e8c5 // vxorps xmm2,xmm2,xmm2
 	LONG $0xdb57e0c5 // vxorps xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
-	LONG $0x00b6840f; WORD $0x0000 // je 80b
+	LONG $0x00c6840f; WORD $0x0000 // je 81b
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x10eb8349 // sub r11,0x10
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x18eb8349 // sub r11,0x18
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
@@ -467,12 +462,11 @@ TEXT ·gemvBF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xf228fcc5 // vmovaps ymm6,ymm2
 	LONG $0xfb28fcc5 // vmovaps ymm7,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x00838f0f; WORD $0x0000 // jg 8a8
+	WORD $0x777f // jg 8a8
 	WORD $0xc031 // xor eax,eax
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x0119840f; WORD $0x0000 // je 949
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x010d840f; WORD $0x0000 // je 949
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x337d62c4; BYTE $0x06 // vpmovzxwd ymm8,XMMWORD PTR [rsi]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
@@ -526,36 +520,36 @@ TEXT ·gemvBF16Ymm2x32(SB), NOSPLIT, $0-8
 	WORD $0x00eb // jmp 949
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a04 // vmovups ymm8,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a0c // vmovups ymm9,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x10eb8349 // sub r11,0x10
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
 	LONG $0x107c01c4; WORD $0x9a14 // vmovups ymm10,YMMWORD PTR [r10+r11*4]
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x18eb8349 // sub r11,0x18
-	LONG $0x000000b8; BYTE $0x00 // mov eax,0x0
+	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
 	LONG $0xd84c0f4c // cmovl r11,rax
-	LONG $0x000008b8; BYTE $0x00 // mov eax,0x8
+	LONG $0x08c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x8
 	WORD $0x3949; BYTE $0xc3 // cmp r11,rax
 	LONG $0xd84f0f4c // cmovg r11,rax
 	WORD $0xf749; BYTE $0xdb // neg r11
@@ -574,7 +568,7 @@ TEXT ·gemvBF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0xdb5d8cc5 // vminps ymm3,ymm14,ymm3
 	LONG $0x2e25e2c4; WORD $0x6058 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	WORD $0x3b7e // jle a58
+	WORD $0x3b7e // jle a68
 	LONG $0xaa048d4a // lea rax,[rdx+r13*4]
 	LONG $0xe45f94c5 // vmaxps ymm4,ymm13,ymm4
 	LONG $0xe45d8cc5 // vminps ymm4,ymm14,ymm4
@@ -590,11 +584,10 @@ TEXT ·gemvBF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0x2e25e2c4; WORD $0x6078 // vmaskmovps YMMWORD PTR [rax+0x60],ymm11,ymm7
 	LONG $0x80c28148; WORD $0x0000; BYTE $0x00 // add rdx,0x80
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xfcd38f0f; WORD $0xffff // jg 73c
+	LONG $0xfcc38f0f; WORD $0xffff // jg 73c
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff

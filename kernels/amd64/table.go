@@ -17,6 +17,8 @@ const (
 	fma  = cpu.AVX2 | cpu.FMA
 	vnni = cpu.AVX512 | cpu.AVX512VNNI
 	bf16 = cpu.AVX512 | cpu.AVX512BF16
+	// avxvnni has the instructions of VNNI for 256 bits alone.
+	avxvnni = cpu.AVX2 | cpu.AVXVNNI
 )
 
 // Table lists the rows, best first.
@@ -32,6 +34,13 @@ var Table = bound([]spec.Row{
 	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 4, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "gemmI8Vnni8x48"},
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemmU8I8Vnni8x48"},
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I32, MR: 8, NR: 48, KR: 2, Needs: vnni, Num: spec.Exact, Name: "gemmI16Vnni8x48"},
+	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 6, NR: 16, KR: 4, Shift: 128, Needs: avxvnni, Num: spec.Exact, Name: "gemmI8QAvxVnni6x16"},
+	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 6, NR: 16, KR: 4, Needs: avxvnni, Num: spec.Exact, Name: "gemmU8I8QAvxVnni6x16"},
+	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 6, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "gemmI16QI8AvxVnni6x16"},
+	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 6, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "gemmI16QU8AvxVnni6x16"},
+	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 6, NR: 16, KR: 4, Shift: 128, Needs: avxvnni, Num: spec.Exact, Name: "gemmI8AvxVnni6x16"},
+	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 6, NR: 16, KR: 4, Needs: avxvnni, Num: spec.Exact, Name: "gemmU8I8AvxVnni6x16"},
+	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I32, MR: 6, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "gemmI16AvxVnni6x16"},
 	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 6, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemmI8QYmm6x16"},
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 6, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemmU8I8QYmm6x16"},
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 6, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemmI16QI8Ymm6x16"},
@@ -46,6 +55,14 @@ var Table = bound([]spec.Row{
 	{Op: spec.Gemv, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemvU8I8QVnni4x64"},
 	{Op: spec.Gemv, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 4, NR: 64, KR: 4, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "gemvI8Vnni4x64"},
 	{Op: spec.Gemv, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 4, NR: 64, KR: 4, Needs: vnni, Num: spec.Exact, Name: "gemvU8I8Vnni4x64"},
+	{Op: spec.Gemv, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 2, NR: 32, KR: 4, Shift: 128, Needs: avxvnni, Num: spec.Exact, Name: "gemvI8QAvxVnni2x32"},
+	{Op: spec.Gemv, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 2, NR: 32, KR: 4, Needs: avxvnni, Num: spec.Exact, Name: "gemvU8I8QAvxVnni2x32"},
+	{Op: spec.Gemv, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 32, KR: 4, Shift: 128, Needs: avxvnni, Num: spec.Exact, Name: "gemvI8AvxVnni2x32"},
+	{Op: spec.Gemv, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 32, KR: 4, Needs: avxvnni, Num: spec.Exact, Name: "gemvU8I8AvxVnni2x32"},
+	{Op: spec.Gemv, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 2, NR: 32, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemvI8QYmm2x32"},
+	{Op: spec.Gemv, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 2, NR: 32, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemvU8I8QYmm2x32"},
+	{Op: spec.Gemv, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 32, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemvI8Ymm2x32"},
+	{Op: spec.Gemv, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 32, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "gemvU8I8Ymm2x32"},
 	{Op: spec.Gemv, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 32, KR: 1, Needs: fma, Num: spec.Consistent, Name: "gemvF32Ymm2x32"},
 	{Op: spec.Gemv, In: tensor.F32, W: tensor.F16, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 32, KR: 1, Needs: fma | cpu.F16C, Num: spec.Consistent, Name: "gemvF16Ymm2x32"},
 	{Op: spec.Gemv, In: tensor.BF16, W: tensor.BF16, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 32, KR: 1, Needs: fma, Num: spec.Consistent, Name: "gemvBF16Ymm2x32"},

@@ -9,6 +9,7 @@
 // r8-9 rows of A        r12  Bias, or 0                   ymm13-14  bounds
 // r13  stride of C      r14  rows                         r10-11    scratch
 	.altmacro
+	.include "ymm.inc"
 
 // widen loads 8 weights as FP32.
 .macro widen type, reg, v
@@ -83,19 +84,6 @@
 	bound	%(4*\i+3), 11, 96
 .endm
 
-// mask sets a register to the columns from the given one on that exist; r10 is the table.
-.macro mask reg, from
-	mov	r11, rbx
-	sub	r11, \from
-	mov	eax, 0
-	cmovl	r11, rax
-	mov	eax, 8
-	cmp	r11, rax
-	cmovg	r11, rax
-	neg	r11
-	vmovups	ymm\reg, [r10 + 4*r11]
-.endm
-
 .macro routine type, data, panel, end, done
 	mov	rsi, [rdi + GemmArgs_B]
 	mov	rdx, [rdi + GemmArgs_C]
@@ -121,10 +109,10 @@
 	vxorps	xmm3, xmm3, xmm3
 	test	r12, r12
 	jz	1f
-	mask	8, 0
-	mask	9, 8
-	mask	10, 16
-	mask	11, 24
+	mask	8, rbx, 0, r10, r11, rax
+	mask	9, rbx, 8, r10, r11, rax
+	mask	10, rbx, 16, r10, r11, rax
+	mask	11, rbx, 24, r10, r11, rax
 	vmaskmovps ymm0, ymm8, [r12]
 	vmaskmovps ymm1, ymm9, [r12 + 32]
 	vmaskmovps ymm2, ymm10, [r12 + 64]
@@ -138,10 +126,10 @@
 	jg	2f
 	products \type, 1, \end
 2:	products \type, 2, \end
-\end:	mask	8, 0
-	mask	9, 8
-	mask	10, 16
-	mask	11, 24
+\end:	mask	8, rbx, 0, r10, r11, rax
+	mask	9, rbx, 8, r10, r11, rax
+	mask	10, rbx, 16, r10, r11, rax
+	mask	11, rbx, 24, r10, r11, rax
 	mov	rax, rdx
 	store	0
 	cmp	r14, 1
