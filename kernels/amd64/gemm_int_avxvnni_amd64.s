@@ -13,7 +13,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
 	WORD $0x6274 // je 7b
-	LONG $0xe0058d48; WORD $0x0018; BYTE $0x00 // lea rax,[rip+0x18e0] # 1900
+	LONG $0xa0058d48; WORD $0x0019; BYTE $0x00 // lea rax,[rip+0x19a0] # 19c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -47,19 +47,19 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x12df840f; WORD $0x0000 // je 1393
+	LONG $0x13a3840f; WORD $0x0000 // je 1457
 	LONG $0x808080b8; BYTE $0x80 // mov eax,0x80808080
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd ymm15,xmm15
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x08f88f0f; WORD $0x0000 // jg 9c4
+	LONG $0x097c8f0f; WORD $0x0000 // jg a48
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0326840f; WORD $0x0000 // je 400
+	LONG $0x035c840f; WORD $0x0000 // je 436
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0495840f; WORD $0x0000 // je 579
+	LONG $0x04de840f; WORD $0x0000 // je 5c2
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x065c8e0f; WORD $0x0000 // jle 74a
+	LONG $0x06ce8e0f; WORD $0x0000 // jle 7bc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -152,105 +152,106 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x8e72 // jb 200
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0177840f; WORD $0x0000 // je 3f2
+	LONG $0x01ad840f; WORD $0x0000 // je 428
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2ac
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2ac
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2a1
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2ba
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2e9
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2e9
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2e7
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 300
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 326
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 326
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 32d
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 346
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 363
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 363
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 373
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 38c
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 3a0
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 3a0
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 3b9
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 3d2
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 3de
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 3de
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 400
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 419
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd05850f; WORD $0xffff // jne 100
-	LONG $0x000f93e9; BYTE $0x00 // jmp 1393
+	LONG $0xfccf850f; WORD $0xffff // jne 100
+	LONG $0x001021e9; BYTE $0x00 // jmp 1457
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 496
+	LONG $0x0089840f; WORD $0x0000 // je 4d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -288,7 +289,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4d9
+	WORD $0x43eb // jmp 519
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -311,7 +312,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3574 // je 521
+	WORD $0x3574 // je 561
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -321,33 +322,35 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdf72 // jb 500
+	WORD $0xdf72 // jb 540
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4574 // je 56b
+	WORD $0x4e74 // je 5b4
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 557
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 557
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 58c
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5a5
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8c850f; WORD $0xffff // jne 400
-	LONG $0x000e1ae9; BYTE $0x00 // jmp 1393
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0xfe83850f; WORD $0xffff // jne 440
+	LONG $0x000e95e9; BYTE $0x00 // jmp 1457
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 616
+	LONG $0x0089840f; WORD $0x0000 // je 676
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -385,7 +388,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 659
+	WORD $0x43eb // jmp 6b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -408,7 +411,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4574 // je 6b1
+	WORD $0x4574 // je 711
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -421,49 +424,48 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xcf72 // jb 680
+	WORD $0xcf72 // jb 6e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0082840f; WORD $0x0000 // je 73c
+	LONG $0x0094840f; WORD $0x0000 // je 7ae
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6eb
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6eb
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 740
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 759
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 728
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 728
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 786
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 79f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3b850f; WORD $0xffff // jne 580
-	LONG $0x000c49e9; BYTE $0x00 // jmp 1393
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe29850f; WORD $0xffff // jne 5e0
+	LONG $0x000c9be9; BYTE $0x00 // jmp 1457
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7f6
+	LONG $0x0089840f; WORD $0x0000 // je 856
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -501,7 +503,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 839
+	WORD $0x43eb // jmp 899
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -524,7 +526,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6574 // je 8b1
+	WORD $0x6574 // je 911
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -543,87 +545,86 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaf72 // jb 860
+	WORD $0xaf72 // jb 8c0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00fc840f; WORD $0x0000 // je 9b6
+	LONG $0x0120840f; WORD $0x0000 // je a3a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 8eb
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 8eb
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 940
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 959
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 928
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 928
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 986
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 99f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 965
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 965
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9cc
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9e5
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 9a2
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 9a2
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a12
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a2b
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfda1850f; WORD $0xffff // jne 760
-	LONG $0x0009cfe9; BYTE $0x00 // jmp 1393
+	LONG $0xfd7d850f; WORD $0xffff // jne 7c0
+	LONG $0x000a0fe9; BYTE $0x00 // jmp 1457
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0378840f; WORD $0x0000 // je d4a
+	LONG $0x03aa840f; WORD $0x0000 // je e00
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0511840f; WORD $0x0000 // je eed
+	LONG $0x0536840f; WORD $0x0000 // je f96
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x07028e0f; WORD $0x0000 // jle 10e8
+	LONG $0x07308e0f; WORD $0x0000 // jle 119a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je a96
+	LONG $0x0089840f; WORD $0x0000 // je b16
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -661,7 +662,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp ad9
+	WORD $0x43eb // jmp b59
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -684,7 +685,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00a9840f; WORD $0x0000 // je b99
+	LONG $0x00a9840f; WORD $0x0000 // je c19
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -716,116 +717,114 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff67820f; WORD $0xffff // jb b00
+	LONG $0xff67820f; WORD $0xffff // jb b80
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x019a840f; WORD $0x0000 // je d3c
+	LONG $0x01d0840f; WORD $0x0000 // je df2
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb bd8
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je bd8
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je c4d
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je c66
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb c1a
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je c1a
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je c98
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je cb1
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb c5c
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je c5c
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je ce3
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je cfc
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb c9e
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je c9e
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je d2e
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je d47
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb ce0
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je ce0
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je d79
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je d92
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
 	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb d23
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je d23
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je dc5
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je dde
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfcbb850f; WORD $0xffff // jne a00
-	LONG $0x000649e9; BYTE $0x00 // jmp 1393
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfc85850f; WORD $0xffff // jne a80
+	LONG $0x000657e9; BYTE $0x00 // jmp 1457
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je df6
+	LONG $0x0089840f; WORD $0x0000 // je e96
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -863,7 +862,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp e39
+	WORD $0x43eb // jmp ed9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -886,7 +885,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3f74 // je e8b
+	WORD $0x3f74 // je f2b
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -898,36 +897,35 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd572 // jb e60
+	WORD $0xd572 // jb f00
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4f74 // je edf
+	WORD $0x5874 // je f88
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb ec6
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je ec6
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je f5b
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je f74
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe78850f; WORD $0xffff // jne d60
-	LONG $0x0004a6e9; BYTE $0x00 // jmp 1393
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0xfe6f850f; WORD $0xffff // jne e00
+	LONG $0x0004c1e9; BYTE $0x00 // jmp 1457
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je f96
+	LONG $0x0089840f; WORD $0x0000 // je 1036
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -965,7 +963,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp fd9
+	WORD $0x43eb // jmp 1079
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -988,7 +986,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5474 // je 1040
+	WORD $0x5474 // je 10e0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -1004,53 +1002,51 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc072 // jb 1000
+	WORD $0xc072 // jb 10a0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0091840f; WORD $0x0000 // je 10da
+	LONG $0x00a3840f; WORD $0x0000 // je 118c
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 107f
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 107f
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1114
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 112d
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 10c1
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 10c1
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 115f
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1178
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe1d850f; WORD $0xffff // jne f00
-	LONG $0x0002abe9; BYTE $0x00 // jmp 1393
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	LONG $0xfe0b850f; WORD $0xffff // jne fa0
+	LONG $0x0002bde9; BYTE $0x00 // jmp 1457
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1196
+	LONG $0x0089840f; WORD $0x0000 // je 1236
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1088,7 +1084,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 11d9
+	WORD $0x43eb // jmp 1279
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1111,7 +1107,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7e74 // je 126a
+	WORD $0x7e74 // je 130a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -1135,81 +1131,81 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9672 // jb 1200
+	WORD $0x9672 // jb 12a0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0115840f; WORD $0x0000 // je 1388
+	LONG $0x0139840f; WORD $0x0000 // je 144c
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 12a9
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 12a9
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 133e
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1357
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 12eb
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 12eb
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1389
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 13a2
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 132d
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 132d
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 13d4
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 13ed
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 136f
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 136f
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 141f
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1438
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd6f850f; WORD $0xffff // jne 1100
-	WORD $0x00eb // jmp 1393
+	LONG $0xfd4b850f; WORD $0xffff // jne 11a0
+	WORD $0x00eb // jmp 1457
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x62058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x562] # 1900
+	LONG $0x5e058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x55e] # 19c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -1313,30 +1309,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1583
+	WORD $0x0674 // je 1647
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 15db
+	WORD $0x58eb // jmp 169f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 159d
+	WORD $0x0e74 // je 1661
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 15b4
+	WORD $0x0e74 // je 1678
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 15cc
+	WORD $0x0f74 // je 1690
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 15db
+	WORD $0x0674 // je 169f
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 18c8
+	LONG $0x02e38e0f; WORD $0x0000 // jle 198c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -1345,30 +1341,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1615
+	WORD $0x0674 // je 16d9
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 166d
+	WORD $0x58eb // jmp 1731
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 162f
+	WORD $0x0e74 // je 16f3
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 1646
+	WORD $0x0e74 // je 170a
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 165e
+	WORD $0x0f74 // je 1722
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 166d
+	WORD $0x0674 // je 1731
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 18c8
+	LONG $0x02518e0f; WORD $0x0000 // jle 198c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -1377,30 +1373,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 16a7
+	WORD $0x0674 // je 176b
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 16ff
+	WORD $0x58eb // jmp 17c3
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 16c1
+	WORD $0x0e74 // je 1785
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 16d8
+	WORD $0x0e74 // je 179c
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 16f0
+	WORD $0x0f74 // je 17b4
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 16ff
+	WORD $0x0674 // je 17c3
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 18c8
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 198c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -1409,30 +1405,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1739
+	WORD $0x0674 // je 17fd
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 1791
+	WORD $0x58eb // jmp 1855
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1753
+	WORD $0x0e74 // je 1817
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 176a
+	WORD $0x0e74 // je 182e
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1782
+	WORD $0x0f74 // je 1846
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1791
+	WORD $0x0674 // je 1855
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 18c8
+	LONG $0x012d8e0f; WORD $0x0000 // jle 198c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -1441,30 +1437,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 17cd
+	WORD $0x0674 // je 1891
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 1828
+	WORD $0x5beb // jmp 18ec
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 17e8
+	WORD $0x0f74 // je 18ac
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 1800
+	WORD $0x0f74 // je 18c4
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 1819
+	WORD $0x1074 // je 18dd
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1828
+	WORD $0x0674 // je 18ec
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 18c8
+	LONG $0x00968e0f; WORD $0x0000 // jle 198c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -1473,35 +1469,35 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1864
+	WORD $0x0674 // je 1928
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 18bf
+	WORD $0x5beb // jmp 1983
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 187f
+	WORD $0x0f74 // je 1943
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 1897
+	WORD $0x0f74 // je 195b
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 18b0
+	WORD $0x1074 // je 1974
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 18bf
+	WORD $0x0674 // je 1983
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 18c8
+	WORD $0x037e // jle 198c
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -1525,8 +1521,8 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 19bb
-	LONG $0xc0058d48; WORD $0x0017; BYTE $0x00 // lea rax,[rip+0x17c0] # 3120
+	WORD $0x6274 // je 1a7b
+	LONG $0xa0058d48; WORD $0x0018; BYTE $0x00 // lea rax,[rip+0x18a0] # 32c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -1560,19 +1556,19 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x11b7840f; WORD $0x0000 // je 2bab
+	LONG $0x129b840f; WORD $0x0000 // je 2d4f
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x087e8f0f; WORD $0x0000 // jg 227c
+	LONG $0x08e28f0f; WORD $0x0000 // jg 23a0
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d8840f; WORD $0x0000 // je 1ce4
+	LONG $0x030e840f; WORD $0x0000 // je 1dda
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0459840f; WORD $0x0000 // je 1e6f
+	LONG $0x0482840f; WORD $0x0000 // je 1f58
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06128e0f; WORD $0x0000 // jle 2032
+	LONG $0x06488e0f; WORD $0x0000 // jle 2128
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1ab6
+	LONG $0x0089840f; WORD $0x0000 // je 1b76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1610,7 +1606,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1af9
+	WORD $0x43eb // jmp 1bb9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1633,7 +1629,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6874 // je 1b74
+	WORD $0x6874 // je 1c34
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -1652,104 +1648,102 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xac72 // jb 1b20
+	WORD $0xac72 // jb 1be0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0159840f; WORD $0x0000 // je 1cd6
+	LONG $0x018f840f; WORD $0x0000 // je 1dcc
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1bae
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1bae
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1c63
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1c7c
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1be6
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1be6
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1ca4
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1cbd
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1c1e
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1c1e
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1ce5
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1cfe
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1c56
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1c56
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1d26
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1d3f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1c8e
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1c8e
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1d67
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1d80
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1cc7
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1cc7
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1da9
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1dc2
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd41850f; WORD $0xffff // jne 1a20
-	LONG $0x000ec7e9; BYTE $0x00 // jmp 2bab
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfd0b850f; WORD $0xffff // jne 1ae0
+	LONG $0x000f75e9; BYTE $0x00 // jmp 2d4f
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1d96
+	LONG $0x0089840f; WORD $0x0000 // je 1e76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1787,7 +1781,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1dd9
+	WORD $0x43eb // jmp 1eb9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1810,7 +1804,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3074 // je 1e1c
+	WORD $0x3074 // je 1efc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -1819,33 +1813,32 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xe472 // jb 1e00
+	WORD $0xe472 // jb 1ee0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4074 // je 1e61
+	WORD $0x4974 // je 1f4a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1e52
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1e52
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 1f27
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 1f40
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe96850f; WORD $0xffff // jne 1d00
-	LONG $0x000d3ce9; BYTE $0x00 // jmp 2bab
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe8d850f; WORD $0xffff // jne 1de0
+	LONG $0x000df7e9; BYTE $0x00 // jmp 2d4f
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 1f16
+	LONG $0x0089840f; WORD $0x0000 // je 1ff6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1883,7 +1876,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 1f59
+	WORD $0x43eb // jmp 2039
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1906,7 +1899,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3b74 // je 1fa7
+	WORD $0x3b74 // je 2087
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -1917,47 +1910,48 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 1f80
+	WORD $0xd972 // jb 2060
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x7874 // je 2024
+	LONG $0x008a840f; WORD $0x0000 // je 211a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 1fdd
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 1fdd
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 20b6
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 20cf
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2015
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2015
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 20f7
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2110
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe53850f; WORD $0xffff // jne 1e80
-	LONG $0x000b79e9; BYTE $0x00 // jmp 2bab
+	LONG $0xfe3d850f; WORD $0xffff // jne 1f60
+	LONG $0x000c27e9; BYTE $0x00 // jmp 2d4f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 20d6
+	LONG $0x0089840f; WORD $0x0000 // je 21d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1995,7 +1989,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2119
+	WORD $0x43eb // jmp 2219
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2018,7 +2012,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5174 // je 217d
+	WORD $0x5174 // je 227d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -2033,81 +2027,83 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 2140
+	WORD $0xc372 // jb 2240
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00e8840f; WORD $0x0000 // je 226e
+	LONG $0x010c840f; WORD $0x0000 // je 2392
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 21b7
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 21b7
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 22ac
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 22c5
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 21ef
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 21ef
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 22ed
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2306
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2227
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2227
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 232e
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2347
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 225f
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 225f
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 236f
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2388
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdc9850f; WORD $0xffff // jne 2040
-	LONG $0x00092fe9; BYTE $0x00 // jmp 2bab
+	LONG $0xfda5850f; WORD $0xffff // jne 2140
+	LONG $0x0009afe9; BYTE $0x00 // jmp 2d4f
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0320840f; WORD $0x0000 // je 25aa
+	LONG $0x0372840f; WORD $0x0000 // je 2720
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04af840f; WORD $0x0000 // je 2743
+	LONG $0x04f4840f; WORD $0x0000 // je 28ac
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06968e0f; WORD $0x0000 // jle 2934
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x06e48e0f; WORD $0x0000 // jle 2aa6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2336
+	LONG $0x0089840f; WORD $0x0000 // je 2476
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2145,7 +2141,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2379
+	WORD $0x43eb // jmp 24b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2168,7 +2164,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0087840f; WORD $0x0000 // je 2417
+	LONG $0x0087840f; WORD $0x0000 // je 2557
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -2194,110 +2190,108 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8972 // jb 23a0
+	WORD $0x8972 // jb 24e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x017c840f; WORD $0x0000 // je 259c
+	LONG $0x01b2840f; WORD $0x0000 // je 2712
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2456
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2456
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 258b
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 25a4
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2493
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2493
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 25d1
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 25ea
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 24d0
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 24d0
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2617
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2630
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 250d
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 250d
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 265d
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2676
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 254a
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 254a
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 26a3
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 26bc
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
 	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2588
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2588
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 26ea
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2703
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfcfb850f; WORD $0xffff // jne 22a0
-	LONG $0x000601e9; BYTE $0x00 // jmp 2bab
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfcc5850f; WORD $0xffff // jne 23e0
+	LONG $0x00062fe9; BYTE $0x00 // jmp 2d4f
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2656
+	LONG $0x0089840f; WORD $0x0000 // je 27b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2335,7 +2329,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2699
+	WORD $0x43eb // jmp 27f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2358,7 +2352,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3a74 // je 26e6
+	WORD $0x3a74 // je 2846
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -2369,36 +2363,35 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xda72 // jb 26c0
+	WORD $0xda72 // jb 2820
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4a74 // je 2735
+	WORD $0x5374 // je 289e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2721
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2721
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2876
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 288f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe82850f; WORD $0xffff // jne 25c0
-	LONG $0x000468e9; BYTE $0x00 // jmp 2bab
+	LONG $0xfe79850f; WORD $0xffff // jne 2720
+	LONG $0x0004a3e9; BYTE $0x00 // jmp 2d4f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 27f6
+	LONG $0x0089840f; WORD $0x0000 // je 2956
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2436,7 +2429,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2839
+	WORD $0x43eb // jmp 2999
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2459,7 +2452,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4a74 // je 2896
+	WORD $0x4a74 // je 29f6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -2473,50 +2466,51 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xca72 // jb 2860
+	WORD $0xca72 // jb 29c0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0087840f; WORD $0x0000 // je 2926
+	LONG $0x0099840f; WORD $0x0000 // je 2a98
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 28d5
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 28d5
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2a2a
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2a43
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2912
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2912
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2a70
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2a89
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe31850f; WORD $0xffff // jne 2760
-	LONG $0x000277e9; BYTE $0x00 // jmp 2bab
+	LONG $0xfe1f850f; WORD $0xffff // jne 28c0
+	LONG $0x0002a9e9; BYTE $0x00 // jmp 2d4f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 29d6
+	LONG $0x0089840f; WORD $0x0000 // je 2b56
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2554,7 +2548,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 2a19
+	WORD $0x43eb // jmp 2b99
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2577,7 +2571,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6a74 // je 2a96
+	WORD $0x6a74 // je 2c16
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -2597,77 +2591,77 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 2a40
+	WORD $0xaa72 // jb 2bc0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0101840f; WORD $0x0000 // je 2ba0
+	LONG $0x0125840f; WORD $0x0000 // je 2d44
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2ad5
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2ad5
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2c4a
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2c63
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2b12
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2b12
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2c90
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2ca9
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2b4f
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2b4f
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2cd6
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2cef
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 2b8c
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 2b8c
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 2d1c
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 2d35
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd97850f; WORD $0xffff // jne 2940
-	WORD $0x00eb // jmp 2bab
+	LONG $0xfd73850f; WORD $0xffff // jne 2ac0
+	WORD $0x00eb // jmp 2d4f
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x6a058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x56a] # 3120
+	LONG $0x66058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x566] # 32c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -2771,30 +2765,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2d9b
+	WORD $0x0674 // je 2f3f
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 2df3
+	WORD $0x58eb // jmp 2f97
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2db5
+	WORD $0x0e74 // je 2f59
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2dcc
+	WORD $0x0e74 // je 2f70
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2de4
+	WORD $0x0f74 // je 2f88
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2df3
+	WORD $0x0674 // je 2f97
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 30e0
+	LONG $0x02e38e0f; WORD $0x0000 // jle 3284
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -2803,30 +2797,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2e2d
+	WORD $0x0674 // je 2fd1
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 2e85
+	WORD $0x58eb // jmp 3029
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2e47
+	WORD $0x0e74 // je 2feb
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2e5e
+	WORD $0x0e74 // je 3002
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2e76
+	WORD $0x0f74 // je 301a
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2e85
+	WORD $0x0674 // je 3029
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 30e0
+	LONG $0x02518e0f; WORD $0x0000 // jle 3284
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -2835,30 +2829,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2ebf
+	WORD $0x0674 // je 3063
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 2f17
+	WORD $0x58eb // jmp 30bb
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2ed9
+	WORD $0x0e74 // je 307d
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2ef0
+	WORD $0x0e74 // je 3094
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2f08
+	WORD $0x0f74 // je 30ac
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2f17
+	WORD $0x0674 // je 30bb
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 30e0
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 3284
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -2867,30 +2861,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2f51
+	WORD $0x0674 // je 30f5
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 2fa9
+	WORD $0x58eb // jmp 314d
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2f6b
+	WORD $0x0e74 // je 310f
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2f82
+	WORD $0x0e74 // je 3126
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2f9a
+	WORD $0x0f74 // je 313e
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2fa9
+	WORD $0x0674 // je 314d
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 30e0
+	LONG $0x012d8e0f; WORD $0x0000 // jle 3284
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -2899,30 +2893,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2fe5
+	WORD $0x0674 // je 3189
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 3040
+	WORD $0x5beb // jmp 31e4
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 3000
+	WORD $0x0f74 // je 31a4
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 3018
+	WORD $0x0f74 // je 31bc
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 3031
+	WORD $0x1074 // je 31d5
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3040
+	WORD $0x0674 // je 31e4
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 30e0
+	LONG $0x00968e0f; WORD $0x0000 // jle 3284
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -2931,36 +2925,36 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 307c
+	WORD $0x0674 // je 3220
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 30d7
+	WORD $0x5beb // jmp 327b
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 3097
+	WORD $0x0f74 // je 323b
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 30af
+	WORD $0x0f74 // je 3253
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 30c8
+	WORD $0x1074 // je 326c
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 30d7
+	WORD $0x0674 // je 327b
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 30e0
+	WORD $0x037e // jle 3284
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -2969,6 +2963,10 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x2e66000000000084
+	QUAD $0x0000000000841f0f
 
 // func gemmI16QI8AvxVnni6x16(a *spec.GemmArgs)
 TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
@@ -2980,8 +2978,8 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 31bb
-	LONG $0x00058d48; WORD $0x0013; BYTE $0x00 // lea rax,[rip+0x1300] # 4460
+	WORD $0x6274 // je 337b
+	LONG $0x00058d48; WORD $0x0013; BYTE $0x00 // lea rax,[rip+0x1300] # 4620
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -3015,121 +3013,16 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0cff840f; WORD $0x0000 // je 3ef3
+	LONG $0x0cff840f; WORD $0x0000 // je 40b3
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06268f0f; WORD $0x0000 // jg 3824
+	LONG $0x06268f0f; WORD $0x0000 // jg 39e4
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01c6840f; WORD $0x0000 // je 33d2
+	LONG $0x01c6840f; WORD $0x0000 // je 3592
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x030c840f; WORD $0x0000 // je 3522
+	LONG $0x030c840f; WORD $0x0000 // je 36e2
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04788e0f; WORD $0x0000 // jle 3698
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 32b6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 32f9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x01e68341 // and r14d,0x1
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6574 // je 3374
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
-	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xac72 // jb 3320
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4b74 // je 33c4
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
-	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
-	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe53850f; WORD $0xffff // jne 3220
-	LONG $0x000b21e9; BYTE $0x00 // jmp 3ef3
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x04788e0f; WORD $0x0000 // jle 3858
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x0089840f; WORD $0x0000 // je 3476
@@ -3194,181 +3087,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x2d74 // je 34fc
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xe472 // jb 34e0
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1374 // je 3514
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfec3850f; WORD $0xffff // jne 33e0
-	LONG $0x0009d1e9; BYTE $0x00 // jmp 3ef3
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 35d6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3619
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x01e68341 // and r14d,0x1
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3874 // je 3667
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 3640
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1e74 // je 368a
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfead850f; WORD $0xffff // jne 3540
-	LONG $0x00085be9; BYTE $0x00 // jmp 3ef3
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3736
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3779
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x01e68341 // and r14d,0x1
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4e74 // je 37dd
+	WORD $0x6574 // je 3534
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -3381,11 +3100,15 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
 	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 37a0
+	WORD $0xac72 // jb 34e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x3474 // je 3816
+	WORD $0x4b74 // je 3584
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -3396,19 +3119,189 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
 	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
+	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
+	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe81850f; WORD $0xffff // jne 36a0
-	LONG $0x0006cfe9; BYTE $0x00 // jmp 3ef3
+	LONG $0xfe53850f; WORD $0xffff // jne 33e0
+	LONG $0x000b21e9; BYTE $0x00 // jmp 40b3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 3636
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 3679
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0226840f; WORD $0x0000 // je 3a58
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x037a840f; WORD $0x0000 // je 3bb6
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04f08e0f; WORD $0x0000 // jle 3d36
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x2d74 // je 36bc
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xe472 // jb 36a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1374 // je 36d4
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfec3850f; WORD $0xffff // jne 35a0
+	LONG $0x0009d1e9; BYTE $0x00 // jmp 40b3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 3796
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 37d9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x3874 // je 3827
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd972 // jb 3800
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1e74 // je 384a
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfead850f; WORD $0xffff // jne 3700
+	LONG $0x00085be9; BYTE $0x00 // jmp 40b3
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x0089840f; WORD $0x0000 // je 38f6
@@ -3473,7 +3366,112 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0084840f; WORD $0x0000 // je 39d7
+	WORD $0x4e74 // je 399d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 3960
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x3474 // je 39d6
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe81850f; WORD $0xffff // jne 3860
+	LONG $0x0006cfe9; BYTE $0x00 // jmp 40b3
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0226840f; WORD $0x0000 // je 3c18
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x037a840f; WORD $0x0000 // je 3d76
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x04f08e0f; WORD $0x0000 // jle 3ef6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 3ab6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 3af9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x0084840f; WORD $0x0000 // je 3b97
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -3499,9 +3497,9 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520d42c4; BYTE $0xdd // {vex} vpdpwssd ymm11,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8972 // jb 3960
+	WORD $0x8972 // jb 3b20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x6e74 // je 3a4a
+	WORD $0x6e74 // je 3c0a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -3524,12 +3522,12 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	LONG $0x520d42c4; BYTE $0xdd // {vex} vpdpwssd ymm11,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0d850f; WORD $0xffff // jne 3860
-	LONG $0x00049be9; BYTE $0x00 // jmp 3ef3
+	LONG $0xfe0d850f; WORD $0xffff // jne 3a20
+	LONG $0x00049be9; BYTE $0x00 // jmp 40b3
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3af6
+	LONG $0x0089840f; WORD $0x0000 // je 3cb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3567,7 +3565,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3b39
+	WORD $0x43eb // jmp 3cf9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3591,7 +3589,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3774 // je 3b86
+	WORD $0x3774 // je 3d46
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -3602,9 +3600,9 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xcd // {vex} vpdpwssd ymm1,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xda72 // jb 3b60
+	WORD $0xda72 // jb 3d20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1d74 // je 3ba8
+	WORD $0x1d74 // je 3d68
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -3612,12 +3610,12 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xcd // {vex} vpdpwssd ymm1,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeaf850f; WORD $0xffff // jne 3a60
-	LONG $0x00033de9; BYTE $0x00 // jmp 3ef3
+	LONG $0xfeaf850f; WORD $0xffff // jne 3c20
+	LONG $0x00033de9; BYTE $0x00 // jmp 40b3
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3c56
+	LONG $0x0089840f; WORD $0x0000 // je 3e16
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3655,7 +3653,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3c99
+	WORD $0x43eb // jmp 3e59
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3679,7 +3677,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4774 // je 3cf6
+	WORD $0x4774 // je 3eb6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -3693,9 +3691,9 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xdd // {vex} vpdpwssd ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xca72 // jb 3cc0
+	WORD $0xca72 // jb 3e80
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2d74 // je 3d28
+	WORD $0x2d74 // je 3ee8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -3706,12 +3704,12 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xdd // {vex} vpdpwssd ymm3,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8f850f; WORD $0xffff // jne 3bc0
-	LONG $0x0001bde9; BYTE $0x00 // jmp 3ef3
+	LONG $0xfe8f850f; WORD $0xffff // jne 3d80
+	LONG $0x0001bde9; BYTE $0x00 // jmp 40b3
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 3dd6
+	LONG $0x0089840f; WORD $0x0000 // je 3f96
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3749,7 +3747,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 3e19
+	WORD $0x43eb // jmp 3fd9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3773,7 +3771,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6774 // je 3e96
+	WORD $0x6774 // je 4056
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -3793,9 +3791,9 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xfd // {vex} vpdpwssd ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 3e40
+	WORD $0xaa72 // jb 4000
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4d74 // je 3ee8
+	WORD $0x4d74 // je 40a8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -3812,10 +3810,10 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xfd // {vex} vpdpwssd ymm7,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4f850f; WORD $0xffff // jne 3d40
-	WORD $0x00eb // jmp 3ef3
+	LONG $0xfe4f850f; WORD $0xffff // jne 3f00
+	WORD $0x00eb // jmp 40b3
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x62058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x562] # 4460
+	LONG $0x62058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x562] # 4620
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -3919,30 +3917,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 40e3
+	WORD $0x0674 // je 42a3
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 413b
+	WORD $0x58eb // jmp 42fb
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 40fd
+	WORD $0x0e74 // je 42bd
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 4114
+	WORD $0x0e74 // je 42d4
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 412c
+	WORD $0x0f74 // je 42ec
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 413b
+	WORD $0x0674 // je 42fb
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 4428
+	LONG $0x02e38e0f; WORD $0x0000 // jle 45e8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -3951,30 +3949,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 4175
+	WORD $0x0674 // je 4335
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 41cd
+	WORD $0x58eb // jmp 438d
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 418f
+	WORD $0x0e74 // je 434f
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 41a6
+	WORD $0x0e74 // je 4366
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 41be
+	WORD $0x0f74 // je 437e
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 41cd
+	WORD $0x0674 // je 438d
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 4428
+	LONG $0x02518e0f; WORD $0x0000 // jle 45e8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -3983,30 +3981,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 4207
+	WORD $0x0674 // je 43c7
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 425f
+	WORD $0x58eb // jmp 441f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 4221
+	WORD $0x0e74 // je 43e1
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 4238
+	WORD $0x0e74 // je 43f8
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 4250
+	WORD $0x0f74 // je 4410
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 425f
+	WORD $0x0674 // je 441f
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 4428
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 45e8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -4015,30 +4013,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 4299
+	WORD $0x0674 // je 4459
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 42f1
+	WORD $0x58eb // jmp 44b1
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 42b3
+	WORD $0x0e74 // je 4473
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 42ca
+	WORD $0x0e74 // je 448a
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 42e2
+	WORD $0x0f74 // je 44a2
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 42f1
+	WORD $0x0674 // je 44b1
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 4428
+	LONG $0x012d8e0f; WORD $0x0000 // jle 45e8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -4047,30 +4045,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 432d
+	WORD $0x0674 // je 44ed
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 4388
+	WORD $0x5beb // jmp 4548
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 4348
+	WORD $0x0f74 // je 4508
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 4360
+	WORD $0x0f74 // je 4520
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 4379
+	WORD $0x1074 // je 4539
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 4388
+	WORD $0x0674 // je 4548
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 4428
+	LONG $0x00968e0f; WORD $0x0000 // jle 45e8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -4079,30 +4077,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 43c4
+	WORD $0x0674 // je 4584
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 441f
+	WORD $0x5beb // jmp 45df
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 43df
+	WORD $0x0f74 // je 459f
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 43f7
+	WORD $0x0f74 // je 45b7
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 4410
+	WORD $0x1074 // je 45d0
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 441f
+	WORD $0x0674 // je 45df
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 4428
+	WORD $0x037e // jle 45e8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
@@ -4127,8 +4125,8 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 44fb
-	LONG $0x00058d48; WORD $0x0013; BYTE $0x00 // lea rax,[rip+0x1300] # 57a0
+	WORD $0x6274 // je 46bb
+	LONG $0x00058d48; WORD $0x0013; BYTE $0x00 // lea rax,[rip+0x1300] # 5960
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -4162,121 +4160,16 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0cff840f; WORD $0x0000 // je 5233
+	LONG $0x0cff840f; WORD $0x0000 // je 53f3
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06268f0f; WORD $0x0000 // jg 4b64
+	LONG $0x06268f0f; WORD $0x0000 // jg 4d24
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01c6840f; WORD $0x0000 // je 4712
+	LONG $0x01c6840f; WORD $0x0000 // je 48d2
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x030c840f; WORD $0x0000 // je 4862
+	LONG $0x030c840f; WORD $0x0000 // je 4a22
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04788e0f; WORD $0x0000 // jle 49d8
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 45f6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4639
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x01e68341 // and r14d,0x1
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6574 // je 46b4
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
-	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xac72 // jb 4660
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4b74 // je 4704
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
-	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
-	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
-	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
-	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe53850f; WORD $0xffff // jne 4560
-	LONG $0x000b21e9; BYTE $0x00 // jmp 5233
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x04788e0f; WORD $0x0000 // jle 4b98
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x0089840f; WORD $0x0000 // je 47b6
@@ -4341,181 +4234,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x2d74 // je 483c
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xe472 // jb 4820
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1374 // je 4854
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfec3850f; WORD $0xffff // jne 4720
-	LONG $0x0009d1e9; BYTE $0x00 // jmp 5233
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4916
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4959
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x01e68341 // and r14d,0x1
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3874 // je 49a7
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 4980
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1e74 // je 49ca
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
-	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
-	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
-	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfead850f; WORD $0xffff // jne 4880
-	LONG $0x00085be9; BYTE $0x00 // jmp 5233
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4a76
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4ab9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x01e68341 // and r14d,0x1
-	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4e74 // je 4b1d
+	WORD $0x6574 // je 4874
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4528,11 +4247,15 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
 	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 4ae0
+	WORD $0xac72 // jb 4820
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x3474 // je 4b56
+	WORD $0x4b74 // je 48c4
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -4543,19 +4266,189 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
 	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0434 // vpbroadcastw ymm14,WORD PTR [r12+rax*1]
+	LONG $0x520d42c4; BYTE $0xc4 // {vex} vpdpwssd ymm8,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
+	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe81850f; WORD $0xffff // jne 49e0
-	LONG $0x0006cfe9; BYTE $0x00 // jmp 5233
+	LONG $0xfe53850f; WORD $0xffff // jne 4720
+	LONG $0x000b21e9; BYTE $0x00 // jmp 53f3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 4976
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 49b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0226840f; WORD $0x0000 // je 4d98
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x037a840f; WORD $0x0000 // je 4ef6
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04f08e0f; WORD $0x0000 // jle 5076
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x2d74 // je 49fc
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xe472 // jb 49e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1374 // je 4a14
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfec3850f; WORD $0xffff // jne 48e0
+	LONG $0x0009d1e9; BYTE $0x00 // jmp 53f3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 4ad6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 4b19
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	WORD $0x3874 // je 4b67
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd972 // jb 4b40
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1e74 // je 4b8a
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfead850f; WORD $0xffff // jne 4a40
+	LONG $0x00085be9; BYTE $0x00 // jmp 53f3
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x0089840f; WORD $0x0000 // je 4c36
@@ -4620,7 +4513,112 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0084840f; WORD $0x0000 // je 4d17
+	WORD $0x4e74 // je 4cdd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 4ca0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x3474 // je 4d16
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
+	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
+	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0234 // vpbroadcastw ymm14,WORD PTR [r10+rax*1]
+	LONG $0x520dc2c4; BYTE $0xe4 // {vex} vpdpwssd ymm4,ymm14,ymm12
+	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
+	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe81850f; WORD $0xffff // jne 4ba0
+	LONG $0x0006cfe9; BYTE $0x00 // jmp 53f3
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0226840f; WORD $0x0000 // je 4f58
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x037a840f; WORD $0x0000 // je 50b6
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x04f08e0f; WORD $0x0000 // jle 5236
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 4df6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 4e39
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0x0084840f; WORD $0x0000 // je 4ed7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4646,9 +4644,9 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520d42c4; BYTE $0xdd // {vex} vpdpwssd ymm11,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8972 // jb 4ca0
+	WORD $0x8972 // jb 4e60
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x6e74 // je 4d8a
+	WORD $0x6e74 // je 4f4a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4671,12 +4669,12 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	LONG $0x520d42c4; BYTE $0xdd // {vex} vpdpwssd ymm11,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0d850f; WORD $0xffff // jne 4ba0
-	LONG $0x00049be9; BYTE $0x00 // jmp 5233
+	LONG $0xfe0d850f; WORD $0xffff // jne 4d60
+	LONG $0x00049be9; BYTE $0x00 // jmp 53f3
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4e36
+	LONG $0x0089840f; WORD $0x0000 // je 4ff6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4714,7 +4712,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4e79
+	WORD $0x43eb // jmp 5039
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4738,7 +4736,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3774 // je 4ec6
+	WORD $0x3774 // je 5086
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4749,9 +4747,9 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xcd // {vex} vpdpwssd ymm1,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xda72 // jb 4ea0
+	WORD $0xda72 // jb 5060
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1d74 // je 4ee8
+	WORD $0x1d74 // je 50a8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4759,12 +4757,12 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xcd // {vex} vpdpwssd ymm1,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeaf850f; WORD $0xffff // jne 4da0
-	LONG $0x00033de9; BYTE $0x00 // jmp 5233
+	LONG $0xfeaf850f; WORD $0xffff // jne 4f60
+	LONG $0x00033de9; BYTE $0x00 // jmp 53f3
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4f96
+	LONG $0x0089840f; WORD $0x0000 // je 5156
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4802,7 +4800,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4fd9
+	WORD $0x43eb // jmp 5199
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4826,7 +4824,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4774 // je 5036
+	WORD $0x4774 // je 51f6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4840,9 +4838,9 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xdd // {vex} vpdpwssd ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xca72 // jb 5000
+	WORD $0xca72 // jb 51c0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2d74 // je 5068
+	WORD $0x2d74 // je 5228
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4853,12 +4851,12 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xdd // {vex} vpdpwssd ymm3,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8f850f; WORD $0xffff // jne 4f00
-	LONG $0x0001bde9; BYTE $0x00 // jmp 5233
+	LONG $0xfe8f850f; WORD $0xffff // jne 50c0
+	LONG $0x0001bde9; BYTE $0x00 // jmp 53f3
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5116
+	LONG $0x0089840f; WORD $0x0000 // je 52d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4896,7 +4894,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5159
+	WORD $0x43eb // jmp 5319
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4920,7 +4918,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6774 // je 51d6
+	WORD $0x6774 // je 5396
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4940,9 +4938,9 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xfd // {vex} vpdpwssd ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 5180
+	WORD $0xaa72 // jb 5340
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4d74 // je 5228
+	WORD $0x4d74 // je 53e8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4959,10 +4957,10 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xfd // {vex} vpdpwssd ymm7,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4f850f; WORD $0xffff // jne 5080
-	WORD $0x00eb // jmp 5233
+	LONG $0xfe4f850f; WORD $0xffff // jne 5240
+	WORD $0x00eb // jmp 53f3
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x62058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x562] # 57a0
+	LONG $0x62058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x562] # 5960
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -5066,30 +5064,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5423
+	WORD $0x0674 // je 55e3
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 547b
+	WORD $0x58eb // jmp 563b
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 543d
+	WORD $0x0e74 // je 55fd
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5454
+	WORD $0x0e74 // je 5614
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 546c
+	WORD $0x0f74 // je 562c
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 547b
+	WORD $0x0674 // je 563b
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 5768
+	LONG $0x02e38e0f; WORD $0x0000 // jle 5928
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -5098,30 +5096,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 54b5
+	WORD $0x0674 // je 5675
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 550d
+	WORD $0x58eb // jmp 56cd
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 54cf
+	WORD $0x0e74 // je 568f
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 54e6
+	WORD $0x0e74 // je 56a6
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 54fe
+	WORD $0x0f74 // je 56be
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 550d
+	WORD $0x0674 // je 56cd
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 5768
+	LONG $0x02518e0f; WORD $0x0000 // jle 5928
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -5130,30 +5128,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5547
+	WORD $0x0674 // je 5707
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 559f
+	WORD $0x58eb // jmp 575f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 5561
+	WORD $0x0e74 // je 5721
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5578
+	WORD $0x0e74 // je 5738
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 5590
+	WORD $0x0f74 // je 5750
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 559f
+	WORD $0x0674 // je 575f
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 5768
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 5928
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -5162,30 +5160,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 55d9
+	WORD $0x0674 // je 5799
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 5631
+	WORD $0x58eb // jmp 57f1
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 55f3
+	WORD $0x0e74 // je 57b3
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 560a
+	WORD $0x0e74 // je 57ca
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 5622
+	WORD $0x0f74 // je 57e2
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 5631
+	WORD $0x0674 // je 57f1
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 5768
+	LONG $0x012d8e0f; WORD $0x0000 // jle 5928
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -5194,30 +5192,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 566d
+	WORD $0x0674 // je 582d
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 56c8
+	WORD $0x5beb // jmp 5888
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 5688
+	WORD $0x0f74 // je 5848
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 56a0
+	WORD $0x0f74 // je 5860
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 56b9
+	WORD $0x1074 // je 5879
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 56c8
+	WORD $0x0674 // je 5888
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 5768
+	LONG $0x00968e0f; WORD $0x0000 // jle 5928
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -5226,30 +5224,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5704
+	WORD $0x0674 // je 58c4
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 575f
+	WORD $0x5beb // jmp 591f
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 571f
+	WORD $0x0f74 // je 58df
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 5737
+	WORD $0x0f74 // je 58f7
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 5750
+	WORD $0x1074 // je 5910
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 575f
+	WORD $0x0674 // je 591f
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 5768
+	WORD $0x037e // jle 5928
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
@@ -5274,8 +5272,8 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 583b
-	LONG $0x80058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1480] # 6c60
+	WORD $0x6274 // je 59fb
+	LONG $0x40058d48; WORD $0x0015; BYTE $0x00 // lea rax,[rip+0x1540] # 6ee0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -5309,24 +5307,24 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x12df840f; WORD $0x0000 // je 6b53
+	LONG $0x13a3840f; WORD $0x0000 // je 6dd7
 	LONG $0x808080b8; BYTE $0x80 // mov eax,0x80808080
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd ymm15,xmm15
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x08f88f0f; WORD $0x0000 // jg 6184
+	LONG $0x097c8f0f; WORD $0x0000 // jg 63c8
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0326840f; WORD $0x0000 // je 5bc0
+	LONG $0x035c840f; WORD $0x0000 // je 5db6
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0495840f; WORD $0x0000 // je 5d39
+	LONG $0x04de840f; WORD $0x0000 // je 5f42
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x065c8e0f; WORD $0x0000 // jle 5f0a
+	LONG $0x06ce8e0f; WORD $0x0000 // jle 613c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5956
+	LONG $0x0089840f; WORD $0x0000 // je 5b16
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5364,7 +5362,7 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5999
+	WORD $0x43eb // jmp 5b59
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5387,7 +5385,7 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0082840f; WORD $0x0000 // je 5a32
+	LONG $0x0082840f; WORD $0x0000 // je 5bf2
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -5412,107 +5410,108 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8e72 // jb 59c0
+	WORD $0x8e72 // jb 5b80
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0177840f; WORD $0x0000 // je 5bb2
+	LONG $0x01ad840f; WORD $0x0000 // je 5da8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5a6c
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5a6c
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 5c21
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5c3a
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5aa9
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5aa9
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 5c67
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5c80
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5ae6
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5ae6
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 5cad
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5cc6
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5b23
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5b23
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 5cf3
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5d0c
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5b60
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5b60
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 5d39
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5d52
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5b9e
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5b9e
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 5d80
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5d99
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd05850f; WORD $0xffff // jne 58c0
-	LONG $0x000f93e9; BYTE $0x00 // jmp 6b53
+	LONG $0xfccf850f; WORD $0xffff // jne 5a80
+	LONG $0x001021e9; BYTE $0x00 // jmp 6dd7
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5c56
+	LONG $0x0089840f; WORD $0x0000 // je 5e56
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5550,7 +5549,7 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5c99
+	WORD $0x43eb // jmp 5e99
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5573,7 +5572,7 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3574 // je 5ce1
+	WORD $0x3574 // je 5ee1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -5583,613 +5582,35 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdf72 // jb 5cc0
+	WORD $0xdf72 // jb 5ec0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4574 // je 5d2b
+	WORD $0x4e74 // je 5f34
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5d17
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5d17
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 5f0c
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 5f25
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8c850f; WORD $0xffff // jne 5bc0
-	LONG $0x000e1ae9; BYTE $0x00 // jmp 6b53
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5dd6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5e19
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x03e68341 // and r14d,0x3
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4574 // je 5e71
+	LONG $0xfe83850f; WORD $0xffff // jne 5dc0
+	LONG $0x000e95e9; BYTE $0x00 // jmp 6dd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xcf72 // jb 5e40
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0082840f; WORD $0x0000 // je 5efc
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5eab
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5eab
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 5ee8
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 5ee8
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe3b850f; WORD $0xffff // jne 5d40
-	LONG $0x000c49e9; BYTE $0x00 // jmp 6b53
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5fb6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5ff9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x03e68341 // and r14d,0x3
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6574 // je 6071
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaf72 // jb 6020
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00fc840f; WORD $0x0000 // je 6176
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 60ab
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 60ab
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 60e8
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 60e8
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6125
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6125
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6162
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6162
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfda1850f; WORD $0xffff // jne 5f20
-	LONG $0x0009cfe9; BYTE $0x00 // jmp 6b53
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0378840f; WORD $0x0000 // je 650a
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0511840f; WORD $0x0000 // je 66ad
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x07028e0f; WORD $0x0000 // jle 68a8
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6256
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6299
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x03e68341 // and r14d,0x3
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00a9840f; WORD $0x0000 // je 6359
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
-	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
-	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
-	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
-	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff67820f; WORD $0xffff // jb 62c0
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x019a840f; WORD $0x0000 // je 64fc
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6398
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6398
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 63da
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 63da
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 641c
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 641c
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 645e
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 645e
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 64a0
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 64a0
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
-	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 64e3
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 64e3
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
-	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfcbb850f; WORD $0xffff // jne 61c0
-	LONG $0x000649e9; BYTE $0x00 // jmp 6b53
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 65b6
-	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
-	WORD $0x8949; BYTE $0xc0 // mov r8,rax
-	LONG $0xc1af0f4c // imul r8,rcx
-	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
-	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
-	WORD $0x8949; BYTE $0xc1 // mov r9,rax
-	LONG $0xc9af0f4c // imul r9,rcx
-	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
-	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
-	WORD $0x8949; BYTE $0xc2 // mov r10,rax
-	LONG $0xd1af0f4c // imul r10,rcx
-	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
-	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
-	WORD $0x8949; BYTE $0xc3 // mov r11,rax
-	LONG $0xd9af0f4c // imul r11,rcx
-	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
-	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
-	WORD $0x8949; BYTE $0xc4 // mov r12,rax
-	LONG $0xe1af0f4c // imul r12,rcx
-	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
-	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0xe9af0f4c // imul r13,rcx
-	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
-	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
-	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 65f9
-	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
-	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
-	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
-	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0xc84e0f4d // cmovle r9,r8
-	LONG $0x09148d4d // lea r10,[r9+rcx*1]
-	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0xd14e0f4d // cmovle r10,r9
-	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
-	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0xda4e0f4d // cmovle r11,r10
-	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
-	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0xe34e0f4d // cmovle r12,r11
-	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
-	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0xec4e0f4d // cmovle r13,r12
-	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
-	WORD $0xc031 // xor eax,eax
-	WORD $0x8941; BYTE $0xce // mov r14d,ecx
-	LONG $0x03e68341 // and r14d,0x3
-	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3f74 // je 664b
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x04c08348 // add rax,0x4
-	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd572 // jb 6620
-	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4f74 // je 669f
-	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
-	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6686
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6686
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
-	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
-	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe78850f; WORD $0xffff // jne 6520
-	LONG $0x0004a6e9; BYTE $0x00 // jmp 6b53
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6756
+	LONG $0x0089840f; WORD $0x0000 // je 5ff6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6227,7 +5648,7 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6799
+	WORD $0x43eb // jmp 6039
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6250,7 +5671,582 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5474 // je 6800
+	WORD $0x4574 // je 6091
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xcf72 // jb 6060
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0094840f; WORD $0x0000 // je 612e
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 60c0
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 60d9
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6106
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 611f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe29850f; WORD $0xffff // jne 5f60
+	LONG $0x000c9be9; BYTE $0x00 // jmp 6dd7
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 61d6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 6219
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6574 // je 6291
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaf72 // jb 6240
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0120840f; WORD $0x0000 // je 63ba
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 62c0
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 62d9
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6306
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 631f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 634c
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6365
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6392
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 63ab
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd7d850f; WORD $0xffff // jne 6140
+	LONG $0x000a0fe9; BYTE $0x00 // jmp 6dd7
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x03aa840f; WORD $0x0000 // je 6780
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0536840f; WORD $0x0000 // je 6916
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x07308e0f; WORD $0x0000 // jle 6b1a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 6496
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 64d9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00a9840f; WORD $0x0000 // je 6599
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff67820f; WORD $0xffff // jb 6500
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x01d0840f; WORD $0x0000 // je 6772
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 65cd
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 65e6
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6618
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6631
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6663
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 667c
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 66ae
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 66c7
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 66f9
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6712
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6745
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 675e
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfc85850f; WORD $0xffff // jne 6400
+	LONG $0x000657e9; BYTE $0x00 // jmp 6dd7
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 6816
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 6859
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3f74 // je 68ab
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd572 // jb 6880
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x5874 // je 6908
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 68db
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 68f4
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6f850f; WORD $0xffff // jne 6780
+	LONG $0x0004c1e9; BYTE $0x00 // jmp 6dd7
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 69b6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 69f9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5474 // je 6a60
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -6266,53 +6262,51 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc072 // jb 67c0
+	WORD $0xc072 // jb 6a20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0091840f; WORD $0x0000 // je 689a
+	LONG $0x00a3840f; WORD $0x0000 // je 6b0c
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 683f
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 683f
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6a94
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6aad
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6881
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6881
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6adf
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6af8
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe1d850f; WORD $0xffff // jne 66c0
-	LONG $0x0002abe9; BYTE $0x00 // jmp 6b53
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	LONG $0xfe0b850f; WORD $0xffff // jne 6920
+	LONG $0x0002bde9; BYTE $0x00 // jmp 6dd7
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6956
+	LONG $0x0089840f; WORD $0x0000 // je 6bb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6350,7 +6344,7 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6999
+	WORD $0x43eb // jmp 6bf9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6373,7 +6367,7 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7e74 // je 6a2a
+	WORD $0x7e74 // je 6c8a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -6397,81 +6391,81 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9672 // jb 69c0
+	WORD $0x9672 // jb 6c20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0115840f; WORD $0x0000 // je 6b48
+	LONG $0x0139840f; WORD $0x0000 // je 6dcc
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6a69
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6a69
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6cbe
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6cd7
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6aab
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6aab
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6d09
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6d22
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6aed
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6aed
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6d54
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6d6d
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6b2f
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6b2f
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 6d9f
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 6db8
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0xef0d41c4; BYTE $0xf7 // vpxor ymm14,ymm14,ymm15
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd6f850f; WORD $0xffff // jne 68c0
-	WORD $0x00eb // jmp 6b53
+	LONG $0xfd4b850f; WORD $0xffff // jne 6b20
+	WORD $0x00eb // jmp 6dd7
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x02058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x102] # 6c60
+	LONG $0xfe058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xfe] # 6ee0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -6497,36 +6491,36 @@ TEXT ·gemmI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 6c36
+	WORD $0x677e // jle 6eba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 6c36
+	WORD $0x537e // jle 6eba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 6c36
+	WORD $0x3f7e // jle 6eba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 6c36
+	WORD $0x2b7e // jle 6eba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 6c36
+	WORD $0x177e // jle 6eba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 6c36
+	WORD $0x037e // jle 6eba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -6546,8 +6540,8 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 6cfb
-	LONG $0x60058d48; WORD $0x0013; BYTE $0x00 // lea rax,[rip+0x1360] # 8000
+	WORD $0x6274 // je 6f7b
+	LONG $0x40058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1440] # 8360
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -6581,19 +6575,19 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x11b7840f; WORD $0x0000 // je 7eeb
+	LONG $0x129b840f; WORD $0x0000 // je 824f
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x087e8f0f; WORD $0x0000 // jg 75bc
+	LONG $0x08e28f0f; WORD $0x0000 // jg 78a0
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d8840f; WORD $0x0000 // je 7024
+	LONG $0x030e840f; WORD $0x0000 // je 72da
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0459840f; WORD $0x0000 // je 71af
+	LONG $0x0482840f; WORD $0x0000 // je 7458
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06128e0f; WORD $0x0000 // jle 7372
+	LONG $0x06488e0f; WORD $0x0000 // jle 7628
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6df6
+	LONG $0x0089840f; WORD $0x0000 // je 7076
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6631,7 +6625,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6e39
+	WORD $0x43eb // jmp 70b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6654,7 +6648,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6874 // je 6eb4
+	WORD $0x6874 // je 7134
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -6673,104 +6667,102 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xac72 // jb 6e60
+	WORD $0xac72 // jb 70e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0159840f; WORD $0x0000 // je 7016
+	LONG $0x018f840f; WORD $0x0000 // je 72cc
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6eee
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6eee
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7163
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 717c
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6f26
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6f26
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 71a4
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 71bd
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6f5e
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6f5e
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 71e5
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 71fe
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6f96
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6f96
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7226
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 723f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 6fce
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 6fce
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7267
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7280
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7007
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7007
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 72a9
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 72c2
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd41850f; WORD $0xffff // jne 6d60
-	LONG $0x000ec7e9; BYTE $0x00 // jmp 7eeb
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfd0b850f; WORD $0xffff // jne 6fe0
+	LONG $0x000f75e9; BYTE $0x00 // jmp 824f
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 70d6
+	LONG $0x0089840f; WORD $0x0000 // je 7376
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6808,7 +6800,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7119
+	WORD $0x43eb // jmp 73b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6831,7 +6823,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3074 // je 715c
+	WORD $0x3074 // je 73fc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -6840,33 +6832,32 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xe472 // jb 7140
+	WORD $0xe472 // jb 73e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4074 // je 71a1
+	WORD $0x4974 // je 744a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7192
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7192
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7427
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7440
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe96850f; WORD $0xffff // jne 7040
-	LONG $0x000d3ce9; BYTE $0x00 // jmp 7eeb
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfe8d850f; WORD $0xffff // jne 72e0
+	LONG $0x000df7e9; BYTE $0x00 // jmp 824f
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7256
+	LONG $0x0089840f; WORD $0x0000 // je 74f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6904,7 +6895,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7299
+	WORD $0x43eb // jmp 7539
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6927,7 +6918,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3b74 // je 72e7
+	WORD $0x3b74 // je 7587
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -6938,47 +6929,48 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 72c0
+	WORD $0xd972 // jb 7560
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x7874 // je 7364
+	LONG $0x008a840f; WORD $0x0000 // je 761a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 731d
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 731d
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 75b6
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 75cf
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7355
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7355
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 75f7
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7610
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe53850f; WORD $0xffff // jne 71c0
-	LONG $0x000b79e9; BYTE $0x00 // jmp 7eeb
+	LONG $0xfe3d850f; WORD $0xffff // jne 7460
+	LONG $0x000c27e9; BYTE $0x00 // jmp 824f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7416
+	LONG $0x0089840f; WORD $0x0000 // je 76d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7016,7 +7008,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7459
+	WORD $0x43eb // jmp 7719
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7039,7 +7031,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5174 // je 74bd
+	WORD $0x5174 // je 777d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7054,81 +7046,83 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 7480
+	WORD $0xc372 // jb 7740
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00e8840f; WORD $0x0000 // je 75ae
+	LONG $0x010c840f; WORD $0x0000 // je 7892
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 74f7
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 74f7
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 77ac
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 77c5
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 752f
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 752f
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 77ed
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7806
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7567
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7567
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 782e
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7847
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 759f
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 759f
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 786f
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7888
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdc9850f; WORD $0xffff // jne 7380
-	LONG $0x00092fe9; BYTE $0x00 // jmp 7eeb
+	LONG $0xfda5850f; WORD $0xffff // jne 7640
+	LONG $0x0009afe9; BYTE $0x00 // jmp 824f
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0320840f; WORD $0x0000 // je 78ea
+	LONG $0x0372840f; WORD $0x0000 // je 7c20
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x04af840f; WORD $0x0000 // je 7a83
+	LONG $0x04f4840f; WORD $0x0000 // je 7dac
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x06968e0f; WORD $0x0000 // jle 7c74
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x06e48e0f; WORD $0x0000 // jle 7fa6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7676
+	LONG $0x0089840f; WORD $0x0000 // je 7976
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7166,7 +7160,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 76b9
+	WORD $0x43eb // jmp 79b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7189,7 +7183,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0087840f; WORD $0x0000 // je 7757
+	LONG $0x0087840f; WORD $0x0000 // je 7a57
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7215,110 +7209,108 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8972 // jb 76e0
+	WORD $0x8972 // jb 79e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x017c840f; WORD $0x0000 // je 78dc
+	LONG $0x01b2840f; WORD $0x0000 // je 7c12
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7796
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7796
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7a8b
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7aa4
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 77d3
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 77d3
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7ad1
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7aea
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7810
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7810
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7b17
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7b30
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 784d
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 784d
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7b5d
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7b76
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x04 // movzx r15d,BYTE PTR [r12+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 788a
-	LONG $0x4cb60f41; WORD $0x0104 // movzx ecx,BYTE PTR [r12+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 788a
-	LONG $0x4cb60f41; WORD $0x0204 // movzx ecx,BYTE PTR [r12+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7ba3
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7bbc
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
 	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
-	LONG $0x7cb60f45; WORD $0x0005 // movzx r15d,BYTE PTR [r13+rax*1+0x0]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 78c8
-	LONG $0x4cb60f41; WORD $0x0105 // movzx ecx,BYTE PTR [r13+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 78c8
-	LONG $0x4cb60f41; WORD $0x0205 // movzx ecx,BYTE PTR [r13+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7bea
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7c03
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
 	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfcfb850f; WORD $0xffff // jne 75e0
-	LONG $0x000601e9; BYTE $0x00 // jmp 7eeb
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0xfcc5850f; WORD $0xffff // jne 78e0
+	LONG $0x00062fe9; BYTE $0x00 // jmp 824f
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7996
+	LONG $0x0089840f; WORD $0x0000 // je 7cb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7356,7 +7348,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 79d9
+	WORD $0x43eb // jmp 7cf9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7379,7 +7371,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3a74 // je 7a26
+	WORD $0x3a74 // je 7d46
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7390,36 +7382,35 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xda72 // jb 7a00
+	WORD $0xda72 // jb 7d20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4a74 // je 7a75
+	WORD $0x5374 // je 7d9e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7a61
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7a61
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7d76
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7d8f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe82850f; WORD $0xffff // jne 7900
-	LONG $0x000468e9; BYTE $0x00 // jmp 7eeb
+	LONG $0xfe79850f; WORD $0xffff // jne 7c20
+	LONG $0x0004a3e9; BYTE $0x00 // jmp 824f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7b36
+	LONG $0x0089840f; WORD $0x0000 // je 7e56
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7457,7 +7448,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7b79
+	WORD $0x43eb // jmp 7e99
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7480,7 +7471,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4a74 // je 7bd6
+	WORD $0x4a74 // je 7ef6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7494,50 +7485,51 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xca72 // jb 7ba0
+	WORD $0xca72 // jb 7ec0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0087840f; WORD $0x0000 // je 7c66
+	LONG $0x0099840f; WORD $0x0000 // je 7f98
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7c15
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7c15
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7f2a
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7f43
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7c52
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7c52
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 7f70
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 7f89
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe31850f; WORD $0xffff // jne 7aa0
-	LONG $0x000277e9; BYTE $0x00 // jmp 7eeb
+	LONG $0xfe1f850f; WORD $0xffff // jne 7dc0
+	LONG $0x0002a9e9; BYTE $0x00 // jmp 824f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7d16
+	LONG $0x0089840f; WORD $0x0000 // je 8056
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7575,7 +7567,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7d59
+	WORD $0x43eb // jmp 8099
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7598,7 +7590,7 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x03e68341 // and r14d,0x3
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6a74 // je 7dd6
+	WORD $0x6a74 // je 8116
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7618,77 +7610,77 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 7d80
+	WORD $0xaa72 // jb 80c0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0101840f; WORD $0x0000 // je 7ee0
+	LONG $0x0125840f; WORD $0x0000 // je 8244
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x3cb60f45; BYTE $0x00 // movzx r15d,BYTE PTR [r8+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7e15
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7e15
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 814a
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 8163
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x01 // movzx r15d,BYTE PTR [r9+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7e52
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7e52
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 8190
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 81a9
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x02 // movzx r15d,BYTE PTR [r10+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7e8f
-	LONG $0x4cb60f41; WORD $0x0102 // movzx ecx,BYTE PTR [r10+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7e8f
-	LONG $0x4cb60f41; WORD $0x0202 // movzx ecx,BYTE PTR [r10+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 81d6
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 81ef
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
-	LONG $0x3cb60f45; BYTE $0x03 // movzx r15d,BYTE PTR [r11+rax*1]
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x1e72 // jb 7ecc
-	LONG $0x4cb60f41; WORD $0x0103 // movzx ecx,BYTE PTR [r11+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x02fe8341 // cmp r14d,0x2
-	WORD $0x0c74 // je 7ecc
-	LONG $0x4cb60f41; WORD $0x0203 // movzx ecx,BYTE PTR [r11+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xcf // or r15d,ecx
-	LONG $0x6e7941c4; BYTE $0xf7 // vmovd xmm14,r15d
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 821c
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 8235
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
 	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
 	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd97850f; WORD $0xffff // jne 7c80
-	WORD $0x00eb // jmp 7eeb
+	LONG $0xfd73850f; WORD $0xffff // jne 7fc0
+	WORD $0x00eb // jmp 824f
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x0a058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x10a] # 8000
+	LONG $0x06058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x106] # 8360
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -7714,37 +7706,36 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 7fce
+	WORD $0x677e // jle 8332
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 7fce
+	WORD $0x537e // jle 8332
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 7fce
+	WORD $0x3f7e // jle 8332
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 7fce
+	WORD $0x2b7e // jle 8332
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 7fce
+	WORD $0x177e // jle 8332
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 7fce
+	WORD $0x037e // jle 8332
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -7753,10 +7744,6 @@ TEXT ·gemmU8I8AvxVnni6x16(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
-	QUAD $0x0000841f0f2e6666
-	QUAD $0x1f0f2e6666000000
-	QUAD $0x2e66000000000084
-	QUAD $0x0000000000841f0f
 
 // func gemmI16AvxVnni6x16(a *spec.GemmArgs)
 TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
@@ -7768,8 +7755,8 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 80bb
-	LONG $0xa0058d48; WORD $0x000e; BYTE $0x00 // lea rax,[rip+0xea0] # 8f00
+	WORD $0x6274 // je 83fb
+	LONG $0xa0058d48; WORD $0x000e; BYTE $0x00 // lea rax,[rip+0xea0] # 9240
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -7803,19 +7790,19 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0cff840f; WORD $0x0000 // je 8df3
+	LONG $0x0cff840f; WORD $0x0000 // je 9133
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06268f0f; WORD $0x0000 // jg 8724
+	LONG $0x06268f0f; WORD $0x0000 // jg 8a64
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01c6840f; WORD $0x0000 // je 82d2
+	LONG $0x01c6840f; WORD $0x0000 // je 8612
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x030c840f; WORD $0x0000 // je 8422
+	LONG $0x030c840f; WORD $0x0000 // je 8762
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04788e0f; WORD $0x0000 // jle 8598
+	LONG $0x04788e0f; WORD $0x0000 // jle 88d8
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 81b6
+	LONG $0x0089840f; WORD $0x0000 // je 84f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7853,7 +7840,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 81f9
+	WORD $0x43eb // jmp 8539
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7877,7 +7864,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6574 // je 8274
+	WORD $0x6574 // je 85b4
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7896,9 +7883,9 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xac72 // jb 8220
+	WORD $0xac72 // jb 8560
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4b74 // je 82c4
+	WORD $0x4b74 // je 8604
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -7914,13 +7901,13 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x797d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw ymm14,WORD PTR [r13+rax*1+0x0]
 	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe53850f; WORD $0xffff // jne 8120
-	LONG $0x000b21e9; BYTE $0x00 // jmp 8df3
+	LONG $0xfe53850f; WORD $0xffff // jne 8460
+	LONG $0x000b21e9; BYTE $0x00 // jmp 9133
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8376
+	LONG $0x0089840f; WORD $0x0000 // je 86b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7958,7 +7945,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 83b9
+	WORD $0x43eb // jmp 86f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7982,7 +7969,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x2d74 // je 83fc
+	WORD $0x2d74 // je 873c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7991,22 +7978,22 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xe472 // jb 83e0
+	WORD $0xe472 // jb 8720
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1374 // je 8414
+	WORD $0x1374 // je 8754
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
 	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfec3850f; WORD $0xffff // jne 82e0
-	LONG $0x0009d1e9; BYTE $0x00 // jmp 8df3
+	LONG $0xfec3850f; WORD $0xffff // jne 8620
+	LONG $0x0009d1e9; BYTE $0x00 // jmp 9133
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 84d6
+	LONG $0x0089840f; WORD $0x0000 // je 8816
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8044,7 +8031,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8519
+	WORD $0x43eb // jmp 8859
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8068,7 +8055,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3874 // je 8567
+	WORD $0x3874 // je 88a7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -8079,9 +8066,9 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 8540
+	WORD $0xd972 // jb 8880
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1e74 // je 858a
+	WORD $0x1e74 // je 88ca
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -8089,12 +8076,12 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x797d42c4; WORD $0x0134 // vpbroadcastw ymm14,WORD PTR [r9+rax*1]
 	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfead850f; WORD $0xffff // jne 8440
-	LONG $0x00085be9; BYTE $0x00 // jmp 8df3
+	LONG $0xfead850f; WORD $0xffff // jne 8780
+	LONG $0x00085be9; BYTE $0x00 // jmp 9133
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8636
+	LONG $0x0089840f; WORD $0x0000 // je 8976
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8132,7 +8119,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8679
+	WORD $0x43eb // jmp 89b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8156,7 +8143,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4e74 // je 86dd
+	WORD $0x4e74 // je 8a1d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -8171,9 +8158,9 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 86a0
+	WORD $0xc372 // jb 89e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x3474 // je 8716
+	WORD $0x3474 // je 8a56
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -8185,21 +8172,21 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x797d42c4; WORD $0x0334 // vpbroadcastw ymm14,WORD PTR [r11+rax*1]
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe81850f; WORD $0xffff // jne 85a0
-	LONG $0x0006cfe9; BYTE $0x00 // jmp 8df3
+	LONG $0xfe81850f; WORD $0xffff // jne 88e0
+	LONG $0x0006cfe9; BYTE $0x00 // jmp 9133
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0226840f; WORD $0x0000 // je 8958
+	LONG $0x0226840f; WORD $0x0000 // je 8c98
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x037a840f; WORD $0x0000 // je 8ab6
+	LONG $0x037a840f; WORD $0x0000 // je 8df6
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04f08e0f; WORD $0x0000 // jle 8c36
+	LONG $0x04f08e0f; WORD $0x0000 // jle 8f76
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 87f6
+	LONG $0x0089840f; WORD $0x0000 // je 8b36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8237,7 +8224,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8839
+	WORD $0x43eb // jmp 8b79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8261,7 +8248,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x0084840f; WORD $0x0000 // je 88d7
+	LONG $0x0084840f; WORD $0x0000 // je 8c17
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -8287,9 +8274,9 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520d42c4; BYTE $0xdd // {vex} vpdpwssd ymm11,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8972 // jb 8860
+	WORD $0x8972 // jb 8ba0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x6e74 // je 894a
+	WORD $0x6e74 // je 8c8a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -8312,12 +8299,12 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520d42c4; BYTE $0xd4 // {vex} vpdpwssd ymm10,ymm14,ymm12
 	LONG $0x520d42c4; BYTE $0xdd // {vex} vpdpwssd ymm11,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe0d850f; WORD $0xffff // jne 8760
-	LONG $0x00049be9; BYTE $0x00 // jmp 8df3
+	LONG $0xfe0d850f; WORD $0xffff // jne 8aa0
+	LONG $0x00049be9; BYTE $0x00 // jmp 9133
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 89f6
+	LONG $0x0089840f; WORD $0x0000 // je 8d36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8355,7 +8342,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8a39
+	WORD $0x43eb // jmp 8d79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8379,7 +8366,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3774 // je 8a86
+	WORD $0x3774 // je 8dc6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -8390,9 +8377,9 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xcd // {vex} vpdpwssd ymm1,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xda72 // jb 8a60
+	WORD $0xda72 // jb 8da0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1d74 // je 8aa8
+	WORD $0x1d74 // je 8de8
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -8400,12 +8387,12 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xc4 // {vex} vpdpwssd ymm0,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xcd // {vex} vpdpwssd ymm1,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeaf850f; WORD $0xffff // jne 8960
-	LONG $0x00033de9; BYTE $0x00 // jmp 8df3
+	LONG $0xfeaf850f; WORD $0xffff // jne 8ca0
+	LONG $0x00033de9; BYTE $0x00 // jmp 9133
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8b56
+	LONG $0x0089840f; WORD $0x0000 // je 8e96
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8443,7 +8430,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8b99
+	WORD $0x43eb // jmp 8ed9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8467,7 +8454,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4774 // je 8bf6
+	WORD $0x4774 // je 8f36
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -8481,9 +8468,9 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xdd // {vex} vpdpwssd ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xca72 // jb 8bc0
+	WORD $0xca72 // jb 8f00
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2d74 // je 8c28
+	WORD $0x2d74 // je 8f68
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -8494,12 +8481,12 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xd4 // {vex} vpdpwssd ymm2,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xdd // {vex} vpdpwssd ymm3,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8f850f; WORD $0xffff // jne 8ac0
-	LONG $0x0001bde9; BYTE $0x00 // jmp 8df3
+	LONG $0xfe8f850f; WORD $0xffff // jne 8e00
+	LONG $0x0001bde9; BYTE $0x00 // jmp 9133
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8cd6
+	LONG $0x0089840f; WORD $0x0000 // je 9016
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -8537,7 +8524,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8d19
+	WORD $0x43eb // jmp 9059
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -8561,7 +8548,7 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6774 // je 8d96
+	WORD $0x6774 // je 90d6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -8581,9 +8568,9 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xfd // {vex} vpdpwssd ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 8d40
+	WORD $0xaa72 // jb 9080
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4d74 // je 8de8
+	WORD $0x4d74 // je 9128
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -8600,10 +8587,10 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x520dc2c4; BYTE $0xf4 // {vex} vpdpwssd ymm6,ymm14,ymm12
 	LONG $0x520dc2c4; BYTE $0xfd // {vex} vpdpwssd ymm7,ymm14,ymm13
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4f850f; WORD $0xffff // jne 8c40
-	WORD $0x00eb // jmp 8df3
+	LONG $0xfe4f850f; WORD $0xffff // jne 8f80
+	WORD $0x00eb // jmp 9133
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x02058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x102] # 8f00
+	LONG $0x02058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x102] # 9240
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -8629,32 +8616,32 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 8ed6
+	WORD $0x677e // jle 9216
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 8ed6
+	WORD $0x537e // jle 9216
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 8ed6
+	WORD $0x3f7e // jle 9216
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 8ed6
+	WORD $0x2b7e // jle 9216
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 8ed6
+	WORD $0x177e // jle 9216
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 8ed6
+	WORD $0x037e // jle 9216
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -35,7 +35,7 @@ TEXT ·gemvI8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xdbefe1c5 // vpxor xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
 	LONG $0x00cd840f; WORD $0x0000 // je 142
-	LONG $0x24158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x624] # 6a0
+	LONG $0x44158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x644] # 6c0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -86,7 +86,7 @@ TEXT ·gemvI8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x03e38341 // and r11d,0x3
 	WORD $0xc031 // xor eax,eax
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x00db8f0f; WORD $0x0000 // jg 244
+	LONG $0x00e48f0f; WORD $0x0000 // jg 24d
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x6174 // je 1d0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -108,35 +108,35 @@ TEXT ·gemvI8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xb072 // jb 180
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x01b3840f; WORD $0x0000 // je 38c
+	LONG $0x01c5840f; WORD $0x0000 // je 39e
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 21c
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 21c
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 211
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 22a
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0xef1d41c4; BYTE $0xe5 // vpxor ymm12,ymm12,ymm13
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x000148e9; BYTE $0x00 // jmp 38c
+	LONG $0x000151e9; BYTE $0x00 // jmp 39e
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0081840f; WORD $0x0000 // je 2cf
+	WORD $0x7c74 // je 2cf
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x408e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1040]
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
@@ -160,50 +160,50 @@ TEXT ·gemvI8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x9172 // jb 260
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x00b4840f; WORD $0x0000 // je 38c
+	LONG $0x00c6840f; WORD $0x0000 // je 39e
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 31b
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 31b
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 310
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 329
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0xef1d41c4; BYTE $0xe5 // vpxor ymm12,ymm12,ymm13
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x14b60f45; BYTE $0x01 // movzx r10d,BYTE PTR [r9+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 367
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 367
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x01148d4d // lea r10,[r9+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 365
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 37e
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0xef1d41c4; BYTE $0xe5 // vpxor ymm12,ymm12,ymm13
 	LONG $0x501dc2c4; BYTE $0xe0 // {vex} vpdpbusd ymm4,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xe9 // {vex} vpdpbusd ymm5,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xf2 // {vex} vpdpbusd ymm6,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xfb // {vex} vpdpbusd ymm7,ymm12,ymm11
-	WORD $0x00eb // jmp 38c
-	LONG $0x0d158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x30d] # 6a0
+	WORD $0x00eb // jmp 39e
+	LONG $0x1b158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x31b] # 6c0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -274,38 +274,38 @@ TEXT ·gemvI8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
 	LONG $0xc263fdc5 // vpacksswb ymm0,ymm0,ymm2
-	QUAD $0x000001de0d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1de] # 6c0
+	QUAD $0x000001ec0d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1ec] # 6e0
 	LONG $0x3675e2c4; BYTE $0xc0 // vpermd ymm0,ymm1,ymm0
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl 4f3
+	WORD $0x067c // jl 505
 	LONG $0x007ffec5 // vmovdqu YMMWORD PTR [rax],ymm0
-	WORD $0x6beb // jmp 55e
+	WORD $0x6beb // jmp 570
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je 50d
+	WORD $0x0f74 // je 51f
 	LONG $0x7f7ac1c4; BYTE $0x02 // vmovdqu XMMWORD PTR [r10],xmm0
 	LONG $0x397de3c4; WORD $0x01c0 // vextracti128 xmm0,ymm0,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je 523
+	WORD $0x0e74 // je 535
 	LONG $0xd679c1c4; BYTE $0x02 // vmovq QWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je 539
+	WORD $0x0e74 // je 54b
 	LONG $0x7e79c1c4; BYTE $0x02 // vmovd DWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je 550
+	WORD $0x0f74 // je 562
 	LONG $0x1579c3c4; WORD $0x0002 // vpextrw WORD PTR [r10],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je 55e
+	WORD $0x0674 // je 570
 	LONG $0x1479c3c4; WORD $0x0002 // vpextrb BYTE PTR [r10],xmm0,0x0
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x01048e0f; WORD $0x0000 // jle 66c
+	LONG $0x01048e0f; WORD $0x0000 // jle 67e
 	LONG $0x2a048d4a // lea rax,[rdx+r13*1]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
 	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
@@ -334,42 +334,43 @@ TEXT ·gemvI8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
 	LONG $0xe663ddc5 // vpacksswb ymm4,ymm4,ymm6
-	QUAD $0x000000d02d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xd0] # 6c0
+	QUAD $0x000000de2d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xde] # 6e0
 	LONG $0x3655e2c4; BYTE $0xe4 // vpermd ymm4,ymm5,ymm4
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl 601
+	WORD $0x067c // jl 613
 	LONG $0x207ffec5 // vmovdqu YMMWORD PTR [rax],ymm4
-	WORD $0x6beb // jmp 66c
+	WORD $0x6beb // jmp 67e
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je 61b
+	WORD $0x0f74 // je 62d
 	LONG $0x7f7ac1c4; BYTE $0x22 // vmovdqu XMMWORD PTR [r10],xmm4
 	LONG $0x397de3c4; WORD $0x01e4 // vextracti128 xmm4,ymm4,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je 631
+	WORD $0x0e74 // je 643
 	LONG $0xd679c1c4; BYTE $0x22 // vmovq QWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je 647
+	WORD $0x0e74 // je 659
 	LONG $0x7e79c1c4; BYTE $0x22 // vmovd DWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je 65e
+	WORD $0x0f74 // je 670
 	LONG $0x1579c3c4; WORD $0x0022 // vpextrw WORD PTR [r10],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je 66c
+	WORD $0x0674 // je 67e
 	LONG $0x1479c3c4; WORD $0x0022 // vpextrb BYTE PTR [r10],xmm4,0x0
 	LONG $0x20c28348 // add rdx,0x20
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xf9e28f0f; WORD $0xffff // jg 5c
+	LONG $0xf9d08f0f; WORD $0xffff // jg 5c
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -382,10 +383,6 @@ TEXT ·gemvI8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	QUAD $0x0000000500000001
 	QUAD $0x0000000600000002
 	QUAD $0x0000000700000003
-	QUAD $0x0000841f0f2e6666
-	QUAD $0x1f0f2e6666000000
-	QUAD $0x2e66000000000084
-	QUAD $0x0000000000841f0f
 
 // func gemvU8I8QAvxVnni2x32(a *spec.GemmArgs)
 TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
@@ -417,7 +414,7 @@ TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xdbefe1c5 // vpxor xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
 	LONG $0x00cd840f; WORD $0x0000 // je 834
-	LONG $0x12158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x612] # d80
+	LONG $0x32158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x632] # da0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -468,7 +465,7 @@ TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x03e38341 // and r11d,0x3
 	WORD $0xc031 // xor eax,eax
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x00df8f0f; WORD $0x0000 // jg 93a
+	LONG $0x00e88f0f; WORD $0x0000 // jg 943
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	WORD $0x6a74 // je 8cb
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -490,32 +487,35 @@ TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xb572 // jb 880
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x0184840f; WORD $0x0000 // je a58
+	LONG $0x01b6840f; WORD $0x0000 // je a8a
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 917
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 917
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 90c
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 925
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x00011ee9; BYTE $0x00 // jmp a58
+	LONG $0x000147e9; BYTE $0x00 // jmp a8a
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6574 // je 9a5
+	WORD $0x7c74 // je 9c5
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x408e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1040]
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
@@ -535,50 +535,50 @@ TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x501dc2c4; BYTE $0xfb // {vex} vpdpbusd ymm7,ymm12,ymm11
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9b72 // jb 940
+	WORD $0x9b72 // jb 960
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x00aa840f; WORD $0x0000 // je a58
+	LONG $0x00bc840f; WORD $0x0000 // je a8a
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 9f1
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 9f1
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je a06
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je a1f
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x14b60f45; BYTE $0x01 // movzx r10d,BYTE PTR [r9+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb a38
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je a38
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x01148d4d // lea r10,[r9+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je a56
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je a6f
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0x501dc2c4; BYTE $0xe0 // {vex} vpdpbusd ymm4,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xe9 // {vex} vpdpbusd ymm5,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xf2 // {vex} vpdpbusd ymm6,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xfb // {vex} vpdpbusd ymm7,ymm12,ymm11
-	WORD $0x00eb // jmp a58
-	LONG $0x21158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x321] # d80
+	WORD $0x00eb // jmp a8a
+	LONG $0x0f158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x30f] # da0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -649,38 +649,38 @@ TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
 	LONG $0xc267fdc5 // vpackuswb ymm0,ymm0,ymm2
-	QUAD $0x000001f20d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1f2] # da0
+	QUAD $0x000001e00d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1e0] # dc0
 	LONG $0x3675e2c4; BYTE $0xc0 // vpermd ymm0,ymm1,ymm0
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl bbf
+	WORD $0x067c // jl bf1
 	LONG $0x007ffec5 // vmovdqu YMMWORD PTR [rax],ymm0
-	WORD $0x6beb // jmp c2a
+	WORD $0x6beb // jmp c5c
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je bd9
+	WORD $0x0f74 // je c0b
 	LONG $0x7f7ac1c4; BYTE $0x02 // vmovdqu XMMWORD PTR [r10],xmm0
 	LONG $0x397de3c4; WORD $0x01c0 // vextracti128 xmm0,ymm0,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je bef
+	WORD $0x0e74 // je c21
 	LONG $0xd679c1c4; BYTE $0x02 // vmovq QWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je c05
+	WORD $0x0e74 // je c37
 	LONG $0x7e79c1c4; BYTE $0x02 // vmovd DWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je c1c
+	WORD $0x0f74 // je c4e
 	LONG $0x1579c3c4; WORD $0x0002 // vpextrw WORD PTR [r10],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je c2a
+	WORD $0x0674 // je c5c
 	LONG $0x1479c3c4; WORD $0x0002 // vpextrb BYTE PTR [r10],xmm0,0x0
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x01048e0f; WORD $0x0000 // jle d38
+	LONG $0x01048e0f; WORD $0x0000 // jle d6a
 	LONG $0x2a048d4a // lea rax,[rdx+r13*1]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
 	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
@@ -709,43 +709,42 @@ TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
 	LONG $0xe667ddc5 // vpackuswb ymm4,ymm4,ymm6
-	QUAD $0x000000e42d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xe4] # da0
+	QUAD $0x000000d22d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xd2] # dc0
 	LONG $0x3655e2c4; BYTE $0xe4 // vpermd ymm4,ymm5,ymm4
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl ccd
+	WORD $0x067c // jl cff
 	LONG $0x207ffec5 // vmovdqu YMMWORD PTR [rax],ymm4
-	WORD $0x6beb // jmp d38
+	WORD $0x6beb // jmp d6a
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je ce7
+	WORD $0x0f74 // je d19
 	LONG $0x7f7ac1c4; BYTE $0x22 // vmovdqu XMMWORD PTR [r10],xmm4
 	LONG $0x397de3c4; WORD $0x01e4 // vextracti128 xmm4,ymm4,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je cfd
+	WORD $0x0e74 // je d2f
 	LONG $0xd679c1c4; BYTE $0x22 // vmovq QWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je d13
+	WORD $0x0e74 // je d45
 	LONG $0x7e79c1c4; BYTE $0x22 // vmovd DWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je d2a
+	WORD $0x0f74 // je d5c
 	LONG $0x1579c3c4; WORD $0x0022 // vpextrw WORD PTR [r10],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je d38
+	WORD $0x0674 // je d6a
 	LONG $0x1479c3c4; WORD $0x0022 // vpextrb BYTE PTR [r10],xmm4,0x0
 	LONG $0x20c28348 // add rdx,0x20
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xfa088f0f; WORD $0xffff // jg 74e
+	LONG $0xf9d68f0f; WORD $0xffff // jg 74e
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -758,6 +757,10 @@ TEXT ·gemvU8I8QAvxVnni2x32(SB), NOSPLIT, $0-8
 	QUAD $0x0000000500000001
 	QUAD $0x0000000600000002
 	QUAD $0x0000000700000003
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x2e66000000000084
+	QUAD $0x0000000000841f0f
 
 // func gemvI8AvxVnni2x32(a *spec.GemmArgs)
 TEXT ·gemvI8AvxVnni2x32(SB), NOSPLIT, $0-8
@@ -782,8 +785,8 @@ TEXT ·gemvI8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xd2efe9c5 // vpxor xmm2,xmm2,xmm2
 	LONG $0xdbefe1c5 // vpxor xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
-	LONG $0x00cd840f; WORD $0x0000 // je ede
-	LONG $0x48158d4c; WORD $0x0004; BYTE $0x00 // lea r10,[rip+0x448] # 1260
+	LONG $0x00cd840f; WORD $0x0000 // je f1e
+	LONG $0x48158d4c; WORD $0x0004; BYTE $0x00 // lea r10,[rip+0x448] # 12a0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -834,9 +837,9 @@ TEXT ·gemvI8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x03e38341 // and r11d,0x3
 	WORD $0xc031 // xor eax,eax
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x00df8f0f; WORD $0x0000 // jg fe4
+	LONG $0x00e88f0f; WORD $0x0000 // jg 102d
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6574 // je f70
+	WORD $0x6574 // je fb0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
@@ -854,37 +857,37 @@ TEXT ·gemvI8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb072 // jb f20
+	WORD $0xb072 // jb f60
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x01b3840f; WORD $0x0000 // je 112c
+	LONG $0x01c5840f; WORD $0x0000 // je 117e
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb fbc
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je fbc
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je ff1
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 100a
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0xef1d41c4; BYTE $0xe5 // vpxor ymm12,ymm12,ymm13
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x000148e9; BYTE $0x00 // jmp 112c
+	LONG $0x000151e9; BYTE $0x00 // jmp 117e
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0081840f; WORD $0x0000 // je 106f
+	WORD $0x7c74 // je 10af
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x408e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1040]
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
@@ -906,52 +909,52 @@ TEXT ·gemvI8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x501dc2c4; BYTE $0xfb // {vex} vpdpbusd ymm7,ymm12,ymm11
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9172 // jb 1000
+	WORD $0x9172 // jb 1040
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x00b4840f; WORD $0x0000 // je 112c
+	LONG $0x00c6840f; WORD $0x0000 // je 117e
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 10bb
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 10bb
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 10f0
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 1109
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0xef1d41c4; BYTE $0xe5 // vpxor ymm12,ymm12,ymm13
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x14b60f45; BYTE $0x01 // movzx r10d,BYTE PTR [r9+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 1107
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 1107
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x01148d4d // lea r10,[r9+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 1145
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 115e
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0xef1d41c4; BYTE $0xe5 // vpxor ymm12,ymm12,ymm13
 	LONG $0x501dc2c4; BYTE $0xe0 // {vex} vpdpbusd ymm4,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xe9 // {vex} vpdpbusd ymm5,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xf2 // {vex} vpdpbusd ymm6,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xfb // {vex} vpdpbusd ymm7,ymm12,ymm11
-	WORD $0x00eb // jmp 112c
-	LONG $0x2d158d4c; WORD $0x0001; BYTE $0x00 // lea r10,[rip+0x12d] # 1260
+	WORD $0x00eb // jmp 117e
+	LONG $0x1b158d4c; WORD $0x0001; BYTE $0x00 // lea r10,[rip+0x11b] # 12a0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -994,7 +997,7 @@ TEXT ·gemvI8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x8e2de2c4; WORD $0x4050 // vpmaskmovd YMMWORD PTR [rax+0x40],ymm10,ymm2
 	LONG $0x8e25e2c4; WORD $0x6058 // vpmaskmovd YMMWORD PTR [rax+0x60],ymm11,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	WORD $0x1b7e // jle 1212
+	WORD $0x1b7e // jle 1264
 	LONG $0x2a048d4a // lea rax,[rdx+r13*1]
 	LONG $0x8e3de2c4; BYTE $0x20 // vpmaskmovd YMMWORD PTR [rax],ymm8,ymm4
 	LONG $0x8e35e2c4; WORD $0x2068 // vpmaskmovd YMMWORD PTR [rax+0x20],ymm9,ymm5
@@ -1002,12 +1005,10 @@ TEXT ·gemvI8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x8e25e2c4; WORD $0x6078 // vpmaskmovd YMMWORD PTR [rax+0x60],ymm11,ymm7
 	LONG $0x80c28148; WORD $0x0000; BYTE $0x00 // add rdx,0x80
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xfbd58f0f; WORD $0xffff // jg df8
+	LONG $0xfbc38f0f; WORD $0xffff // jg e38
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -1045,8 +1046,8 @@ TEXT ·gemvU8I8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0xd2efe9c5 // vpxor xmm2,xmm2,xmm2
 	LONG $0xdbefe1c5 // vpxor xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
-	LONG $0x00cd840f; WORD $0x0000 // je 13d0
-	LONG $0xf6158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x3f6] # 1700
+	LONG $0x00cd840f; WORD $0x0000 // je 1410
+	LONG $0x36158d4c; WORD $0x0004; BYTE $0x00 // lea r10,[rip+0x436] # 1780
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -1097,9 +1098,9 @@ TEXT ·gemvU8I8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x03e38341 // and r11d,0x3
 	WORD $0xc031 // xor eax,eax
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x00c38f0f; WORD $0x0000 // jg 14ba
+	LONG $0x00cc8f0f; WORD $0x0000 // jg 1503
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4e74 // je 144b
+	WORD $0x4e74 // je 148b
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x408e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1040]
@@ -1115,34 +1116,37 @@ TEXT ·gemvU8I8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb572 // jb 1400
+	WORD $0xb572 // jb 1440
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x0184840f; WORD $0x0000 // je 15d8
+	LONG $0x01b6840f; WORD $0x0000 // je 164a
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 1497
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 1497
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 14cc
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 14e5
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x00011ee9; BYTE $0x00 // jmp 15d8
+	LONG $0x000147e9; BYTE $0x00 // jmp 164a
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6574 // je 1525
+	WORD $0x7c74 // je 1585
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x408e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1040]
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
@@ -1162,50 +1166,50 @@ TEXT ·gemvU8I8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x501dc2c4; BYTE $0xfb // {vex} vpdpbusd ymm7,ymm12,ymm11
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9b72 // jb 14c0
+	WORD $0x9b72 // jb 1520
 	WORD $0x8545; BYTE $0xdb // test r11d,r11d
-	LONG $0x00aa840f; WORD $0x0000 // je 15d8
+	LONG $0x00bc840f; WORD $0x0000 // je 164a
 	LONG $0x066f7ec5 // vmovdqu ymm8,YMMWORD PTR [rsi]
 	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
 	LONG $0x566f7ec5; BYTE $0x40 // vmovdqu ymm10,YMMWORD PTR [rsi+0x40]
 	LONG $0x5e6f7ec5; BYTE $0x60 // vmovdqu ymm11,YMMWORD PTR [rsi+0x60]
 	LONG $0x80c68148; WORD $0x0000; BYTE $0x00 // add rsi,0x80
-	LONG $0x14b60f45; BYTE $0x00 // movzx r10d,BYTE PTR [r8+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 1571
-	LONG $0x4cb60f41; WORD $0x0100 // movzx ecx,BYTE PTR [r8+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 1571
-	LONG $0x4cb60f41; WORD $0x0200 // movzx ecx,BYTE PTR [r8+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x00148d4d // lea r10,[r8+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 15c6
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 15df
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0x501dc2c4; BYTE $0xc0 // {vex} vpdpbusd ymm0,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xc9 // {vex} vpdpbusd ymm1,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xd2 // {vex} vpdpbusd ymm2,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xdb // {vex} vpdpbusd ymm3,ymm12,ymm11
-	LONG $0x14b60f45; BYTE $0x01 // movzx r10d,BYTE PTR [r9+rax*1]
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x1e72 // jb 15b8
-	LONG $0x4cb60f41; WORD $0x0101 // movzx ecx,BYTE PTR [r9+rax*1+0x1]
-	WORD $0xe1c1; BYTE $0x08 // shl ecx,0x8
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x02fb8341 // cmp r11d,0x2
-	WORD $0x0c74 // je 15b8
-	LONG $0x4cb60f41; WORD $0x0201 // movzx ecx,BYTE PTR [r9+rax*1+0x2]
-	WORD $0xe1c1; BYTE $0x10 // shl ecx,0x10
-	WORD $0x0941; BYTE $0xca // or r10d,ecx
-	LONG $0x6e7941c4; BYTE $0xe2 // vmovd xmm12,r10d
+	LONG $0x01148d4d // lea r10,[r9+rax*1]
+	WORD $0x014d; BYTE $0xda // add r10,r11
+	LONG $0xef1941c4; BYTE $0xe4 // vpxor xmm12,xmm12,xmm12
+	LONG $0x01c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x1
+	WORD $0x0974 // je 1616
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0x201943c4; WORD $0x0022 // vpinsrb xmm12,xmm12,BYTE PTR [r10],0x0
+	LONG $0x02c3f741; WORD $0x0000; BYTE $0x00 // test r11d,0x2
+	WORD $0x1074 // je 162f
+	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0x7319c1c4; WORD $0x02fc // vpslldq xmm12,xmm12,0x2
+	LONG $0xc41941c4; WORD $0x0022 // vpinsrw xmm12,xmm12,WORD PTR [r10],0x0
 	LONG $0x587d42c4; BYTE $0xe4 // vpbroadcastd ymm12,xmm12
 	LONG $0x501dc2c4; BYTE $0xe0 // {vex} vpdpbusd ymm4,ymm12,ymm8
 	LONG $0x501dc2c4; BYTE $0xe9 // {vex} vpdpbusd ymm5,ymm12,ymm9
 	LONG $0x501dc2c4; BYTE $0xf2 // {vex} vpdpbusd ymm6,ymm12,ymm10
 	LONG $0x501dc2c4; BYTE $0xfb // {vex} vpdpbusd ymm7,ymm12,ymm11
-	WORD $0x00eb // jmp 15d8
-	LONG $0x21158d4c; WORD $0x0001; BYTE $0x00 // lea r10,[rip+0x121] # 1700
+	WORD $0x00eb // jmp 164a
+	LONG $0x2f158d4c; WORD $0x0001; BYTE $0x00 // lea r10,[rip+0x12f] # 1780
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -1248,7 +1252,7 @@ TEXT ·gemvU8I8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x8e2de2c4; WORD $0x4050 // vpmaskmovd YMMWORD PTR [rax+0x40],ymm10,ymm2
 	LONG $0x8e25e2c4; WORD $0x6058 // vpmaskmovd YMMWORD PTR [rax+0x60],ymm11,ymm3
 	LONG $0x01fe8349 // cmp r14,0x1
-	WORD $0x1b7e // jle 16be
+	WORD $0x1b7e // jle 1730
 	LONG $0x2a048d4a // lea rax,[rdx+r13*1]
 	LONG $0x8e3de2c4; BYTE $0x20 // vpmaskmovd YMMWORD PTR [rax],ymm8,ymm4
 	LONG $0x8e35e2c4; WORD $0x2068 // vpmaskmovd YMMWORD PTR [rax+0x20],ymm9,ymm5
@@ -1256,11 +1260,12 @@ TEXT ·gemvU8I8AvxVnni2x32(SB), NOSPLIT, $0-8
 	LONG $0x8e25e2c4; WORD $0x6078 // vpmaskmovd YMMWORD PTR [rax+0x60],ymm11,ymm7
 	LONG $0x80c28148; WORD $0x0000; BYTE $0x00 // add rdx,0x80
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xfc1b8f0f; WORD $0xffff // jg 12ea
+	LONG $0xfbe98f0f; WORD $0xffff // jg 132a
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff

@@ -127,7 +127,7 @@ func (r *Row) String() string {
 }
 
 // Channel is the channel, in its block of NR, that stands at place p of what a depthwise row with KR above 1 is given per channel. The order is that
-// in which the elements of KR taps lie once they are interleaved within vectors of 16 bytes.
+// in which the elements of KR taps, as integers of 32/KR bits, lie once they are interleaved within vectors of 16 bytes.
 func (r *Row) Channel(p int) int {
 	vector := 4 * r.KR // channels of one
 	n := r.NR / vector

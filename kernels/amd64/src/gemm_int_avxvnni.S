@@ -40,8 +40,9 @@
 	.if \mode == 2
 	vpbroadcastw ymm14, word ptr [\reg + rax]
 	.else
-	load_tail r15d, r14d, \reg + rax, ecx
-	vmovd	xmm14, r15d
+	lea	r15, [\reg + rax]
+	add	r15, r14
+	load_tail 14, r14d, 4, r15
 	vpbroadcastd ymm14, xmm14
 	.endif
 	columns	\i, \mode, \vecs

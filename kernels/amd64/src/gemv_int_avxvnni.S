@@ -33,8 +33,9 @@
 	columns	\i, \mode
 .endm
 .macro last i, reg, mode
-	load_tail r10d, r11d, \reg + rax, ecx
-	vmovd	xmm12, r10d
+	lea	r10, [\reg + rax]
+	add	r10, r11
+	load_tail 12, r11d, 4, r10
 	vpbroadcastd ymm12, xmm12
 	columns	\i, \mode
 .endm

@@ -1,0 +1,27 @@
+// Depthwise convolution of integers with AVX2, requantised to bytes.
+	.include "depthwise_int_ymm.inc"
+
+.macro dot acc, x, w
+	vpmaddwd ymm\x, ymm\x, ymm\w
+	vpaddd	ymm\acc, ymm\acc, ymm\x
+.endm
+
+// func depthwiseI8QYmm4x16(a *spec.DepthwiseArgs)
+	.balign 64
+depthwiseI8QYmm4x16:
+	routine	1, 1, .LI8Q
+
+// func depthwiseU8I8QYmm4x16(a *spec.DepthwiseArgs)
+	.balign 64
+depthwiseU8I8QYmm4x16:
+	routine	0, 0, .LU8I8Q
+
+// func depthwiseI16QI8Ymm4x16(a *spec.DepthwiseArgs)
+	.balign 64
+depthwiseI16QI8Ymm4x16:
+	routine	2, 1, .LI16QI8
+
+// func depthwiseI16QU8Ymm4x16(a *spec.DepthwiseArgs)
+	.balign 64
+depthwiseI16QU8Ymm4x16:
+	routine	2, 0, .LI16QU8
