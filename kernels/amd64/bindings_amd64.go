@@ -74,7 +74,13 @@ func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
 func depthwiseU8I8QYmm4x16(a *spec.DepthwiseArgs)
 
 //go:noescape
+func depthwiserowBF16NYmm8x8(a *spec.DepthwiseRowArgs)
+
+//go:noescape
 func depthwiserowBF16NZmm8x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowBF16Ymm8x8(a *spec.DepthwiseRowArgs)
 
 //go:noescape
 func depthwiserowBF16Zmm8x16(a *spec.DepthwiseRowArgs)
@@ -350,6 +356,9 @@ func quantize8Ymm(a *spec.QuantArgs)
 func quantize8Zmm(a *spec.QuantArgs)
 
 //go:noescape
+func quantizeawayI16Ymm(a *spec.QuantArgs)
+
+//go:noescape
 func quantizeawayI16Zmm(a *spec.QuantArgs)
 
 //go:noescape
@@ -369,6 +378,9 @@ func readU64Ymm(a *spec.MapArgs)
 
 //go:noescape
 func readU64Zmm(a *spec.MapArgs)
+
+//go:noescape
+func scalesumsI32Ymm(a *spec.ScaleArgs)
 
 //go:noescape
 func scalesumsI32Zmm(a *spec.ScaleArgs)
@@ -424,6 +436,9 @@ func tanhF32Zmm(a *spec.MapArgs)
 //go:noescape
 func turn4x16Zmm(a *spec.RowsArgs)
 
+//go:noescape
+func turn4x8Ymm(a *spec.RowsArgs)
+
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
 	"addF32Ymm":                  addF32Ymm,
@@ -449,7 +464,9 @@ var functions = map[string]any{
 	"depthwiseU8I8QAvxVnni4x16":  depthwiseU8I8QAvxVnni4x16,
 	"depthwiseU8I8QVnni4x64":     depthwiseU8I8QVnni4x64,
 	"depthwiseU8I8QYmm4x16":      depthwiseU8I8QYmm4x16,
+	"depthwiserowBF16NYmm8x8":    depthwiserowBF16NYmm8x8,
 	"depthwiserowBF16NZmm8x16":   depthwiserowBF16NZmm8x16,
+	"depthwiserowBF16Ymm8x8":     depthwiserowBF16Ymm8x8,
 	"depthwiserowBF16Zmm8x16":    depthwiserowBF16Zmm8x16,
 	"depthwiserowF32Ymm8x8":      depthwiserowF32Ymm8x8,
 	"depthwiserowF32Zmm8x16":     depthwiserowF32Zmm8x16,
@@ -541,6 +558,7 @@ var functions = map[string]any{
 	"quantaddU8Zmm":              quantaddU8Zmm,
 	"quantize8Ymm":               quantize8Ymm,
 	"quantize8Zmm":               quantize8Zmm,
+	"quantizeawayI16Ymm":         quantizeawayI16Ymm,
 	"quantizeawayI16Zmm":         quantizeawayI16Zmm,
 	"quantmulI8Ymm":              quantmulI8Ymm,
 	"quantmulI8Zmm":              quantmulI8Zmm,
@@ -548,6 +566,7 @@ var functions = map[string]any{
 	"quantmulU8Zmm":              quantmulU8Zmm,
 	"readU64Ymm":                 readU64Ymm,
 	"readU64Zmm":                 readU64Zmm,
+	"scalesumsI32Ymm":            scalesumsI32Ymm,
 	"scalesumsI32Zmm":            scalesumsI32Zmm,
 	"sigmoidF32Ymm":              sigmoidF32Ymm,
 	"sigmoidF32Zmm":              sigmoidF32Zmm,
@@ -566,4 +585,5 @@ var functions = map[string]any{
 	"tanhF32Ymm":                 tanhF32Ymm,
 	"tanhF32Zmm":                 tanhF32Zmm,
 	"turn4x16Zmm":                turn4x16Zmm,
+	"turn4x8Ymm":                 turn4x8Ymm,
 }

@@ -2,24 +2,16 @@
 //
 // rdi  arguments   rsi X   rdx Y   rcx elements left   ymm0 x   ymm1-3 scratch   ymm4-6 constants
 	.altmacro
+	.include "bf16.inc"
 
-// rounded makes the BF16 of ymm0 in the low halves of ymm1.
 .macro rounded
-	vpsrld	ymm1, ymm0, 16
-	vpor	ymm2, ymm1, ymm6
-	vpand	ymm1, ymm1, ymm4
-	vpaddd	ymm1, ymm1, ymm5
-	vpaddd	ymm1, ymm1, ymm0
-	vpsrld	ymm1, ymm1, 16
-	vcmpunordps ymm3, ymm0, ymm0
-	vpblendvb ymm1, ymm1, ymm2, ymm3
+	round_bf16 0, 1, 2, 3, ymm4, ymm5, ymm6
 .endm
 .macro to_bf16 n
 	.if \n == 8
 	vmovups	ymm0, [rsi]
 	rounded
-	vextracti128 xmm2, ymm1, 1
-	vpackusdw xmm1, xmm1, xmm2
+	pack_words 1, 2
 	vmovdqu	[rdx], xmm1
 	.else
 	vmovss	xmm0, dword ptr [rsi]

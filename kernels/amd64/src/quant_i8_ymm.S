@@ -84,6 +84,33 @@
 	vdivps	ymm0, ymm0, ymm6
 	store	\n
 .endm
+// away rounds half away from zero; ymm13 is the sign's bit, ymm14 is 1 and ymm15 a half.
+.macro away n, x, y
+	.if \n == 1
+	vmovss	xmm0, dword ptr [rsi]
+	.else
+	vmovups	ymm0, [rsi]
+	.endif
+	vmulps	ymm0, ymm0, ymm6
+	vmaxps	ymm0, ymm0, ymm8
+	vminps	ymm0, ymm0, ymm9
+	vroundps ymm1, ymm0, 3
+	vsubps	ymm2, ymm0, ymm1
+	vandnps	ymm2, ymm13, ymm2
+	vandps	ymm0, ymm0, ymm13
+	vorps	ymm0, ymm0, ymm14
+	vcmpps	ymm2, ymm2, ymm15, 13
+	vandps	ymm0, ymm0, ymm2
+	vaddps	ymm1, ymm1, ymm0
+	vcvtps2dq ymm1, ymm1
+	.if \n == 1
+	vpextrw	[r8], xmm1, 0
+	.else
+	vextracti128 xmm2, ymm1, 1
+	vpackssdw xmm1, xmm1, xmm2
+	vmovdqu	[r8], xmm1
+	.endif
+.endm
 .macro dequantize n, signed, y
 	widen	\n, \signed, 0, rsi
 	vpsubd	ymm0, ymm0, ymm4
@@ -175,6 +202,21 @@ quantmulU8Ymm:
 quantize8Ymm:
 	start
 	loop	4, 1, quantize
+
+.macro all to, bits
+	mov	eax, \bits
+	vmovd	xmm\to, eax
+	vpbroadcastd ymm\to, xmm\to
+.endm
+
+// func quantizeawayI16Ymm(a *spec.QuantArgs)
+	.balign 64
+quantizeawayI16Ymm:
+	start
+	all	13, 0x80000000
+	all	14, 0x3f800000
+	all	15, 0x3f000000
+	loop	4, 2, away
 
 // func dequantizeI8Ymm(a *spec.QuantArgs)
 	.balign 64
