@@ -14,6 +14,7 @@ import (
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/runtime"
 	"github.com/edgerun/edgerun/runtime/opt"
+	"github.com/edgerun/edgerun/runtime/plan"
 )
 
 // modelFlags are the flags of every command that loads a model.
@@ -49,7 +50,7 @@ func passNames() []string {
 	for _, p := range opt.AllPasses() {
 		list = append(list, p.Name)
 	}
-	return list
+	return append(list, plan.PartsPass)
 }
 
 // check finds wrong values of the flags, before anything is read.

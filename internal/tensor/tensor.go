@@ -133,7 +133,7 @@ func (q *QParams) Equal(r *QParams) bool {
 	return true
 }
 
-// Tensor is a dense, row-major, little-endian array. Its header may exist without data:
+// Tensor is a dense (but for Pitch), row-major, little-endian array. Its header may exist without data:
 // shape rules and plans pass such tensors around.
 type Tensor struct {
 	DType DType
@@ -142,6 +142,42 @@ type Tensor struct {
 	Str   []string  // String only
 	Elems []*Tensor // Sequence only
 	Quant *QParams  // set where the integers stand for reals
+	// Pitch, where above 0, is the number of elements from the beginning of a row (the last dimension) to that of the next; what lies between
+	// belongs to other tensors. Only package plan makes such tensors, and only for operators that take them.
+	Pitch int
+}
+
+// RowStep is the number of elements from the beginning of a row to that of the next.
+func (t *Tensor) RowStep() int {
+	switch {
+	case t.Pitch > 0:
+		return t.Pitch
+	case len(t.Shape) == 0:
+		return 1
+	}
+	return t.Shape[len(t.Shape)-1]
+}
+
+// Strides returns how many elements lie from an index of each dimension to the next.
+func (t *Tensor) Strides() []int {
+	st := t.Shape.Strides()
+	if n := len(st); t.Pitch > 0 {
+		for i, step := n-2, t.Pitch; i >= 0; i-- {
+			st[i] = step
+			step *= t.Shape[i]
+		}
+	}
+	return st
+}
+
+// Span is the number of elements from the first to the last, with what lies between.
+func (t *Tensor) Span() int {
+	n := t.Len()
+	if t.Pitch > 0 && n > 0 {
+		row := t.Shape[len(t.Shape)-1]
+		n = (n/row-1)*t.Pitch + row
+	}
+	return n
 }
 
 // Align is the alignment of Data in every tensor that this package allocates, in bytes.

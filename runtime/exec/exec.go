@@ -84,7 +84,7 @@ func New(p *plan.Plan, o Options) (*Instance, error) {
 	x := &Instance{Plan: p, opts: o, watch: w, slots: make([]tensor.Tensor, len(p.Slots))}
 	for i := range p.Slots {
 		s := &p.Slots[i]
-		x.slots[i] = tensor.Tensor{DType: s.DType, Shape: s.Shape, Quant: s.Quant}
+		x.slots[i] = tensor.Tensor{DType: s.DType, Shape: s.Shape, Quant: s.Quant, Pitch: s.Pitch}
 		switch s.Kind {
 		case plan.Const:
 			if s.Const != nil {
@@ -111,9 +111,7 @@ func New(p *plan.Plan, o Options) (*Instance, error) {
 		}
 	}
 	for i := range p.Slots {
-		if p.Slots[i].Kind == plan.Alias {
-			x.slots[i].Data = x.slots[p.Slots[i].Of].Data
-		}
+		x.follow(i)
 	}
 	return x, nil
 }
@@ -237,9 +235,7 @@ func (x *Instance) bind(slot int, t *tensor.Tensor) {
 func (x *Instance) collect(out []*tensor.Tensor) error {
 	for i, slot := range x.Plan.Outputs {
 		t, o := &x.slots[slot], out[i]
-		if x.Plan.Slots[slot].Kind == plan.Alias {
-			t.Data = x.slots[x.Plan.Slots[slot].Of].Data
-		}
+		x.follow(slot)
 		name := x.Plan.Slots[slot].Name
 		if o == nil {
 			return fmt.Errorf("output %s: no tensor given: %w", name, ErrShape)
@@ -336,9 +332,13 @@ func (x *Instance) follow(slot int) {
 	if slot < 0 || x.Plan.Slots[slot].Kind != plan.Alias {
 		return
 	}
-	of := x.Plan.Slots[slot].Of
-	x.follow(of)
-	x.slots[slot].Data = x.slots[of].Data
+	s := &x.Plan.Slots[slot]
+	x.follow(s.Of)
+	data := x.slots[s.Of].Data
+	if end := s.At + s.Size; end <= len(data) { // not where it waits for what will be bound
+		data = data[s.At:end:end]
+	}
+	x.slots[slot].Data = data
 }
 
 // runDynamic runs an operator whose shapes are known only now.

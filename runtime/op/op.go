@@ -21,8 +21,17 @@ type Op struct {
 	// Prepare checks the rest, computes everything that does not depend on the data and returns the work of one
 	// inference. All input shapes are known, and the output shapes are as Infer left them.
 	Prepare func(c *Call) (Run, error)
-	Traits  Traits
+	// Pitched reports whether the rows of input i of a node, or for i below 0 those of output ^i, may lie apart (see tensor.Tensor.Pitch). All shapes
+	// are known. Nil: no rows may.
+	Pitched func(c *Call, i int) bool
+	// Parts lists values of a node that are part of others, so that the plan may place them there; Run then leaves them as they are. All shapes
+	// are known. Nil: none are.
+	Parts  func(c *Call) []Part
+	Traits Traits
 }
+
+// Part says that a value of a node lies in another one of the same rank, from element At on. Both are numbered as for Op.Pitched.
+type Part struct{ Value, Of, At int }
 
 // Run does the work of one inference: it reads c.In[i].Data and writes c.Out[i].Data, which may point elsewhere in
 // each call, so it takes no slices from Prepare. It allocates nothing where all shapes are known when Prepare runs.

@@ -11,7 +11,10 @@ import (
 )
 
 // layout shares buffers where the operators allow it and gives each arena slot its range.
-func (p *Plan) layout(inPlace bool) error {
+func (p *Plan) layout(parts, inPlace bool) error {
+	if parts {
+		p.shareParts()
+	}
 	p.lifetimes()
 	for i := range p.Slots {
 		if s := &p.Slots[i]; s.Kind == Arena && s.first < 0 {

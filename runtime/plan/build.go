@@ -19,6 +19,8 @@ type Options struct {
 	MaxMemory int
 	// KeepInputs makes no step write over its inputs, so that observers see them after it ran.
 	KeepInputs bool
+	// Apart gives each value memory of its own where it is part of another one (see PartsPass).
+	Apart bool
 }
 
 // Build lowers g. A panic becomes an error that names the node, since models come from outside.
@@ -62,10 +64,15 @@ func Build(g *model.Graph, o Options) (_ *Plan, err error) {
 		b.plan.Outputs = append(b.plan.Outputs, i)
 	}
 	b.prune()
-	if err := b.plan.layout(!o.KeepInputs); err != nil {
+	apart := o.Apart || o.KeepInputs
+	if err := b.plan.layout(!apart, !o.KeepInputs); err != nil {
 		return nil, err
 	}
 	if o.MaxMemory > 0 && b.plan.ArenaSize > o.MaxMemory {
+		if !apart { // a whole takes room from its first part on
+			o.Apart = true
+			return Build(g, o)
+		}
 		return nil, fmt.Errorf("arena of %d bytes passes the limit of %d: %w", b.plan.ArenaSize, o.MaxMemory, tensor.ErrTooLarge)
 	}
 	b.plan.ID = b.plan.id()
@@ -124,7 +131,7 @@ func (p *Plan) header(i int) *tensor.Tensor {
 	if s.Kind == Const {
 		return s.Const
 	}
-	return &tensor.Tensor{DType: s.DType, Shape: s.Shape, Quant: s.Quant}
+	return &tensor.Tensor{DType: s.DType, Shape: s.Shape, Quant: s.Quant, Pitch: s.Pitch}
 }
 
 func (b *builder) steps(g *model.Graph) ([]Step, error) {

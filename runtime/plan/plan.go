@@ -45,8 +45,10 @@ type Slot struct {
 	Quant  *tensor.QParams
 	Kind   Kind
 	Offset int            // Arena: first byte
-	Size   int            // Arena: bytes
+	Size   int            // Arena and Alias: bytes
 	Of     int            // Alias: the slot that holds the data
+	At     int            // Alias: first byte, from that of Of
+	Pitch  int            // Alias: of rows, as in tensor.Tensor
 	Const  *tensor.Tensor // Const
 
 	first, last int // steps between which the data must stay, in the order of the walk
@@ -156,7 +158,7 @@ func (p *Plan) slotString(i int) string {
 	case Arena:
 		return fmt.Sprintf("%d:%v%v@%d", i, s.DType, s.Shape, s.Offset)
 	case Alias:
-		return fmt.Sprintf("%d:%v%v=%d", i, s.DType, s.Shape, s.Of)
+		return fmt.Sprintf("%d:%v%v=%d+%d", i, s.DType, s.Shape, s.Of, s.At)
 	}
 	return fmt.Sprintf("%d:%v%v %v", i, s.DType, s.Shape, s.Kind)
 }
@@ -167,7 +169,7 @@ func (p *Plan) id() string {
 	fmt.Fprintln(h, p.ArenaSize, p.Inputs, p.Outputs)
 	for i := range p.Slots {
 		s := &p.Slots[i]
-		fmt.Fprintf(h, "%d %v %v %v %d %d %d", i, s.Kind, s.DType, s.Shape, s.Offset, s.Size, s.Of)
+		fmt.Fprintf(h, "%d %v %v %v %d %d %d %d %d", i, s.Kind, s.DType, s.Shape, s.Offset, s.Size, s.Of, s.At, s.Pitch)
 		if s.Quant != nil {
 			fmt.Fprintf(h, " %v", *s.Quant)
 		}

@@ -214,8 +214,44 @@ func (s *chainStep) two(l *ChainLane, y, x, b []float32, step int) {
 	s.pair(&l.b)
 }
 
+// byRows returns the body of a loop over shares of n elements whose rows lie apart in x or y: some rows at a time are put together.
+func (ch *Chain) byRows(c *op.Call, n, shares int, lanes []ChainLane, x, y *[]float32) func(lo, hi int) {
+	row, xs, ys := c.Out[0].Shape[len(c.Out[0].Shape)-1], c.In[0].RowStep(), c.Out[0].RowStep()
+	rows, most := n/row, max(1, chainBlock/row)
+	bufs := op.Make[float32](c, shares*most*row)
+	return func(lo, hi int) {
+		for s := lo; s < hi; s++ {
+			buf := bufs[s*most*row:][:most*row]
+			for r, end := s*rows/shares, (s+1)*rows/shares; r < end; {
+				k := min(most, end-r)
+				src, dst := buf[:k*row], buf[:k*row]
+				if xs == row {
+					src = (*x)[r*row:][:k*row]
+				} else {
+					copyRows(src, (*x)[r*xs:], k, row, row, xs)
+				}
+				if ys == row {
+					dst = (*y)[r*row:][:k*row]
+				}
+				ch.Apply(&lanes[s], dst, src, r*row)
+				if ys != row {
+					copyRows((*y)[r*ys:], dst, k, row, ys, row)
+				}
+				r += k
+			}
+		}
+	}
+}
+
+// copyRows copies rows that begin dstStep elements apart in dst and srcStep in src.
+func copyRows(dst, src []float32, rows, row, dstStep, srcStep int) {
+	for r := range rows {
+		copy(dst[r*dstStep:][:row], src[r*srcStep:])
+	}
+}
+
 var chainOps = map[string]op.Op{
-	"Chain": {Infer: inferChain, Prepare: prepareChain, Traits: op.InPlace},
+	"Chain": {Infer: inferChain, Prepare: prepareChain, Pitched: func(_ *op.Call, i int) bool { return i <= 0 }, Traits: op.InPlace},
 }
 
 func inferChain(c *op.Call) error {
@@ -242,6 +278,9 @@ func prepareChain(c *op.Call) (op.Run, error) {
 			from, to := s*n/shares, (s+1)*n/shares
 			ch.Apply(&lanes[s], y[from:to], x[from:to], from)
 		}
+	}
+	if c.In[0].Pitch > 0 || c.Out[0].Pitch > 0 {
+		body = ch.byRows(c, n, shares, lanes, &x, &y)
 	}
 	return func() error {
 		if n == 0 {

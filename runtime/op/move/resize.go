@@ -9,7 +9,7 @@ import (
 )
 
 var resizeOps = map[string]op.Op{
-	"Resize": {Infer: inferResize, Prepare: prepareResize},
+	"Resize": {Infer: inferResize, Prepare: prepareResize, Pitched: resizeRows},
 	"Upsample": {
 		Infer:   func(c *op.Call) error { return inferResize(upsampled(c)) },
 		Prepare: func(c *op.Call) (op.Run, error) { return prepareResize(upsampled(c)) },
@@ -343,8 +343,8 @@ func newStage(taps [][]tap, outer, n, inner int, outside float32) *stage {
 	return s
 }
 
-// run computes lines lo to hi, of which each has inner elements: x0*w0 + x1*w1 + ..., rounded at each step.
-func (s *stage) run(dst, src []float32, lo, hi int) {
+// run computes lines lo to hi, of which each has inner elements, step from one to the next: x0*w0 + x1*w1 + ..., rounded at each step.
+func (s *stage) run(dst, src []float32, lo, hi, step int) {
 	out := len(s.first) - 1
 	if s.inner == 1 {
 		for q := lo; q < hi; q++ {
@@ -368,7 +368,7 @@ func (s *stage) run(dst, src []float32, lo, hi int) {
 	}
 	for q := lo; q < hi; q++ {
 		p := q % out
-		y := dst[q*s.inner : (q+1)*s.inner]
+		y := dst[q*step:][:s.inner]
 		a, b := s.first[p], s.first[p+1]
 		line := func(k int) []float32 { return src[(q/out*s.n+s.at[k])*s.inner:][:len(y)] }
 		switch {
@@ -458,7 +458,11 @@ func prepareResize(c *op.Call) (op.Run, error) {
 	var src, dst []float32
 	bodies := make([]func(lo, hi int), len(stages))
 	for k, s := range stages {
-		bodies[k] = func(lo, hi int) { s.run(dst, src, lo, hi) }
+		step := s.inner
+		if k == len(stages)-1 && y.Pitch > 0 {
+			step = y.Pitch
+		}
+		bodies[k] = func(lo, hi int) { s.run(dst, src, lo, hi, step) }
 	}
 	get := number.Getter(x.DType)
 	whole := y.DType.IsInt()
@@ -490,6 +494,19 @@ func prepareResize(c *op.Call) (op.Run, error) {
 		}
 		return nil
 	}, nil
+}
+
+// resizeRows lets the rows of the output lie apart where all that is resized last is the dimension before them.
+func resizeRows(c *op.Call, i int) bool {
+	x, y, last := c.In[0], c.Out[0], len(c.Out[0].Shape)-1
+	if i != ^0 || last < 1 || x.Shape[last] != y.Shape[last] || x.Shape[last-1] == y.Shape[last-1] || cellsOf(y).size == 0 {
+		return false
+	}
+	r, err := readResize(c)
+	if err != nil || r == nil || r.scale(last) != 1 || c.Attrs.Str("coordinate_transformation_mode", "") == "tf_crop_and_resize" {
+		return false
+	}
+	return c.Attrs.Str("mode", "nearest") == "nearest" || x.DType == tensor.F32 && y.DType == tensor.F32
 }
 
 // nearestRun moves each element from the one that is nearest.
@@ -528,7 +545,15 @@ func nearestRun(c *op.Call, r *resizing) (op.Run, error) {
 	for o := range from[last] {
 		from[last][o] *= inner
 	}
-	copyRow := rowCopier(x, y, from[last], inner)
+	// From one column, and from one row, of the output to the next.
+	step, rowStep := inner, cols*inner
+	switch {
+	case last == rank-1:
+		rowStep = y.RowStep()
+	case last == rank-2:
+		step, rowStep = y.RowStep(), cols*y.RowStep()
+	}
+	copyRow := rowCopier(x, y, from[last], inner, step)
 	body := func(lo, hi int) {
 		for q := lo; q < hi; q++ {
 			at, p := 0, q
@@ -536,7 +561,7 @@ func nearestRun(c *op.Call, r *resizing) (op.Run, error) {
 				at += from[d][p%y.Shape[d]] * xs[d]
 				p /= y.Shape[d]
 			}
-			copyRow(q*cols*inner, at)
+			copyRow(q*rowStep, at)
 		}
 	}
 	grain := cellsOf(y).split(rows, cols*inner)
@@ -546,11 +571,11 @@ func nearestRun(c *op.Call, r *resizing) (op.Run, error) {
 	}, nil
 }
 
-// rowCopier returns a function that copies runs of inner elements, which stand at offsets from a position of x, one after
-// the other to a position of y.
-func rowCopier(x, y *tensor.Tensor, offsets []int, inner int) func(to, from int) {
+// rowCopier returns a function that copies runs of inner elements, which stand at offsets from a position of x, to a position of y and further
+// ones that are step apart.
+func rowCopier(x, y *tensor.Tensor, offsets []int, inner, step int) func(to, from int) {
 	cx, cy := cellsOf(x), cellsOf(y)
-	if inner == 1 {
+	if inner == 1 && step == 1 {
 		switch cx.size {
 		case 1:
 			return func(to, from int) { pick(words[uint8](y)[to:], words[uint8](x)[from:], offsets) }
@@ -565,7 +590,7 @@ func rowCopier(x, y *tensor.Tensor, offsets []int, inner int) func(to, from int)
 	return func(to, from int) {
 		for _, o := range offsets {
 			cx.copyTo(cy, to, from+o, inner)
-			to += inner
+			to += step
 		}
 	}
 }

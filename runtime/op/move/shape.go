@@ -19,9 +19,9 @@ var shapeOps = map[string]op.Op{
 	"Transpose": {Infer: inferTranspose, Prepare: prepareTranspose, Traits: op.QuantMoves},
 	"Expand":    {Infer: inferExpand, Prepare: prepareExpand, Traits: op.QuantMoves},
 	"Tile":      {Infer: inferTile, Prepare: prepareTile, Traits: op.QuantMoves},
-	"Concat":    {Infer: inferConcat, Prepare: prepareConcat, Traits: op.QuantMoves},
-	"Split":     {Infer: inferSplit, Prepare: prepareSplit, Traits: op.QuantMoves},
-	"Slice":     {Infer: inferSlice, Prepare: prepareSlice, Traits: op.QuantMoves},
+	"Concat":    {Infer: inferConcat, Prepare: prepareConcat, Pitched: anyRows, Parts: concatParts, Traits: op.QuantMoves},
+	"Split":     {Infer: inferSplit, Prepare: prepareSplit, Pitched: firstRows, Parts: splitParts, Traits: op.QuantMoves},
+	"Slice":     {Infer: inferSlice, Prepare: prepareSlice, Pitched: firstRows, Parts: sliceParts, Traits: op.QuantMoves},
 }
 
 func prepareCopy(c *op.Call) (op.Run, error) {
@@ -472,20 +472,59 @@ func prepareConcat(c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	ys := y.Shape.Strides()
+	ys := y.Strides()
 	at := 0
-	var copies []func()
+	var parts []part
 	for _, t := range c.In {
-		copies = append(copies, newWalker(t.Shape, t.Shape.Strides(), ys, 0, at*ys[axis]).prepare(c, t, y))
+		parts = append(parts, newPart(t, y, at*ys[axis], newWalker(t.Shape, t.Strides(), ys, 0, at*ys[axis]).prepare(c, t, y)))
 		at += t.Shape[axis]
 	}
+	return copyParts(parts), nil
+}
+
+func concatParts(c *op.Call) []op.Part {
+	axis, err := c.Axis(c.Attrs.Int("axis", 0), len(c.Out[0].Shape))
+	if err != nil {
+		return nil
+	}
+	inner := c.Out[0].Shape[axis+1:].Len()
+	at := 0
+	var parts []op.Part
+	for i, t := range c.In {
+		parts = append(parts, op.Part{Value: i, Of: ^0, At: at * inner})
+		at += t.Shape[axis]
+	}
+	return parts
+}
+
+// part is what a tensor has in common with a larger one: its elements, from position at of the larger one on.
+type part struct {
+	own, whole *tensor.Tensor
+	at         int // bytes
+	copy       func()
+}
+
+func newPart(own, whole *tensor.Tensor, at int, copy func()) part {
+	return part{own, whole, at * cellsOf(own).size, copy}
+}
+
+// copyParts copies those parts that the plan has not placed where they belong.
+func copyParts(parts []part) op.Run {
 	return func() error {
-		for _, f := range copies {
-			f()
+		for i := range parts {
+			p := &parts[i]
+			if len(p.own.Data) == 0 || p.at >= len(p.whole.Data) || &p.own.Data[0] != &p.whole.Data[p.at] {
+				p.copy()
+			}
 		}
 		return nil
-	}, nil
+	}
 }
+
+// anyRows and firstRows let rows lie apart: of all tensors, or of all but other inputs than the first.
+func anyRows(c *op.Call, _ int) bool { return cellsOf(c.In[0]).size > 0 }
+
+func firstRows(c *op.Call, i int) bool { return i <= 0 && anyRows(c, i) }
 
 // splits returns the extents of the parts; nil where they are not known yet.
 func splits(c *op.Call, extent int) ([]int, error) {
@@ -567,21 +606,37 @@ func prepareSplit(c *op.Call) (op.Run, error) {
 	if parts == nil {
 		return nil, c.Errorf("BUG: parts are unknown")
 	}
-	xs := x.Shape.Strides()
+	xs := x.Strides()
 	at := 0
-	var copies []func()
+	var list []part
 	for i, n := range parts {
 		if y := c.Output(i); y != nil {
-			copies = append(copies, newWalker(y.Shape, xs, y.Shape.Strides(), at*xs[axis], 0).prepare(c, x, y))
+			list = append(list, newPart(y, x, at*xs[axis], newWalker(y.Shape, xs, y.Strides(), at*xs[axis], 0).prepare(c, x, y)))
 		}
 		at += n
 	}
-	return func() error {
-		for _, f := range copies {
-			f()
-		}
+	return copyParts(list), nil
+}
+
+func splitParts(c *op.Call) []op.Part {
+	x := c.In[0].Shape
+	axis, err := c.Axis(c.Attrs.Int("axis", 0), len(x))
+	if err != nil {
 		return nil
-	}, nil
+	}
+	extents, err := splits(c, x[axis])
+	if err != nil {
+		return nil
+	}
+	inner, at := x[axis+1:].Len(), 0
+	var parts []op.Part
+	for i, n := range extents {
+		if c.Output(i) != nil {
+			parts = append(parts, op.Part{Value: ^i, Of: 0, At: at * inner})
+		}
+		at += n
+	}
+	return parts
 }
 
 // ranges are the starts, counts and steps of a Slice, per dimension; nil where not known yet.
@@ -696,10 +751,25 @@ func prepareSlice(c *op.Call) (op.Run, error) {
 	return spanRun(c, list), nil
 }
 
+func sliceParts(c *op.Call) []op.Part {
+	list, err := slices3(c, c.In[0].Shape)
+	if err != nil {
+		return nil
+	}
+	at := 0
+	for i, step := range c.In[0].Shape.Strides() {
+		if list[i].step != 1 && list[i].count > 1 {
+			return nil
+		}
+		at += list[i].start * step
+	}
+	return []op.Part{{Value: ^0, Of: 0, At: at}}
+}
+
 // spanRun copies spans of each dimension; the output's shape may have lost some.
 func spanRun(c *op.Call, list []span) op.Run {
-	x := c.In[0]
-	xs := x.Shape.Strides()
+	x, y := c.In[0], c.Out[0]
+	xs := x.Strides()
 	full := make(tensor.Shape, len(list))
 	src := make([]int, len(list))
 	at := 0
@@ -710,5 +780,9 @@ func spanRun(c *op.Call, list []span) op.Run {
 	if full.Len() == 0 {
 		return func() error { return nil }
 	}
-	return walkRun(c, newWalker(full, src, full.Strides(), at, 0))
+	dst := full.Strides()
+	if len(y.Shape) == len(full) {
+		dst = y.Strides()
+	}
+	return copyParts([]part{newPart(y, x, at, newWalker(full, src, dst, at, 0).prepare(c, x, y))})
 }

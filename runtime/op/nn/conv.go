@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -11,7 +12,7 @@ import (
 )
 
 var convOps = map[string]op.Op{
-	"Conv":                    {Infer: inferConv, Prepare: anyLayout(prepareConv, 0, 1), Traits: op.QuantKernel},
+	"Conv":                    {Infer: inferConv, Prepare: anyLayout(prepareConv, 0, 1), Pitched: convRows, Traits: op.QuantKernel},
 	"ConvInteger":             {Infer: inferConvInteger, Prepare: anyLayout(prepareConvInteger, 0, 1), Traits: op.PlainIntegers},
 	"QLinearConv":             {Infer: inferQLinearConv, Prepare: anyLayout(prepareQLinearConv, 0, 3), Traits: op.PlainIntegers},
 	"ConvTranspose":           {Infer: inferConvTranspose, Prepare: anyLayout(prepareConvTranspose, 0, 1), Traits: op.QuantKernel},
@@ -128,6 +129,26 @@ func newConv(c *op.Call, xi, wi int) (*conv, error) {
 	return v, nil
 }
 
+// convRows lets the rows of input and output lie apart where kernels read or write them as they are.
+func convRows(c *op.Call, i int) bool {
+	x, w, y := c.In[0], c.In[1], c.Out[0]
+	if i > 0 || c.Attrs.Str("layout", "NCHW") != "NHWC" {
+		return false
+	}
+	deep := w.Shape[len(w.Shape)-1] == 1 && c.Attrs.Int("group", 1) > 1
+	switch {
+	case x.Quant == nil && y.Quant == nil && x.DType == tensor.F32 && y.DType == tensor.F32 && w.Quant == nil && w.DType != tensor.F64:
+		if i == 0 {
+			return c.Num != num.BF16 && !(deep && w.Shape[0] != x.Shape[len(x.Shape)-1])
+		}
+		return true
+	case x.Quant != nil && y.Quant != nil && w.Quant != nil && w.HasData() && !deep:
+		zero := slices.ContainsFunc(w.Quant.Zero, func(z int32) bool { return z != 0 })
+		return x.DType == y.DType && (x.DType == tensor.I8 || x.DType == tensor.U8) && w.DType == tensor.I8 && !zero && !wideSums(x.DType, w.DType, w.Shape[1:].Len())
+	}
+	return false
+}
+
 // pointwise reports whether output rows are the input's.
 func (v *conv) pointwise() bool {
 	return v.taps() == 1 && v.stride == [3]int{1, 1, 1} && v.begin == [3]int{} && v.end == [3]int{}
@@ -187,7 +208,7 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 		if pack != nil {
 			packs = append(packs, pack)
 		}
-		p := &product[A, B, C]{engine: e, src: src, off: g * v.cg, step: v.channels, index: index, pad: padding}
+		p := &product[A, B, C]{engine: e, src: src, off: g * v.cg, step: v.x.RowStep(), index: index, pad: padding}
 		if gather != nil {
 			p.gather = gather(g)
 		}
@@ -306,7 +327,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 // floatEpilogue lets the kernel write bias and bounds itself; then follows the chain, if there is one.
 func floatEpilogue[A, B operand](v *conv, chain *elem.Chain, bs *[]float32, out func() []byte, lo, hi float32) func(g int, p *product[A, B, float32]) {
 	return func(g int, p *product[A, B, float32]) {
-		p.lo, p.hi, p.ldc, p.chain, p.first = lo, hi, v.outC, chain, g*v.og
+		p.lo, p.hi, p.ldc, p.chain, p.first, p.width = lo, hi, v.y.RowStep(), chain, g*v.og, v.outC
 		p.narrow = chain != nil && v.y.DType == tensor.BF16
 		p.out = func() []byte { return rest(out(), g*v.og*p.outElement) }
 		p.bias = func() []float32 { return rest(*bs, g*v.og) }

@@ -25,6 +25,8 @@ type filters[T, W operand] struct {
 	dst   []byte
 	size  int // of an element of y, in bytes
 	parts int // that a row is cut into, for the threads
+	// inStep and outStep are from one position to the next, in elements.
+	inStep, outStep int
 	// chain, if set, follows on the results, which are FP32; where narrow is set, they are then rounded to BF16.
 	chain  *elem.Chain
 	narrow bool
@@ -58,8 +60,10 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 		f.w = op.Make[W](c, taps*v.outC)
 		f.pack = func() { turn(f.w, w.load()) }
 	}
+	f.inStep, f.outStep = v.x.RowStep(), v.y.RowStep()
 	if v.og > 1 {
 		f.wide = op.Make[T](c, v.batch*v.inPos*v.outC)
+		f.inStep = v.outC
 	}
 	rows := v.m / max(1, v.out[2])
 	want := max(1, min(4*c.Par.Threads(), v.m))
@@ -73,7 +77,7 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 	}
 	var element T
 	f.args = spec.DepthwiseRowArgs{Across: v.kernel[2], Lines: v.kernel[0] * v.kernel[1], Channels: v.outC, Columns: v.in[2], Stride: v.stride[2], Dilation: v.dilation[2],
-		InStep: v.outC * int(unsafe.Sizeof(element)), OutStep: v.outC * f.size, Lo: lo, Hi: hi}
+		InStep: f.inStep * int(unsafe.Sizeof(element)), OutStep: f.outStep * f.size, Lo: lo, Hi: hi}
 	f.body = func(from, to int) {
 		for l := from; l < to; l++ {
 			f.share(&f.shares[l], l*rows*f.parts/len(f.shares), (l+1)*rows*f.parts/len(f.shares))
@@ -95,7 +99,7 @@ func (f *filters[T, W]) follow(chain *elem.Chain, narrow bool) {
 
 // run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
 func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
-	if len(f.w) < f.taps()*f.outC || len(x) < f.batch*f.inPos*f.channels || len(out) < f.m*f.outC*f.size {
+	if len(f.w) < f.taps()*f.outC || len(x) < f.conv.x.Span() || len(out) < f.y.Span()*f.size {
 		panic("BUG: input, weights or output are short")
 	}
 	f.x, f.dst = x, out
@@ -124,7 +128,7 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 		if f.narrow {
 			a.Out = unsafe.Pointer(&s.wide[0])
 		} else {
-			a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+first)*f.outC*f.size])
+			a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+first)*f.outStep*f.size])
 		}
 		f.lines(s.in, row)
 		a.Start, a.Width = first*f.stride[2]-f.begin[2], end-first
@@ -138,8 +142,15 @@ func (f *filters[T, W]) share(s *filterShare, from, to int) {
 			kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&f.dst[2*at])), count), s.wide[:count])
 			continue
 		}
-		y := floatsAt(f.dst, at, count)
-		f.chain.Apply(&s.ChainLane, y, y, at)
+		// The whole part where positions follow each other, else one by one.
+		length := count
+		if f.outStep != f.outC {
+			length = f.outC
+		}
+		for i := 0; i < count; i += length {
+			y := floatsAt(f.dst, (at+i)/f.outC*f.outStep, length)
+			f.chain.Apply(&s.ChainLane, y, y, at+i)
+		}
 	}
 	runtime.KeepAlive(s)
 }
@@ -153,7 +164,7 @@ func (f *filters[T, W]) lines(in []unsafe.Pointer, row int) {
 			i1 := o1*f.stride[1] - f.begin[1] + k1*f.dilation[1]
 			in[k0*f.kernel[1]+k1] = nil
 			if i0 >= 0 && i0 < f.in[0] && i1 >= 0 && i1 < f.in[1] && f.in[2] > 0 {
-				in[k0*f.kernel[1]+k1] = unsafe.Pointer(&f.x[(image*f.inPos+(i0*f.in[1]+i1)*f.in[2])*f.outC])
+				in[k0*f.kernel[1]+k1] = unsafe.Pointer(&f.x[(image*f.inPos+(i0*f.in[1]+i1)*f.in[2])*f.inStep])
 			}
 		}
 	}

@@ -144,7 +144,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 		row := v.selectRow(c, in, wt, acc, out)
 		shift = row.Shift
 		run = convProducts(c, v, row, w, func() []T { return x }, pad, nil, func(g int, p *product[T, W, C]) {
-			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.outC, scale[g*v.og:(g+1)*v.og]
+			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.y.RowStep(), scale[g*v.og:(g+1)*v.og]
 			p.bias = func() []C { return rest(first, g*v.og) }
 			p.out = func() []byte { return rest(v.y.Data, g*v.og*p.outElement) }
 		})

@@ -10,7 +10,7 @@ const mergedSteps = 4
 
 // mergeable reports whether the taps of a kernel's row can be taken for one: where they lie side by side in the input.
 func (v *conv) mergeable() bool {
-	return v.group == 1 && v.kernel[2] > 1 && v.dilation[2] == 1
+	return v.group == 1 && v.kernel[2] > 1 && v.dilation[2] == 1 && v.x.Pitch == 0
 }
 
 // merges decides it. It pays where taps are short, so that the work per tap, and what a tap is short of whole steps of k, count. A row of class Approx

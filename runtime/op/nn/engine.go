@@ -174,10 +174,11 @@ type product[A, B operand, C accum] struct {
 	// place, if set, is the element of out where row r begins; the rows of each line of so many follow ldc elements apart.
 	place func(r int) int
 	line  int
-	// chain, if set, follows on the results, which are FP32; first is where row 0 begins in the whole result. Where narrow is set, they
-	// are then rounded to BF16.
+	// chain, if set, follows on the results, which are FP32; first is where row 0 begins in the whole result, which has rows of width elements. Where
+	// narrow is set, they are then rounded to BF16.
 	chain      *elem.Chain
 	first      int
+	width      int
 	narrow     bool
 	body       func(lo, hi int)
 	most       int // tiles of a block
@@ -375,19 +376,19 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 // follow applies the chain to columns from to to-1 of rows r0 to r1-1.
 func (p *product[A, B, C]) follow(l *lane[A, C], r0, r1, from, to int) {
 	cols := to - from
-	if cols == p.ldc { // the rows follow each other
+	if cols == p.ldc && cols == p.width { // the rows follow each other
 		cols *= r1 - r0
 		r1 = r0 + 1
 	}
 	for r := r0; r < r1 && cols > 0; r++ {
-		at := r*p.ldc + from
+		at, whole := r*p.ldc+from, p.first+r*p.width+from
 		if !p.narrow {
 			y := floatsAt(p.outNow, at, cols)
-			p.chain.Apply(&l.ChainLane, y, y, p.first+at)
+			p.chain.Apply(&l.ChainLane, y, y, whole)
 			continue
 		}
 		y := l.wide[(r-r0)*p.n+from:][:cols]
-		p.chain.Apply(&l.ChainLane, y, y, p.first+at)
+		p.chain.Apply(&l.ChainLane, y, y, whole)
 		kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&p.outNow[2*at])), cols), y)
 	}
 }

@@ -177,7 +177,7 @@ func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) (
 // matEpilogue lets the kernel write bias and bounds itself; then follows the chain, if there is one.
 func matEpilogue[A, B operand](x *matrices, y *tensor.Tensor, chain *elem.Chain, out func() []byte, bias *[]float32, lo, hi float32) func(batch func() int, p *product[A, B, float32]) {
 	return func(batch func() int, p *product[A, B, float32]) {
-		p.lo, p.hi, p.ldc, p.chain = lo, hi, x.n, chain
+		p.lo, p.hi, p.ldc, p.chain, p.width = lo, hi, x.n, chain, x.n
 		p.narrow = chain != nil && y.DType == tensor.BF16
 		p.out = func() []byte { return rest(out(), batch()*x.m*x.n*p.outElement) }
 		p.bias = func() []float32 { return *bias }

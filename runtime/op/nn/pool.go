@@ -10,7 +10,7 @@ import (
 )
 
 var poolOps = map[string]op.Op{
-	"MaxPool":           {Infer: inferPool, Prepare: anyLayout(prepareMaxPool, 0), Traits: op.QuantMoves},
+	"MaxPool":           {Infer: inferPool, Prepare: anyLayout(prepareMaxPool, 0), Pitched: maxPoolRows, Traits: op.QuantMoves},
 	"AveragePool":       {Infer: inferPool, Prepare: anyLayout(prepareAveragePool, 0), Traits: op.QuantKernel},
 	"LpPool":            {Infer: inferPool, Prepare: anyLayout(prepareLpPool, 0)},
 	"GlobalAveragePool": {Infer: inferPool, Prepare: anyLayout(prepareGlobalAverage, 0), Traits: op.QuantKernel},
@@ -121,6 +121,16 @@ func poolLoop(c *op.Call, w *window, each func(share, image, position int, offs 
 		c.Par.For(shares, 1, body)
 		return nil
 	}
+}
+
+// maxPoolRows lets rows lie apart where a kernel reads and writes them.
+func maxPoolRows(c *op.Call, i int) bool {
+	w, err := poolWindow(c)
+	if err != nil || !w.nhwc || w.whole() || i > 0 || c.Output(1) != nil {
+		return false
+	}
+	d := c.In[0].DType
+	return d == tensor.F32 || d == tensor.I8 || d == tensor.U8
 }
 
 func prepareMaxPool(c *op.Call) (op.Run, error) {

@@ -27,6 +27,8 @@ type pooler[T float32 | int8 | uint8] struct {
 	args     spec.DepthwiseArgs // what all calls have in common
 	shares   []poolShare
 	rowShare int // shares of positions, for each of the channels
+	// inStep and outStep are from one position to the next, in elements.
+	inStep, outStep int
 	// div, where it is set, is the divisor of an output position, and taps keep their places: those in the padding read zeros.
 	div   func(p int) int
 	zeros []T
@@ -47,7 +49,7 @@ type poolShare struct {
 func newPooler[T float32 | int8 | uint8](c *op.Call, w *window, o spec.Op, args spec.DepthwiseArgs, lowest T, div func(p int) int) *pooler[T] {
 	d := tensor.DTypeOf[T]()
 	row := c.Select(o, d, d, d, d, c.Num)
-	f := &pooler[T]{w: w, kernel: row.Func.(func(*spec.DepthwiseArgs)), args: args, lowest: lowest, div: div}
+	f := &pooler[T]{w: w, kernel: row.Func.(func(*spec.DepthwiseArgs)), args: args, lowest: lowest, div: div, inStep: c.In[0].RowStep(), outStep: c.Out[0].RowStep()}
 	if div != nil {
 		f.zeros = op.Make[T](c, w.channels)
 	}
@@ -80,7 +82,7 @@ func newPooler[T float32 | int8 | uint8](c *op.Call, w *window, o spec.Op, args 
 // run pools in to out.
 func (f *pooler[T]) run(par op.Par, out, in []T) {
 	w := f.w
-	if len(in) < w.batch*w.inPositions()*w.channels || len(out) < w.batch*w.positions()*w.channels {
+	if len(in) < (w.batch*w.inPositions()-1)*f.inStep+w.channels || len(out) < (w.batch*w.positions()-1)*f.outStep+w.channels {
 		panic("BUG: the input or the output of a pool is short")
 	}
 	if len(out) == 0 {
@@ -100,7 +102,7 @@ func (f *pooler[T]) share(s *poolShare, p, end, c0, c1 int) {
 	a := &s.args
 	*a = f.args
 	a.In, a.Scale = unsafe.Pointer(&s.taps[0]), unsafe.Pointer(&s.by)
-	a.Channels, a.InStep, a.OutStep = c1-c0, w.stride[2]*w.channels*size, w.channels*size
+	a.Channels, a.InStep, a.OutStep = c1-c0, w.stride[2]*f.inStep*size, f.outStep*size
 	most := max(1, poolWork/(w.taps()*(c1-c0)))
 	pos := w.positions()
 	for p < end {
@@ -112,14 +114,14 @@ func (f *pooler[T]) share(s *poolShare, p, end, c0, c1 int) {
 			inside = inside && o >= 0
 			switch {
 			case o >= 0:
-				s.taps[a.Taps] = unsafe.Pointer(&f.in[(image*w.inPositions()+int(o))*w.channels+c0])
+				s.taps[a.Taps] = unsafe.Pointer(&f.in[(image*w.inPositions()+int(o))*f.inStep+c0])
 				a.Taps++
 			case f.div != nil:
 				s.taps[a.Taps] = unsafe.Pointer(&f.zeros[c0])
 				a.Taps++
 			}
 		}
-		out := f.out[p*w.channels+c0:]
+		out := f.out[p*f.outStep+c0:]
 		a.Width = 1
 		if inside {
 			a.Width = min(f.inner(at), most, end-p)
@@ -128,7 +130,7 @@ func (f *pooler[T]) share(s *poolShare, p, end, c0, c1 int) {
 			s.by[0] = float32(f.div(at))
 		}
 		p += a.Width
-		_ = out[(a.Width-1)*w.channels+c1-c0-1]
+		_ = out[(a.Width-1)*f.outStep+c1-c0-1]
 		if a.Taps == 0 {
 			for i := range out[:c1-c0] {
 				out[i] = f.lowest
