@@ -22,7 +22,9 @@ type checkRow struct {
 	Cosine finite  `json:"cosine"`
 	Equal  float64 `json:"equal"`
 	Top1   bool    `json:"top1"`
-	Fail   string  `json:"fail,omitempty"`
+	// Digest is a short hash of the output's type, shape and bytes.
+	Digest string `json:"digest"`
+	Fail   string `json:"fail,omitempty"`
 }
 
 func checkCommand() *cobra.Command {
@@ -136,7 +138,8 @@ FP32 reference arithmetic, given the same inputs.`,
 				plans[p.ID] = true
 				for i, o := range l.Model.Outputs() {
 					d, err := golden.Compare(out[i], want[i], o.Quant, tol)
-					r := checkRow{Case: filepath.Base(c), Output: o.Name, MaxAbs: finite(d.MaxAbs), MaxRel: finite(d.MaxRel), Cosine: finite(d.Cosine), Equal: d.Equal, Top1: d.Top1}
+					r := checkRow{Case: filepath.Base(c), Output: o.Name, MaxAbs: finite(d.MaxAbs), MaxRel: finite(d.MaxRel), Cosine: finite(d.Cosine), Equal: d.Equal, Top1: d.Top1,
+						Digest: tensor.Digest(out[i])}
 					if err != nil {
 						r.Fail = err.Error()
 					} else {

@@ -21,6 +21,9 @@ func TestCheck(t *testing.T) {
 	if row["output"] != "logits" || row["max_abs"] != 0.0 || row["top1"] != true || v["failed"] != 0.0 || v["locate"].(map[string]any)["layers"].(float64) < 5 {
 		t.Errorf("%v", v)
 	}
+	if x, err := npy.ReadFile(filepath.Join(golden, "0", "out.logits.npy")); err != nil || row["digest"] != tensor.Digest(x) {
+		t.Errorf("%v, %v", row, err)
+	}
 	// BF16 weights: beyond a strict tolerance, within a loose one, by flags and by file; the first layer that differs is named.
 	bf16 := []string{"check", model, "--golden", golden, "--precision", "bf16"}
 	with := func(more ...string) []string { return append(bf16[:len(bf16):len(bf16)], more...) }

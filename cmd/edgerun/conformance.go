@@ -18,14 +18,15 @@ import (
 
 func conformanceCommand() *cobra.Command {
 	var filter, expect string
-	var workers int
+	var workers, threads int
 	var asJSON, quiet bool
 	cmd := &cobra.Command{
 		Use:   "conformance DIR|TAR.zst",
 		Short: "run the ONNX backend test cases",
 		Long: `Runs the test cases of the onnx package (folders with model.onnx and test_data_set_N) and
 compares the outputs with rtol 1e-3 and atol 1e-4; what is not a float must be equal. Prints a
-line per failure; the last line is "passed N of M", and the exit status is 0.
+line per failure; the last line is "passed N of M", and the exit status is 0. With --json there
+is a digest of each case's outputs, which is the same on every machine.
 
 With --expect FILE the failures must be those that the file lists (name, tab, reason), no more
 and no fewer; else the exit status is 1.`,
@@ -35,6 +36,9 @@ and no fewer; else the exit status is 1.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if workers < 1 {
 				return usagef("--workers must be positive")
+			}
+			if threads < 0 || threads > runtime.MaxThreads {
+				return usagef("--threads %d: want 0 to %d", threads, runtime.MaxThreads)
 			}
 			re, err := regexp.Compile(filter)
 			if err != nil {
@@ -55,7 +59,7 @@ and no fewer; else the exit status is 1.`,
 				}
 				return match
 			}
-			r, err := conform.Run(cmd.Context(), src, runCase, conform.Options{Want: want, Workers: workers, Timeout: time.Minute,
+			r, err := conform.Run(cmd.Context(), src, caseRunner(threads), conform.Options{Want: want, Workers: workers, Timeout: time.Minute,
 				Done: func(conform.Result) { bar.add(1) }})
 			bar.stop()
 			if err != nil {
@@ -71,12 +75,14 @@ and no fewer; else the exit status is 1.`,
 					Error string `json:"error"`
 				}
 				failures := []failure{}
+				digests := map[string]string{}
 				for _, c := range r.Results {
+					digests[c.Name] = c.Digest
 					if c.Err != nil {
 						failures = append(failures, failure{c.Name, c.Err.Error()})
 					}
 				}
-				if err := printJSON(cmd.OutOrStdout(), map[string]any{"schema": "edgerun.conformance/1", "passed": passed, "total": total, "failures": failures}); err != nil {
+				if err := printJSON(cmd.OutOrStdout(), map[string]any{"schema": "edgerun.conformance/1", "passed": passed, "total": total, "failures": failures, "digests": digests}); err != nil {
 					return err
 				}
 			} else if quiet {
@@ -108,39 +114,42 @@ and no fewer; else the exit status is 1.`,
 	f := cmd.Flags()
 	f.StringVar(&filter, "run", "", "run only the cases whose name this `REGEXP` matches")
 	f.StringVar(&expect, "expect", "", "`FILE` that lists the failures that must occur")
+	f.IntVar(&threads, "threads", 1, "`N` threads for each case; 0 is what this machine can use")
 	f.IntVar(&workers, "workers", gort.GOMAXPROCS(0), "run `N` cases at the same time")
 	f.BoolVar(&quiet, "quiet", false, "print the last line only")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-// runCase runs one conformance case as any model is run.
-func runCase(ctx context.Context, c *conform.Case, inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
-	var o onnx.Options
-	if c.Dir != "" {
-		root, err := os.OpenRoot(c.Dir)
+// caseRunner runs conformance cases as any model is run.
+func caseRunner(threads int) conform.Exec {
+	return func(ctx context.Context, c *conform.Case, inputs []*tensor.Tensor) ([]*tensor.Tensor, error) {
+		var o onnx.Options
+		if c.Dir != "" {
+			root, err := os.OpenRoot(c.Dir)
+			if err != nil {
+				return nil, err
+			}
+			defer root.Close()
+			o.Root = root
+		}
+		g, err := onnx.Import(c.Model, o)
 		if err != nil {
 			return nil, err
 		}
-		defer root.Close()
-		o.Root = root
+		m, err := runtime.New(g, runtime.Options{})
+		if err != nil {
+			return nil, err
+		}
+		s, err := m.NewSession(runtime.SessionOptions{Threads: threads})
+		if err != nil {
+			return nil, err
+		}
+		defer s.Close()
+		out := newOutputs(m)
+		if err := s.Run(ctx, inputs, out); err != nil {
+			return nil, err
+		}
+		return out, nil
 	}
-	g, err := onnx.Import(c.Model, o)
-	if err != nil {
-		return nil, err
-	}
-	m, err := runtime.New(g, runtime.Options{})
-	if err != nil {
-		return nil, err
-	}
-	s, err := m.NewSession(runtime.SessionOptions{Threads: 1})
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	out := newOutputs(m)
-	if err := s.Run(ctx, inputs, out); err != nil {
-		return nil, err
-	}
-	return out, nil
 }

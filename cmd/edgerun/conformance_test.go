@@ -48,3 +48,21 @@ func addCase(t *testing.T, dir, model, in, out string) {
 		write(t, filepath.Join(set, name), tensorProto(x))
 	}
 }
+
+// The digests tell outputs apart, and depend neither on threads nor on workers.
+func TestConformanceDigests(t *testing.T) {
+	dir, model, image, _ := digits(t)
+	golden := goldens(t, dir, model, image)
+	cases := conformanceCases(t, model, image, golden)
+	x, err := npy.ReadFile(filepath.Join(golden, "0", "out.logits.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range [][]string{{}, {"--threads", "3"}, {"--threads", "0", "--workers", "1"}} {
+		v := parse(t, "edgerun.conformance/1", append([]string{"conformance", cases, "--json"}, flags...)...)
+		if d := v["digests"].(map[string]any); len(d) != 1 || d["node/test_digits"] != tensor.Digest(x) || v["passed"] != 1.0 {
+			t.Errorf("%v: %v", flags, v)
+		}
+	}
+	fail(t, failing{2, []string{"conformance", cases, "--threads", "-1"}, "--threads -1: want 0 to"}, failing{2, []string{"conformance", cases, "--workers", "0"}, "--workers"})
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -46,7 +45,7 @@ func Compare(got, want *tensor.Tensor) error {
 		}
 	case want.DType.IsFloat():
 		return compareFloats(floats(got), floats(want))
-	case !bytes.Equal(clean(got), clean(want)):
+	case !bytes.Equal(got.Elements(), want.Elements()):
 		return fmt.Errorf("elements differ: got %s, want %s", head(got), head(want))
 	}
 	return nil
@@ -86,16 +85,6 @@ func compareFloats(got, want []float64) error {
 			bad, len(want), worst, first, got[first], want[first])
 	}
 	return nil
-}
-
-// clean is the data without the unused bits of the last byte of packed types.
-func clean(t *tensor.Tensor) []byte {
-	if used := t.Len() * t.DType.Bits() % 8; used != 0 && len(t.Data) > 0 {
-		b := slices.Clone(t.Data)
-		b[len(b)-1] &= 1<<used - 1
-		return b
-	}
-	return t.Data
 }
 
 // head prints the first elements.

@@ -35,7 +35,9 @@ type Result struct {
 	Name  string
 	Light bool
 	Err   error // nil: passed
-	Took  time.Duration
+	// Digest tells the outputs of all data sets apart from others (see tensor.Digest), up to the first set that fails.
+	Digest string
+	Took   time.Duration
 }
 
 // Report holds the results, sorted by name.
@@ -98,8 +100,8 @@ func Run(ctx context.Context, s *Source, exec Exec, o Options) (*Report, error) 
 		wg.Go(func() {
 			for i := range next {
 				begin := time.Now()
-				err := s.runCase(ctx, wanted[i], exec, o.Timeout)
-				r.Results[i] = Result{wanted[i].name, wanted[i].light, err, time.Since(begin)}
+				all, err := s.runCase(ctx, wanted[i], exec, o.Timeout)
+				r.Results[i] = Result{Name: wanted[i].name, Light: wanted[i].light, Err: err, Digest: tensor.Digest(all...), Took: time.Since(begin)}
 				if o.Done != nil {
 					mu.Lock()
 					o.Done(r.Results[i])
@@ -119,8 +121,9 @@ func Run(ctx context.Context, s *Source, exec Exec, o Options) (*Report, error) 
 	return r, ctx.Err()
 }
 
-// runCase returns why a case fails. A panic of the runtime is a failure too, so that the others still run.
-func (s *Source) runCase(ctx context.Context, f *caseFiles, exec Exec, timeout time.Duration) (err error) {
+// runCase returns the outputs of all data sets, up to the first that fails, and why a case fails. A panic of the runtime is a failure too, so
+// that the others still run.
+func (s *Source) runCase(ctx context.Context, f *caseFiles, exec Exec, timeout time.Duration) (all []*tensor.Tensor, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v at %s", p, place(debug.Stack()))
@@ -133,23 +136,24 @@ func (s *Source) runCase(ctx context.Context, f *caseFiles, exec Exec, timeout t
 	}
 	c, err := s.load(f)
 	if err != nil {
-		return err
+		return all, err
 	}
 	for k, set := range c.Sets {
 		got, err := exec(ctx, c, set.Inputs)
 		if err != nil {
-			return err
+			return all, err
 		}
+		all = append(all, got...)
 		if len(got) != len(set.Outputs) {
-			return fmt.Errorf("data set %d: got %d outputs, want %d", k, len(got), len(set.Outputs))
+			return all, fmt.Errorf("data set %d: got %d outputs, want %d", k, len(got), len(set.Outputs))
 		}
 		for i, want := range set.Outputs {
 			if err := Compare(got[i], want); err != nil {
-				return fmt.Errorf("output %s: %w", c.Outputs[i].Name, err)
+				return all, fmt.Errorf("output %s: %w", c.Outputs[i].Name, err)
 			}
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // place finds the line that panicked in a stack trace.

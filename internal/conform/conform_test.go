@@ -165,6 +165,11 @@ passed 3 of 5
 		if b.String() != want {
 			t.Errorf("got\n%swant\n%s", b.String(), want)
 		}
+		for _, c := range r.Results {
+			if c.Name == "node/test_good" && c.Digest != tensor.Digest(tensor.From([]float32{1, 2}), tensor.From([]float32{3, 4})) {
+				t.Errorf("%s: digest %s", c.Name, c.Digest)
+			}
+		}
 	}
 }
 

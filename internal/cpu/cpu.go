@@ -5,7 +5,9 @@
 package cpu
 
 import (
+	"cmp"
 	"fmt"
+	"math/bits"
 	"runtime"
 	"slices"
 	"strings"
@@ -179,4 +181,30 @@ func All(arch string) Features {
 		}
 	}
 	return f
+}
+
+// Masks lists what to mask, as Mask reads it, so that a machine of an architecture with all features chooses kernels as each of Cores does: from no
+// features, which leaves plain Go, to all of them.
+func Masks(arch string) []string {
+	all := All(arch)
+	sets := []Features{0, all}
+	for _, c := range Cores {
+		if c.Arch == arch {
+			sets = append(sets, c.Features)
+		}
+	}
+	slices.SortFunc(sets, func(a, b Features) int {
+		return cmp.Or(cmp.Compare(bits.OnesCount64(uint64(a)), bits.OnesCount64(uint64(b))), cmp.Compare(a, b))
+	})
+	var list []string
+	for _, f := range slices.Compact(sets) {
+		mask := ""
+		if f == 0 {
+			mask = "-all"
+		} else if f != all {
+			mask = "-" + strings.ReplaceAll((all&^f).String(), ",", ",-")
+		}
+		list = append(list, mask)
+	}
+	return list
 }

@@ -65,3 +65,28 @@ func TestNamesParse(t *testing.T) {
 		t.Errorf("the empty set is %q", s)
 	}
 }
+
+// The masks give the features of every known core, and begin with none.
+func TestMasks(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64"} {
+		have := map[Features]bool{}
+		for i, m := range Masks(arch) {
+			f, err := All(arch).Mask(m)
+			if err != nil || have[f] || (f == 0) != (i == 0) {
+				t.Errorf("%s: mask %q leaves %v, %v", arch, m, f, err)
+			}
+			have[f] = true
+		}
+		if !have[All(arch)] {
+			t.Errorf("%s: no mask leaves all features", arch)
+		}
+		for name, c := range Cores {
+			if c.Arch == arch && !have[c.Features] {
+				t.Errorf("no mask leaves what %s has", name)
+			}
+		}
+	}
+	if m := Masks("riscv64"); len(m) != 1 {
+		t.Errorf("masks of nothing: %q", m)
+	}
+}

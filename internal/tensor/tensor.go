@@ -244,6 +244,16 @@ func (t *Tensor) MemorySize() int {
 	return n
 }
 
+// Elements is t's data without the bits that packed types leave unused in the last byte.
+func (t *Tensor) Elements() []byte {
+	if used := t.Len() * t.DType.Bits() % 8; used != 0 && len(t.Data) > 0 {
+		b := slices.Clone(t.Data)
+		b[len(b)-1] &= 1<<used - 1
+		return b
+	}
+	return t.Data
+}
+
 // HasData reports whether the tensor holds its elements.
 func (t *Tensor) HasData() bool {
 	switch t.DType {
