@@ -67,6 +67,7 @@ var layers = []struct {
 	{"fleet", 16, true},
 	{"boards", 16, true},
 	{"internal/golden", 12, false},
+	{"internal/cases", 12, false},
 	{"internal/demo", 16, false},
 	{"internal/acceptance", 17, false},
 	{"internal/docs", 17, false},

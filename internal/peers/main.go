@@ -14,6 +14,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/edgerun/edgerun/internal/cases"
 )
 
 type options struct {
@@ -63,26 +65,23 @@ func run(ctx context.Context, o options) error {
 	if err := call(ctx, &r.version, o.edgerun, "version", "--json"); err != nil {
 		return err
 	}
-	var cases []modelCase
-	if err := readJSON(filepath.Join(o.peers, "cases.json"), &cases); err != nil {
+	list, err := cases.Read(o.peers)
+	if err != nil {
 		return err
 	}
 	whole := true
-	for _, c := range cases {
+	for _, c := range list {
 		if ok, err := path.Match(o.cases, c.Name); err != nil {
 			return err
 		} else if !ok {
 			whole = false
 			continue
 		}
-		file, err := c.file(o.peers)
+		file, err := c.File(o.peers)
 		if err != nil {
 			return err
 		}
-		args := []string{"profile", file, "--precision", c.Precision, "--threads", "1", "--runs", "20", "--json"}
-		for name, shape := range c.Inputs {
-			args = append(args, "--shape", name+"="+joined(shape))
-		}
+		args := append([]string{"profile", file, "--threads", "1", "--runs", "20", "--json"}, c.Flags()...)
 		p := profile{Case: c.Name}
 		if err := call(ctx, &p, o.edgerun, args...); err != nil {
 			return err
@@ -99,26 +98,6 @@ func run(ctx context.Context, o options) error {
 	}
 	fmt.Println("wrote", o.out)
 	return nil
-}
-
-// modelCase is an entry of cases.json.
-type modelCase struct {
-	Name, Model, Precision string
-	Inputs                 map[string][]int
-}
-
-// file is where compare.py takes the model from: the shared models, or, for @NAME, what it has made and keeps in the home folder.
-func (c *modelCase) file(peers string) (string, error) {
-	name, made := strings.CutPrefix(c.Model, "@")
-	if !made {
-		return filepath.Join(peers, "..", "data", "models", c.Model), nil
-	}
-	home, err := os.UserHomeDir()
-	return filepath.Join(home, ".cache", "edgerun-peers", name+".onnx"), err
-}
-
-func joined(shape []int) string {
-	return strings.Trim(strings.ReplaceAll(fmt.Sprint(shape), " ", ","), "[]")
 }
 
 func readJSON(path string, v any) error {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edgerun/edgerun/internal/cases"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -32,7 +33,6 @@ type report struct {
 type row struct {
 	Case    string
 	Threads int
-	Ratio   float64 // the best peer's latency over ours; 0 where there is none
 	Results map[string]measured
 }
 
@@ -53,17 +53,38 @@ type profile struct {
 
 const self = "edgerun"
 
-// counted is the latency of the best peer, in ms, from which a row counts; below it a good part of a peer's time is Python's.
-const counted = 0.1
-
-// best is the fastest peer of a row; "" where there is none.
-func (r *row) best() (name string, ms float64) {
+// row is the row as the table shows it.
+func (r *row) row() cases.Row {
+	mine := r.Results[self]
+	t := cases.Row{Case: r.Case, Threads: r.Threads, MS: mine.Median, Share: mine.ShareOfPeak, MiB: mine.AddedRSS, LeastMiB: math.Inf(1)}
+	var others []string
 	for _, e := range slices.Sorted(maps.Keys(r.Results)) {
-		if m := r.Results[e]; e != self && m.Error == "" && (name == "" || m.Median < ms) {
-			name, ms = e, m.Median
+		m := r.Results[e]
+		switch {
+		case e == self:
+		case m.Error != "":
+			others = append(others, e+" fails")
+		default:
+			t.LeastMiB = min(t.LeastMiB, m.AddedRSS)
+			if t.Peer == "" || m.Median < t.PeerMS {
+				t.Peer, t.PeerMS = e, m.Median
+			}
 		}
 	}
-	return name, ms
+	if t.Peer == "" {
+		t.LeastMiB = 0
+	}
+	for _, e := range slices.Sorted(maps.Keys(r.Results)) {
+		if m := r.Results[e]; e != self && e != t.Peer && m.Error == "" {
+			others = append(others, fmt.Sprintf("%s %.4g", e, m.Median))
+		}
+	}
+	if mine.Error != "" {
+		t.MS = 0
+		others = append(others, self+": "+cell(mine.Error))
+	}
+	t.Others = strings.Join(others, ", ")
+	return t
 }
 
 func (r *report) markdown() []byte {
@@ -114,52 +135,18 @@ func (r *report) table(b *bytes.Buffer) {
 Latency of one inference in ms, all engines in turn in one run; the ratio is the best peer's latency over edgerun's, so above 1 edgerun is
 ahead. Memory is what loading and running add to the resident size, in MiB, inputs apart. The share of the peak counts executed multiply-adds.
 
-| case | threads | edgerun | best peer | ratio | others | share of peak | memory | least of the peers |
-|---|---|---|---|---|---|---|---|---|
-`)
-	sum, n, ahead, worst, small, smallAhead, heavy := 0.0, 0, 0, math.Inf(1), 0, 0, 0
+`+cases.Head)
+	list := make([]cases.Row, len(r.rows))
 	for i := range r.rows {
-		x := &r.rows[i]
-		mine := x.Results[self]
-		name, ms := x.best()
-		var others []string
-		least := math.Inf(1)
-		for _, e := range slices.Sorted(maps.Keys(x.Results)) {
-			m := x.Results[e]
-			switch {
-			case e == self:
-			case m.Error != "":
-				others = append(others, e+" fails")
-			default:
-				least = min(least, m.AddedRSS)
-				if e != name {
-					others = append(others, fmt.Sprintf("%s %.4g", e, m.Median))
-				}
-			}
-		}
-		if mine.Error != "" || name == "" {
-			fmt.Fprintf(b, "| %s | %d | %s | %s | | %s | | | |\n", x.Case, x.Threads, cell(mine.Error), name, strings.Join(others, ", "))
-			continue
-		}
-		if ms >= counted {
-			sum, n, worst = sum+math.Log(x.Ratio), n+1, min(worst, x.Ratio)
-			if x.Ratio > 1 {
-				ahead++
-			}
-			if mine.AddedRSS > least {
-				heavy++
-			}
-		} else if small++; x.Ratio >= 1 {
-			smallAhead++
-		}
-		fmt.Fprintf(b, "| %s | %d | %.4g | %s %.4g | **%.2f** | %s | %.0f %% | %.1f | %.1f |\n", x.Case, x.Threads, mine.Median, name, ms, x.Ratio,
-			strings.Join(others, ", "), 100*mine.ShareOfPeak, mine.AddedRSS, least)
+		list[i] = r.rows[i].row()
+		fmt.Fprintln(b, list[i])
 	}
-	if n > 0 {
+	s := cases.Summarise(list)
+	if s.Rows > 0 {
 		fmt.Fprintf(b, "\nGeometric mean of the ratio: **%.3f** over the %d rows whose best peer takes %g ms or more; ahead in %d of them, worst %.2f; more memory than the\nleast of the peers in %d. ",
-			math.Exp(sum/float64(n)), n, counted, ahead, worst, heavy)
+			s.Mean, s.Rows, cases.Counted, s.Ahead, s.Worst, s.Heavy)
 	}
-	fmt.Fprintf(b, "Below that: ahead in %d of %d rows.\n", smallAhead, small)
+	fmt.Fprintf(b, "Below that: behind in %d of %d rows.\n", s.SmallBehind, s.Small)
 }
 
 func cell(s string) string {

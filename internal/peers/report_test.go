@@ -13,9 +13,9 @@ func TestReport(t *testing.T) {
 	r.peak.CPU = "Some CPU"
 	r.peak.Machines = []peak.Machine{{Threads: 1, Arithmetic: []peak.Arithmetic{{Numerics: "fp32", Needs: "avx2", GOPs: 100}}, Memory: []peak.Memory{{Level: "L1", GBs: 200}}}}
 	r.rows = []row{
-		{Case: "a", Threads: 1, Ratio: 2, Results: map[string]measured{"edgerun": {Median: 1, AddedRSS: 5}, "x": {Median: 2, AddedRSS: 4}, "y": {Median: 3, AddedRSS: 9}}},
-		{Case: "b", Threads: 1, Ratio: .5, Results: map[string]measured{"edgerun": {Median: 2}, "x": {Median: 1}, "z": {Error: "no\nway"}}},
-		{Case: "c", Threads: 1, Ratio: .5, Results: map[string]measured{"edgerun": {Median: .02}, "x": {Median: .01}}},
+		{Case: "a", Threads: 1, Results: map[string]measured{"edgerun": {Median: 1, AddedRSS: 5}, "x": {Median: 2, AddedRSS: 4}, "y": {Median: 3, AddedRSS: 9}}},
+		{Case: "b", Threads: 1, Results: map[string]measured{"edgerun": {Median: 2}, "x": {Median: 1}, "z": {Error: "no\nway"}}},
+		{Case: "c", Threads: 1, Results: map[string]measured{"edgerun": {Median: .02}, "x": {Median: .01}}},
 		{Case: "d", Threads: 1, Results: map[string]measured{"edgerun": {Error: "it | fails"}, "x": {Median: .01}}},
 	}
 	r.profiles = []profile{{Case: "a", Precision: "fp32", Steps: []prof.Step{
@@ -27,8 +27,8 @@ func TestReport(t *testing.T) {
 	text := string(r.markdown())
 	for _, want := range []string{
 		"Some CPU", "| fp32, avx2 | 100 GOP/s |", "| reading from L1 | 200 GB/s |",
-		"| a | 1 | 1 | x 2 | **2.00** | y 3 | 0 % | 5.0 | 4.0 |", "z fails", "| d | 1 | it / fails |",
-		"mean of the ratio: **1.000** over the 2 rows", "ahead in 1 of them, worst 0.50", "in 1. Below that: ahead in 0 of 1 rows",
+		"| a | 1 | 1 | x 2 | **2.00** | y 3 | 0 % | 5.0 | 4.0 |", "z fails", "| d | 1 | fails | x 0.01 |  | edgerun: it / fails |",
+		"mean of the ratio: **1.000** over the 2 rows", "ahead in 1 of them, worst 0.50", "in 1. Below that: behind in 2 of 2 rows",
 		"| **a** (fp32) | 4 layers | | 6 | 2.4 | 40 % | |", "| | slow (Resize) |  | 4 | 1 (L2) | 0 % | elements are moved or mapped, 1.5 GB/s |", "no kernel in assembly for f32×f32 here", "weights are read from L2 once, 2.5 GB/s",
 	} {
 		if !strings.Contains(text, want) {
