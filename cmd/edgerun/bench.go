@@ -36,7 +36,7 @@ type benchResult struct {
 	P99MS     float64  `json:"p99_ms"`
 	Runs      int      `json:"runs"`
 	LoadMS    float64  `json:"load_ms"` // reading, planning and the first inference
-	// AddedRSSMiB is by how much loading and running raised the largest resident size, inputs apart: these are the caller's.
+	// AddedRSSMiB is by how much loading and running raised the largest resident size; see addedMiB.
 	AddedRSSMiB *float64 `json:"added_rss_mib,omitempty"`
 	ArenaMiB    float64  `json:"arena_mib"`
 	MACs        int64    `json:"macs"` // that the operators are defined by
@@ -61,7 +61,8 @@ func benchCommand() *cobra.Command {
 		Long: `Runs a model back to back on random inputs and prints the latency of one inference. All
 outputs are computed in every run, with the same plan that 'edgerun check' uses. The share of
 the peak is the time that the multiply-adds that are really executed would take in registers
-alone, over the median.
+alone, over the median. The memory is by how much loading and running raise the largest resident
+size of the process, random inputs apart.
 
 With --peak it measures this machine instead, on 1 to --threads threads: multiply-adds in
 registers for each kind of arithmetic and instruction, and reading from each level of memory.`,
@@ -101,11 +102,12 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 			}
 			defer s.Close()
 			bar.phase("first run", 0, "")
-			in, out, lost, err := firstRun(cmd.Context(), l, s, shapes)
+			first, err := firstRun(cmd.Context(), l, s, shapes)
 			if err != nil {
 				return err
 			}
-			load := time.Since(start) - lost
+			load := time.Since(start) - first.lost
+			in, out := first.in, first.out
 			if err := pf.tune(cmd.Context(), s, in, bar); err != nil {
 				return err
 			}
@@ -129,10 +131,11 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 			}
 			r.GMACs = float64(r.MACs) / r.MedianMS / 1e6
 			if now, ok := peakRSS(); ok && haveRSS {
+				inputs := 0
 				for _, t := range in {
-					now -= int64(len(t.Data))
+					inputs += t.MemorySize()
 				}
-				added := float64(now-base) / (1 << 20)
+				added := addedMiB(base, first.peakRSS, now, int64(inputs))
 				r.AddedRSSMiB = &added
 			}
 			if err := r.compare(cmd.Context(), s, in, out); err != nil {
@@ -171,6 +174,12 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 	f.BoolVar(&machine, "peak", false, "measure this machine instead of a model")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+// addedMiB is by how much loading and running raised the largest resident size above base, in MiB: before the inputs were drawn, or until now without
+// them, as they are the caller's. What loading gave back before the inputs came counts either way.
+func addedMiB(base, beforeInputs, now, inputs int64) float64 {
+	return float64(max(beforeInputs, now-inputs)-base) / (1 << 20)
 }
 
 // compare runs once more, observed, to see what is executed, and sets that against the machine's peaks.

@@ -51,3 +51,13 @@ func TestBench(t *testing.T) {
 		failing{2, []string{"bench", model, "--shape", "image=1,x"}, "is no extent"},
 		failing{1, []string{"bench", model, "--shape", "image=2,1,8,8"}, "the model takes f32[1,1,8,8]"})
 }
+
+// Inputs count where loading has taken more before, and not where running takes most.
+func TestAddedMiB(t *testing.T) {
+	const m = 1 << 20
+	for _, c := range [][5]int64{{10, 30, 34, 4, 20}, {10, 30, 30, 4, 20}, {10, 30, 50, 4, 36}, {10, 10, 14, 4, 0}, {10, 0, 30, 0, 20}} {
+		if got := addedMiB(c[0]*m, c[1]*m, c[2]*m, c[3]*m); got != float64(c[4]) {
+			t.Errorf("base %d, before inputs %d, then %d with %d of inputs: %g, want %d", c[0], c[1], c[2], c[3], got, c[4])
+		}
+	}
+}

@@ -287,9 +287,15 @@ func planInputs(ctx context.Context, l *loaded, flags []string) (shapes []tensor
 	return shapes, err
 }
 
-// firstRun draws random inputs, in the shapes that the flags give or in the first that the model takes, and runs them once. It also
-// returns the time that went into guesses which the model does not take.
-func firstRun(ctx context.Context, l *loaded, s *runtime.Session, flags []string) (in, out []*tensor.Tensor, lost time.Duration, err error) {
+// begun is a model after its first inference.
+type begun struct {
+	in, out []*tensor.Tensor
+	lost    time.Duration // that went into guesses which the model does not take
+	peakRSS int64         // before the inputs were drawn; 0 where it is not known
+}
+
+// firstRun draws random inputs, in the shapes that the flags give or in the first that the model takes, and runs them once.
+func firstRun(ctx context.Context, l *loaded, s *runtime.Session, flags []string) (b begun, err error) {
 	start := time.Now()
 	last := start
 	err = tryShapes(ctx, l, flags, func(shapes []tensor.Shape) error {
@@ -297,14 +303,17 @@ func firstRun(ctx context.Context, l *loaded, s *runtime.Session, flags []string
 		if _, err := s.Plan(shapes); err != nil {
 			return err
 		}
+		if b.in == nil {
+			b.peakRSS, _ = peakRSS()
+		}
 		var first error
 		for _, most := range []int{100, 1} { // indices may have to be small
 			last = time.Now()
-			if in, err = randomInputs(l.Model, shapes, most); err != nil {
+			if b.in, err = randomInputs(l.Model, shapes, most); err != nil {
 				return err
 			}
-			out = newOutputs(l.Model)
-			if err = s.Run(ctx, in, out); err == nil || ctx.Err() != nil {
+			b.out = newOutputs(l.Model)
+			if err = s.Run(ctx, b.in, b.out); err == nil || ctx.Err() != nil {
 				return err
 			}
 			if first == nil {
@@ -313,5 +322,6 @@ func firstRun(ctx context.Context, l *loaded, s *runtime.Session, flags []string
 		}
 		return first
 	})
-	return in, out, last.Sub(start), err
+	b.lost = last.Sub(start)
+	return b, err
 }

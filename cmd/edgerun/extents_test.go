@@ -75,15 +75,15 @@ func TestGuessesThatFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	in, out, lost, err := firstRun(context.Background(), l, s, nil)
+	b, err := firstRun(context.Background(), l, s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (tensor.Shape{1, 16}); !in[0].Shape.Equal(want) || !in[1].Shape.Equal(want) || !out[0].Shape.Equal(want) || lost <= 0 {
-		t.Errorf("%v -> %v after %v, want %v", in, out, lost, want)
+	if want := (tensor.Shape{1, 16}); !b.in[0].Shape.Equal(want) || !b.in[1].Shape.Equal(want) || !b.out[0].Shape.Equal(want) || b.lost <= 0 {
+		t.Errorf("%+v, want %v", b, want)
 	}
-	if in, _, _, err = firstRun(context.Background(), l, s, []string{"ids=2,7"}); err != nil || !in[1].Shape.Equal(tensor.Shape{2, 7}) {
-		t.Errorf("%v %v", in, err)
+	if b, err = firstRun(context.Background(), l, s, []string{"ids=2,7"}); err != nil || !b.in[1].Shape.Equal(tensor.Shape{2, 7}) {
+		t.Errorf("%+v %v", b, err)
 	}
 
 	// Small tables take ones.
@@ -92,8 +92,8 @@ func TestGuessesThatFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if in, _, _, err = firstRun(context.Background(), l, s, nil); err != nil || tensor.Of[int64](in[0])[3] != 1 {
-		t.Errorf("%v %v", in, err)
+	if b, err = firstRun(context.Background(), l, s, nil); err != nil || tensor.Of[int64](b.in[0])[3] != 1 {
+		t.Errorf("%+v %v", b, err)
 	}
 
 	l = load(t, `graph main(x: f32[b,k,?], z: f32[?]) -> (y, w) {

@@ -50,10 +50,11 @@ The trace has a track for the layers and one for each thread.`,
 			}
 			defer s.Close()
 			bar.phase("first run", 0, "")
-			in, out, _, err := firstRun(cmd.Context(), l, s, shapes)
+			first, err := firstRun(cmd.Context(), l, s, shapes)
 			if err != nil {
 				return err
 			}
+			in, out := first.in, first.out
 			if err := pf.tune(cmd.Context(), s, in, bar); err != nil {
 				return err
 			}
