@@ -42,11 +42,11 @@ lint: ## gofmt, go vet for amd64 and arm64, staticcheck
 test: tools lint ## everything that must never break (Debian 12, under 40 minutes on two cores)
 	@./scripts/test.sh
 
-.PHONY: acceptance
-acceptance: tools ## measure every figure that is promised, into docs/acceptance.md
-	go run ./internal/acceptance -out docs/acceptance.md
-
 PEERS ?= ../shared/peers
+.PHONY: acceptance
+acceptance: tools .venv/installed ## measure every figure that is promised, into docs/acceptance.md; those against peers are of bench-peers
+	go run ./internal/acceptance -python .venv/bin/python -peers $(PEERS) -out docs/acceptance.md
+
 .PHONY: bench-peers
 bench-peers: build .venv/installed ## compare with other runtimes, into docs/performance.md (under 12 minutes)
 	go run ./internal/peers -python .venv/bin/python -edgerun bin/edgerun -peers $(PEERS) -out docs/performance.md

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/edgerun/edgerun/internal/cases"
 	"github.com/edgerun/edgerun/internal/hostile"
 )
 
@@ -52,8 +53,31 @@ func items() []item {
 	add("Running", "tests of Run (allocation, eight sessions, race)", "pass", runTests)
 	add("Loading", "first result of EfficientNet-Lite0 from a compressed .edge", "under 120 ms after the process started, page cache warm", loadTimes(false, 120))
 	add("Loading", "the same with the packed cache", "under 50 ms", loadTimes(true, 50))
-	add("Loading", "memory that loading and running add", "at most the least of the peers, in every counted row", addedMemory)
 	add("Loading", "an idle process", "under 20 ms of processor time per second", idle)
+	add("Speed", "product of 512×512×512, FP32", "at least 85 % of the peak of one thread", product("f32", "f32", .85))
+	add("Speed", "product of 512×512×512, INT8, u8 by i8", "at least 85 % of the peak of one thread", product("u8", "i8", .85))
+	add("Speed", "product of 512×512×512, INT8, i8 by i8", "at least 85 % of the peak of one thread", product("i8", "i8", .85))
+	add("Speed", "convolutions of ResNet-50", "at least 70 % of the peak of one thread", convolutions)
+	add("Speed", "two threads", "at least 1.8 times as fast as one, on models of 5 ms and more", twoThreads)
+	add("Speed", "a fully connected layer with FP16 weights", "at least 1.6 times as fast as FP32, batch 1, weights beyond the last-level cache", halfWeights)
+	add("Other runtimes", "geometric mean of the ratio", "at least 1.10, over rows whose best peer takes 0.1 ms or more", compared(func(s *cases.Summary) (string, bool) {
+		return fmt.Sprintf("%.3f over %d rows", s.Mean, s.Rows), s.Mean >= 1.1
+	}))
+	add("Other runtimes", "worst ratio", "at least 0.80", compared(func(s *cases.Summary) (string, bool) {
+		return fmt.Sprintf("%.2f (%s)", s.Worst, s.WorstCase), s.Worst >= .8
+	}))
+	add("Other runtimes", "rows ahead", "at least two thirds", compared(func(s *cases.Summary) (string, bool) {
+		return fmt.Sprintf("%d of %d", s.Ahead, s.Rows), 3*s.Ahead >= 2*s.Rows
+	}))
+	add("Other runtimes", "rows below 0.1 ms", "none behind", compared(func(s *cases.Summary) (string, bool) {
+		return fmt.Sprintf("%d of %d behind, worst %.2f (%s)", s.SmallBehind, s.Small, s.SmallWorst, s.SmallWorstCase), s.SmallBehind == 0
+	}))
+	add("Other runtimes", "memory that loading and running add", "at most the least of the peers, in every row that counts", compared(func(s *cases.Summary) (string, bool) {
+		return fmt.Sprintf("more in %d of %d rows, furthest %.2f of the least (%s)", s.Heavy, s.Rows, s.Heaviest, s.HeaviestCase), s.Heavy == 0
+	}))
+	add("Other runtimes", "where the time goes", "three layers of every case, and why", explained)
+	add("Same bytes", "goldens, every mask", "all pass, with the same bytes under every mask of CPU features and on 1 to 8 threads", sameBytes(0, maskedGoldens))
+	add("Same bytes", "ONNX backend cases, every mask", "at least 1,500 pass, with the same bytes under every mask and on 1 to 8 threads", sameBytes(1500, maskedConformance))
 	return list
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,39 +56,6 @@ func loadTimes(cached bool, most float64) func(context.Context, *env) (string, b
 		median := (times[2] + times[3]) / 2
 		return fmt.Sprintf("median %.0f ms", median), median < most, nil
 	}
-}
-
-// addedMemory reads, from the comparison that was made last, in how many of the rows that count this project adds most to the resident size.
-func addedMemory(_ context.Context, _ *env) (string, bool, error) {
-	b, err := os.ReadFile("docs/performance.md")
-	if err != nil {
-		return "", false, err
-	}
-	rows, within, worst, where := 0, 0, 0.0, ""
-	for line := range strings.Lines(string(b)) {
-		// | case | threads | edgerun | best peer | ratio | others | share of peak | memory | least of the peers |
-		f := strings.Split(line, "|")
-		if len(f) != 11 {
-			continue
-		}
-		peer := strings.Fields(f[4])
-		mine, err1 := strconv.ParseFloat(strings.TrimSpace(f[8]), 64)
-		least, err2 := strconv.ParseFloat(strings.TrimSpace(f[9]), 64)
-		if len(peer) != 2 || err1 != nil || err2 != nil {
-			continue
-		}
-		if ms, err := strconv.ParseFloat(peer[1], 64); err != nil || ms < .1 {
-			continue
-		}
-		rows++
-		if mine <= least {
-			within++
-		}
-		if r := mine / math.Max(least, .1); r > worst {
-			worst, where = r, strings.TrimSpace(f[1])
-		}
-	}
-	return fmt.Sprintf("%d of %d rows of docs/performance.md, furthest %.2f of the least (%s)", within, rows, worst, where), rows > 0 && within == rows, nil
 }
 
 // idle runs the test of an idle process, and tells what it used.

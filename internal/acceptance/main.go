@@ -32,6 +32,8 @@ type item struct {
 // env is what the items share.
 type env struct {
 	data    string            // shared test data
+	peers   string            // folder of compare.py
+	python  string            // with the packages of the peers
 	tmp     string            // scratch
 	bin     string            // the binary for this machine
 	cross   map[string]string // binaries by os/arch
@@ -53,6 +55,8 @@ func main() {
 	fuzz := flag.Duration("fuzz", 10*time.Minute, "time per fuzz target")
 	fuzzers := flag.Int("fuzzers", runtime.NumCPU(), "fuzz targets at the same time")
 	from := flag.String("from", "", "output of an earlier run: figures that it has are taken from there, with its revision")
+	peers := flag.String("peers", "../shared/peers", "folder of compare.py and cases.json")
+	python := flag.String("python", ".venv/bin/python", "Python with the peers' packages, for models that compare.py makes")
 	hostileDir := flag.String("hostile", "", "only write the hostile files into this folder")
 	flag.Parse()
 	if *hostileDir != "" {
@@ -62,13 +66,14 @@ func main() {
 		}
 		return
 	}
-	if err := run(*out, *only, *skip, *from, *fuzz, *fuzzers); err != nil {
+	e := &env{peers: *peers, python: *python, cross: map[string]string{}, fuzz: *fuzz, fuzzers: *fuzzers}
+	if err := run(e, *out, *only, *skip, *from); err != nil {
 		fmt.Fprintln(os.Stderr, "acceptance:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out, only, skip, from string, fuzz time.Duration, fuzzers int) error {
+func run(e *env, out, only, skip, from string) error {
 	filter, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -79,20 +84,18 @@ func run(out, only, skip, from string, fuzz time.Duration, fuzzers int) error {
 			return err
 		}
 	}
-	tmp, err := os.MkdirTemp("", "edgerun-acceptance-")
-	if err != nil {
+	if e.tmp, err = os.MkdirTemp("", "edgerun-acceptance-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(tmp)
+	defer os.RemoveAll(e.tmp)
 	// What this measures depends on nothing that another process left.
-	if err := os.Setenv(knob.Cache.Name, filepath.Join(tmp, "cache")); err != nil {
+	if err := os.Setenv(knob.Cache.Name, filepath.Join(e.tmp, "cache")); err != nil {
 		return err
 	}
-	data, err := filepath.Abs(knob.Data.Value())
-	if err != nil {
+	if e.data, err = filepath.Abs(knob.Data.Value()); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(data, "models")); err != nil {
+	if _, err := os.Stat(filepath.Join(e.data, "models")); err != nil {
 		return fmt.Errorf("the shared test data are needed: %w", err)
 	}
 	earlier, err := readLog(from)
@@ -101,7 +104,6 @@ func run(out, only, skip, from string, fuzz time.Duration, fuzzers int) error {
 	}
 	fmt.Printf("revision %s\n", revision())
 	ctx := context.Background()
-	e := &env{data: data, tmp: tmp, cross: map[string]string{}, fuzz: fuzz, fuzzers: fuzzers}
 	if e.bin, err = e.build(ctx, runtime.GOOS, runtime.GOARCH); err != nil {
 		return err
 	}

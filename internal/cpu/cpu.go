@@ -183,14 +183,13 @@ func All(arch string) Features {
 	return f
 }
 
-// Masks lists what to mask, as Mask reads it, so that a machine of an architecture with all features chooses kernels as each of Cores does: from no
-// features, which leaves plain Go, to all of them.
-func Masks(arch string) []string {
-	all := All(arch)
+// Masks lists what to mask, as Mask reads it, so that a machine of an architecture with the features all chooses kernels as each of Cores does, as far as
+// it can: from no features, which leaves plain Go, to all of them.
+func Masks(arch string, all Features) []string {
 	sets := []Features{0, all}
 	for _, c := range Cores {
 		if c.Arch == arch {
-			sets = append(sets, c.Features)
+			sets = append(sets, (c.Features & all).closed())
 		}
 	}
 	slices.SortFunc(sets, func(a, b Features) int {

@@ -70,7 +70,7 @@ func TestNamesParse(t *testing.T) {
 func TestMasks(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		have := map[Features]bool{}
-		for i, m := range Masks(arch) {
+		for i, m := range Masks(arch, All(arch)) {
 			f, err := All(arch).Mask(m)
 			if err != nil || have[f] || (f == 0) != (i == 0) {
 				t.Errorf("%s: mask %q leaves %v, %v", arch, m, f, err)
@@ -86,7 +86,10 @@ func TestMasks(t *testing.T) {
 			}
 		}
 	}
-	if m := Masks("riscv64"); len(m) != 1 {
+	if m := Masks("amd64", AVX2|FMA); len(m) != 2 || m[0] != "-all" || m[1] != "" {
+		t.Errorf("masks of an old machine: %q", m)
+	}
+	if m := Masks("riscv64", 0); len(m) != 1 {
 		t.Errorf("masks of nothing: %q", m)
 	}
 }
