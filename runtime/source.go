@@ -23,8 +23,8 @@ var ErrPrecision = errors.New("precision cannot be had")
 
 // ReadOptions say how to read a model file. The zero value is good.
 type ReadOptions struct {
-	// Precision asks for fp32, fp16, bf16 or int8; "" takes what is stored. ONNX and TFLite models in FP32 are converted to
-	// fp16 and bf16 as `edgerun import` does it; everything else must be stored as it is asked for.
+	// Precision asks for fp32, fp32w, fp16, bf16 or int8; "" takes what is stored. ONNX and TFLite models in FP32 are converted to
+	// fp32w, fp16 and bf16 as `edgerun import` does it; everything else must be stored as it is asked for.
 	Precision string
 	// Keys are PEM files of trusted public keys; KeyDir is searched for *.pub.pem where there are none.
 	Keys   []string
@@ -41,7 +41,7 @@ type ReadOptions struct {
 type Source struct {
 	Path, Format string       // Format is edge, onnx or tflite
 	Graph        *model.Graph // nil where Load got the model from the cache
-	Precision    num.Numerics // fp32, fp16, bf16 or int8
+	Precision    num.Numerics // fp32, fp32w, fp16, bf16 or int8
 	// SourceSHA256 is the hash of the ONNX or TFLite file, which an .edge file remembers.
 	SourceSHA256 string
 	// Signatures lists the ids of the keys that signed an .edge file.
@@ -209,7 +209,7 @@ func StoredPrecision(g *model.Graph) num.Numerics {
 				p = num.Int8
 			}
 		}
-		if p != num.Int8 && (n.Num == num.FP16 || n.Num == num.BF16) {
+		if p != num.Int8 && (n.Num == num.FP32W || n.Num == num.FP16 || n.Num == num.BF16) {
 			p = n.Num
 		}
 	})
@@ -222,8 +222,8 @@ func (s *Source) setPrecision(want string) error {
 		return nil
 	}
 	p, err := num.Parse(want)
-	if err != nil || p != num.FP32 && p != num.FP16 && p != num.BF16 && p != num.Int8 {
-		return fmt.Errorf("%s: precision %q: want fp32, fp16, bf16 or int8: %w", s.Path, want, ErrPrecision)
+	if err != nil || p != num.FP32 && p != num.FP32W && p != num.FP16 && p != num.BF16 && p != num.Int8 {
+		return fmt.Errorf("%s: precision %q: want fp32, fp32w, fp16, bf16 or int8: %w", s.Path, want, ErrPrecision)
 	}
 	if s.Format == "edge" || s.Precision != num.FP32 || p == num.Int8 {
 		return fmt.Errorf("%s: the model is stored in %v, not in %v: %w", s.Path, s.Precision, p, ErrPrecision)

@@ -31,7 +31,7 @@ func importCommand() *cobra.Command {
 		Short: "turn an ONNX or TFLite model into one .edge file",
 		Long: `Reads an ONNX or TFLite model and writes an .edge file: compressed, with its pipeline, labels,
 golden vectors and provenance, signed if --sign is given. --precision fp16 or bf16 stores the
-weights of an FP32 model in half the bytes.`,
+weights of an FP32 model in half the bytes; with fp32w convolutions of 3x3 may be computed by tiles.`,
 		Example: `  edgerun import model.onnx -o model.edge --preset efficientnet-lite --labels labels.txt
   edgerun import model.onnx -o model.edge --precision fp16 --golden goldens/model --sign key.pem`,
 		Args: exactArgs(1, "one MODEL"),

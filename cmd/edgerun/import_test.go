@@ -49,7 +49,7 @@ func TestImportFails(t *testing.T) {
 		failing{1, []string{"import", dir, "-o", out}, "is a directory, not a model"},
 		failing{1, []string{"import", image, "-o", out}, "image.npy"},
 		failing{1, []string{"import", model, "-o", out, "--precision", "int8"}, "stored in fp32, not in int8"},
-		failing{2, []string{"import", model, "-o", out, "--precision", "fp12"}, "want fp32, fp16, bf16, int8"},
+		failing{2, []string{"import", model, "-o", out, "--precision", "fp12"}, "want fp32, fp32w, fp16, bf16, int8"},
 		failing{2, []string{"import", model, "-o", out, "--threads", "-1"}, "want 0 to 1024"},
 		failing{2, []string{"import", model, "-o", out, "--threads", "two"}, "want a whole number"},
 		failing{2, []string{"import", model, "-o", out, "--max-memory", "much"}, "512MiB"},

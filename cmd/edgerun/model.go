@@ -31,7 +31,7 @@ type modelFlags struct {
 
 func (m *modelFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.precision, "precision", "", "`P`: fp32, fp16, bf16 or int8 (default: what is stored)")
+	f.StringVar(&m.precision, "precision", "", "`P`: fp32, fp32w, fp16, bf16 or int8 (default: what is stored)")
 	f.IntVar(&m.threads, "threads", 0, "`N` threads; 0 is what this machine can use")
 	f.StringVar(&m.maxMemory, "max-memory", "4GiB", "limit on the memory of tensors, a `SIZE` as 512MiB")
 	f.BoolVar(&m.allowUnsigned, "allow-unsigned", false, "load .edge files without checking signatures")
@@ -43,7 +43,7 @@ func (m *modelFlags) register(cmd *cobra.Command) {
 }
 
 // precisions are the values of --precision.
-var precisions = []string{"fp32", "fp16", "bf16", "int8"}
+var precisions = []string{"fp32", "fp32w", "fp16", "bf16", "int8"}
 
 func passNames() []string {
 	var list []string

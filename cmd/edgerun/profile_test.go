@@ -32,7 +32,7 @@ func TestProfile(t *testing.T) {
 		failing{1, []string{"profile", dir}, "is a directory, not a model"},
 		failing{1, []string{"profile", image}, "image.npy"},
 		failing{1, []string{"profile", model, "--precision", "int8"}, "stored in fp32, not in int8"},
-		failing{2, []string{"profile", model, "--precision", "fp12"}, "want fp32, fp16, bf16, int8"},
+		failing{2, []string{"profile", model, "--precision", "fp12"}, "want fp32, fp32w, fp16, bf16, int8"},
 		failing{2, []string{"profile", model, "--threads", "-1"}, "want 0 to 1024"},
 		failing{2, []string{"profile", model, "--threads", "two"}, "want a whole number"},
 		failing{2, []string{"profile", model, "--max-memory", "much"}, "512MiB"},

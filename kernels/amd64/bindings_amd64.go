@@ -439,6 +439,18 @@ func turn4x16Zmm(a *spec.RowsArgs)
 //go:noescape
 func turn4x8Ymm(a *spec.RowsArgs)
 
+//go:noescape
+func winogradinF32Ymm(a *spec.WinogradArgs)
+
+//go:noescape
+func winogradinF32Zmm(a *spec.WinogradArgs)
+
+//go:noescape
+func winogradoutF32Ymm(a *spec.WinogradArgs)
+
+//go:noescape
+func winogradoutF32Zmm(a *spec.WinogradArgs)
+
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
 	"addF32Ymm":                  addF32Ymm,
@@ -586,4 +598,8 @@ var functions = map[string]any{
 	"tanhF32Zmm":                 tanhF32Zmm,
 	"turn4x16Zmm":                turn4x16Zmm,
 	"turn4x8Ymm":                 turn4x8Ymm,
+	"winogradinF32Ymm":           winogradinF32Ymm,
+	"winogradinF32Zmm":           winogradinF32Zmm,
+	"winogradoutF32Ymm":          winogradoutF32Ymm,
+	"winogradoutF32Zmm":          winogradoutF32Zmm,
 }

@@ -25,6 +25,7 @@ var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.MapArgs](),
 	reflect.TypeFor[spec.QuantArgs](),
 	reflect.TypeFor[spec.ScaleArgs](),
+	reflect.TypeFor[spec.WinogradArgs](),
 	reflect.TypeFor[spec.BinaryArgs](),
 	reflect.TypeFor[spec.RowsArgs](),
 }

@@ -61,6 +61,10 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = reduceLevels(row), reduceCase
 		case spec.MaxPool, spec.MeanPool:
 			levels, test = poolLevels(row), poolCase
+		case spec.WinogradIn:
+			levels, test = winogradInLevels(row), winogradInCase
+		case spec.WinogradOut:
+			levels, test = winogradOutLevels(row), winogradOutCase
 		case spec.ScaleSums:
 			levels, test = scaleLevels(row), scaleCase
 		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes, spec.MinLanes:

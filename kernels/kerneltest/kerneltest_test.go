@@ -72,6 +72,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.DepthwiseArgs))
 			case spec.DepthwiseRow:
 				_, ok = r.Func.(func(*spec.DepthwiseRowArgs))
+			case spec.WinogradIn, spec.WinogradOut:
+				_, ok = r.Func.(func(*spec.WinogradArgs))
 			case spec.ScaleSums:
 				_, ok = r.Func.(func(*spec.ScaleArgs))
 			case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize, spec.QuantizeAway:

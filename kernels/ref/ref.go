@@ -74,6 +74,8 @@ var Table = []spec.Row{
 	{Op: spec.MaxPool, In: tensor.I8, W: tensor.I8, Acc: tensor.I8, Out: tensor.I8, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "maxpoolI8Ref", Func: maxPool[int8]},
 	{Op: spec.MaxPool, In: tensor.U8, W: tensor.U8, Acc: tensor.U8, Out: tensor.U8, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "maxpoolU8Ref", Func: maxPool[uint8]},
 	{Op: spec.MeanPool, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 16, KR: 1, Num: spec.Consistent, Name: "meanpoolF32Ref", Func: meanPool},
+	{Op: spec.WinogradIn, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "winogradinF32Ref", Func: winogradIn},
+	{Op: spec.WinogradOut, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "winogradoutF32Ref", Func: winogradOut},
 	convert(tensor.F32, tensor.BF16, "convertF32BF16Ref", half.ToBF16),
 	convert(tensor.BF16, tensor.F32, "convertBF16F32Ref", half.WidenBF16),
 	convert(tensor.F32, tensor.F16, "convertF32F16Ref", half.ToF16),

@@ -75,6 +75,9 @@ const (
 	// Pools: for x < Width, c < Channels, over t < Taps in order:
 	MaxPool  // Out[x][c] = the largest of In[t][x][c] as larger tells it, within the bounds of an epilogue
 	MeanPool // lane[t%16] += In[t][x][c], from 0 on; Out[x][c] = pairwise(lane) / Scale[0], within [Lo, Hi]
+	// Winograd's F(4x4, 3x3): for c < Channels, the transforms of a tile, whose columns come before its rows; see WinogradArgs.
+	WinogradIn  // Y[p] = (B'XB)[p]
+	WinogradOut // Y[i][j] = clamp((A'XA)[i][j] + Bias[c], Lo, Hi)
 	numOps
 )
 
@@ -84,7 +87,7 @@ const Ops = int(numOps)
 func (o Op) String() string {
 	return [...]string{"gemm", "gemv", "depthwise", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
-		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool"}[o]
+		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
 }
 
 // Multiplies reports whether an operation sums products of its input and weights, which is what a step that drives it is measured by.
@@ -118,7 +121,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs) or func(*QuantArgs) or func(*ScaleArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs) or func(*QuantArgs), func(*ScaleArgs) or func(*WinogradArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -238,6 +241,32 @@ type RowsArgs struct {
 	XStride, YStride int
 	First            int // SumRows: not negative
 }
+
+// WinogradArgs describes a transform of a tile with the points 0, ±a, ±b and infinity, a = 3/4 and b = 3/2, where f(x, y, z) = x*y + z rounds once:
+//
+//	B'(d): v0 = f(aabb, d0, f(-(aa+bb), d2, d4)), v1, v2 = f(±a, f(-bb, d1, d3), f(-bb, d2, d4)),
+//	       v5 = f(aabb, d1, f(-(aa+bb), d3, d5)), v3, v4 = f(±b, f(-aa, d1, d3), f(-aa, d2, d4))
+//	A'(m): with s = m1 + m2, t = m3 + m4, u = m1 - m2, w = m3 - m4,
+//	       y0 = (m0 + s) + t, y1 = f(b, w, a*u), y2 = f(bb, t, aa*s), y3 = f(bbb, w, f(aaa, u, m5))
+//
+// Element [i][j] of WinogradIn's 6x6 is Channels elements from X + Index[6i+j]*XStride on, or from Zero on where the index is negative; those of Y lie YStride
+// bytes apart, row by row. WinogradOut's 6x6 lie XStride bytes apart; of its 4x4 the first Rows rows are written, LineStride bytes apart, and of these
+// the first Cols elements, YStride bytes apart. Both are 1 to 4.
+type WinogradArgs struct {
+	X, Index, Zero unsafe.Pointer
+	Y              unsafe.Pointer
+	Bias           unsafe.Pointer // Channels elements; nil is 0
+	Scratch        unsafe.Pointer // WinogradScratch bytes, which the kernel may use
+	Channels       int
+	XStride        int
+	YStride        int
+	LineStride     int
+	Rows, Cols     int
+	Lo, Hi         float32
+}
+
+// WinogradScratch is the room for 36 addresses and 36 vectors of 64 bytes.
+const WinogradScratch = 36 * (8 + 64)
 
 // QuantArgs describes N elements of an operation on integers that stand for reals; Y may be A or B where the elements have one size.
 //

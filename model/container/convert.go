@@ -28,7 +28,7 @@ var weightInputs = map[string][]int{
 // maxF16 is the largest finite binary16.
 const maxF16 = 65504
 
-// ConvertWeights returns a copy of g whose float32 weights are stored as n says: FP16 or BF16. The constant's element
+// ConvertWeights returns a copy of g whose float32 weights are stored as n says: FP32, FP16 or BF16. The constant's element
 // type changes, and the node that reads it gets the numerics n. A constant that is a weight to some of its readers and
 // something else to others stays as it is. A weight beyond what FP16 holds is an error. For FP32 and Default the copy
 // has no changes; other numerics need more than a conversion and are refused.
@@ -37,12 +37,14 @@ func ConvertWeights(g *model.Graph, n num.Numerics) (*model.Graph, error) {
 	switch n {
 	case num.Default, num.FP32:
 		return g.Clone(), nil
+	case num.FP32W:
+		to = tensor.F32
 	case num.FP16:
 		to = tensor.F16
 	case num.BF16:
 		to = tensor.BF16
 	default:
-		return nil, fmt.Errorf("weights cannot be converted to %v: fp16 and bf16 are possible", n)
+		return nil, fmt.Errorf("weights cannot be converted to %v: fp32w, fp16 and bf16 are possible", n)
 	}
 	c := g.Clone()
 	weight := map[*model.Value]bool{} // false: read as something else, too
@@ -115,6 +117,9 @@ func isWeight(v *model.Value) bool {
 }
 
 func narrow(t *tensor.Tensor, to tensor.DType) (*tensor.Tensor, error) {
+	if to == t.DType {
+		return t, nil
+	}
 	src := tensor.Of[float32](t)
 	defer mem.Drop(t.Data)
 	out := tensor.New(to, t.Shape)

@@ -64,6 +64,9 @@ func TestConvertWeights(t *testing.T) {
 	if c, err := ConvertWeights(g, num.BF16); err != nil || tensor.Of[uint16](c.Nodes[0].In[1].Const)[0] != 0x3eab {
 		t.Errorf("bf16: %v", err)
 	}
+	if c, err := ConvertWeights(g, num.FP32W); err != nil || c.Nodes[0].In[1].Const != w.Const || c.Nodes[0].Num != num.FP32W || c.Nodes[1].Num != num.Default {
+		t.Errorf("fp32w: %v", err)
+	}
 	tensor.Of[float32](w.Const)[1] = -65505
 	if _, err := ConvertWeights(g, num.FP16); err == nil || !strings.Contains(err.Error(), "tensor w: element 1, -65505, is beyond fp16") {
 		t.Errorf("overflow: %v", err)

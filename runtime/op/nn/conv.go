@@ -305,6 +305,8 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	switch {
 	case v.cg == 1 && v.group > 1:
 		run = v.depthwise(c, w, chain, &xs, &ys, &bs, lo, hi)
+	case w.constant != nil && v.winograd(c):
+		run = prepareWinograd(c, v, w, chain, &xs, &ys, &bs, lo, hi)
 	default:
 		row := v.selectRow(c, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
 		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
