@@ -62,6 +62,7 @@ type winograd struct {
 	first              int // output channel
 	lanes              []winogradLane
 	rowShare, colShare int
+	block              int // tiles that a share computes at once
 	chain              *elem.Chain
 	lo, hi             float32
 	x, y, bias         []float32 // of this run
@@ -188,19 +189,15 @@ func (e *winograd) split(c *op.Call, tiles int) {
 	e.rowShare = max(1, min(shares, tiles/(3*e.gemm.MR)))
 	e.colShare = min(ceil(min(shares, c.Par.Threads()), e.rowShare), ceil(e.og, e.gemm.NR))
 	e.lanes = make([]winogradLane, e.rowShare*e.colShare)
-	rows := e.block(ceil(tiles, e.rowShare))
+	// Whole tiles of the product, in blocks of the largest share as even as these allow.
+	groups := ceil(ceil(tiles, e.rowShare), e.gemm.MR)
+	most := max(1, winogradBlock/(planes*4*(e.cg+e.gemm.NR)*e.gemm.MR))
+	e.block = ceil(groups, ceil(groups, most)) * e.gemm.MR
 	for i := range e.lanes {
 		l := &e.lanes[i]
-		l.v, l.m = op.Make[float32](c, planes*planeOf(rows*e.cg)), op.Make[float32](c, planes*planeOf(rows*e.gemm.NR))
+		l.v, l.m = op.Make[float32](c, planes*planeOf(e.block*e.cg)), op.Make[float32](c, planes*planeOf(e.block*e.gemm.NR))
 		l.scratch = op.Make[byte](c, spec.WinogradScratch)
 	}
-}
-
-// block is the number of tiles that a share of so many computes at once: whole tiles of the product, in blocks as even as these allow.
-func (e *winograd) block(tiles int) int {
-	groups := ceil(tiles, e.gemm.MR)
-	most := max(1, winogradBlock/(planes*4*(e.cg+e.gemm.NR)*e.gemm.MR))
-	return ceil(groups, ceil(groups, most)) * e.gemm.MR
 }
 
 // share computes part r of the tiles and part c of the columns.
@@ -209,8 +206,8 @@ func (e *winograd) share(l *winogradLane, r, c int) {
 	tiles, panels, nr := e.batch*down*across, ceil(e.og, e.gemm.NR), e.gemm.NR
 	p0, p1 := c*panels/e.colShare, (c+1)*panels/e.colShare
 	t0, end := r*tiles/e.rowShare, (r+1)*tiles/e.rowShare
-	for block := e.block(end - t0); t0 < end; t0 += block {
-		t1 := min(t0+block, end)
+	for ; t0 < end; t0 += e.block {
+		t1 := min(t0+e.block, end)
 		e.transform(l, t0, t1)
 		for p := p0; p < p1; p++ {
 			e.products(l, t1-t0, p)

@@ -19,8 +19,12 @@ import (
 // winogradCase draws a convolution that numerics fp32w may compute by tiles.
 func winogradCase(rng *rand.Rand) (c *op.Call, s *spatial) {
 	s = &spatial{kernel: []int{3, 3}, stride: []int{1, 1}, dilation: []int{1, 1}, attrs: attr.Attrs{"layout": "NHWC"}}
+	uneven := rng.IntN(5) == 0 // 49 tiles make shares that differ
 	for range 2 {
 		in, begin, end := 12+rng.IntN(20), rng.IntN(4)-1, rng.IntN(4)-1
+		if uneven {
+			in, begin, end = 28, 1, 1
+		}
 		s.in, s.begin, s.end = append(s.in, in), append(s.begin, begin), append(s.end, end)
 		s.out = append(s.out, in+begin+end-2)
 	}
@@ -28,10 +32,15 @@ func winogradCase(rng *rand.Rand) (c *op.Call, s *spatial) {
 	group, cg, og := 1, 1+rng.IntN(80), 1+rng.IntN(80)
 	if rng.IntN(3) == 0 {
 		group, cg, og = 2+rng.IntN(2), 1+rng.IntN(40), 1+rng.IntN(40)
+	} else if rng.IntN(3) == 0 {
+		cg = 100 + rng.IntN(150) // few tiles at once
 	}
-	s.attrs.Set("group", group)
 	bounds(rng, s.attrs)
 	batch := 1 + rng.IntN(2)
+	if uneven {
+		group, cg, batch = 1, 128, 1
+	}
+	s.attrs.Set("group", group)
 	c = &op.Call{Name: "c", Op: "Conv", Attrs: s.attrs, Num: num.FP32W, Out: []*tensor.Tensor{{}}, In: []*tensor.Tensor{
 		randomFloats(rng, tensor.F32, nhwc(batch, s.in, group*cg)...), randomFloats(rng, tensor.F32, group*og, 3, 3, cg), nil, nil}}
 	if rng.IntN(2) == 0 {
@@ -60,15 +69,21 @@ func evalOn(t *testing.T, c *op.Call, par op.Par) []float32 {
 // as close to the true convolution as the magnitudes that it sums allow.
 func TestWinogradIsItsDefinition(t *testing.T) {
 	rng := draws(t)
-	four := pool.New(4)
-	defer four.Close()
+	var pools []op.Par
+	for n := range 3 {
+		p := pool.New(2 + n)
+		defer p.Close()
+		pools = append(pools, p)
+	}
 	tiled := 0
 	for range max(1, *count/8) {
 		c, s := winogradCase(rng)
 		got := evalOn(t, c, op.Serial{})
-		for i, x := range evalOn(t, c, four) {
-			if math.Float32bits(x) != math.Float32bits(got[i]) {
-				t.Fatalf("%v %v: element %d is %g on one thread, %g on four", c.In, s.attrs, i, got[i], x)
+		for _, par := range pools {
+			for i, x := range evalOn(t, c, par) {
+				if math.Float32bits(x) != math.Float32bits(got[i]) {
+					t.Fatalf("%v %v: element %d is %g on one thread, %g on %d", c.In, s.attrs, i, got[i], x, par.Threads())
+				}
 			}
 		}
 		v, err := newConv(c, 0, 1)
