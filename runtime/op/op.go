@@ -82,12 +82,16 @@ type Par interface {
 const shareTime = 2500
 
 // Shares is the number of parts into which Prepare should cut work that takes one thread about ns nanoseconds and has at most most parts. It is 1
-// where handing work to other threads costs more than it saves.
+// where handing work to other threads costs more than it saves, and the same for every thread where there are enough parts.
 func Shares(p Par, most, ns int) int {
 	if p.Threads() == 1 {
 		return 1
 	}
-	return max(1, min(4*p.Threads(), most, ns/shareTime))
+	shares := max(1, min(4*p.Threads(), most, ns/shareTime))
+	if shares > p.Threads() {
+		shares -= shares % p.Threads()
+	}
+	return shares
 }
 
 // Grain is the grain for Par.For of n indices that take one thread about ns nanoseconds in all.
