@@ -27,6 +27,7 @@ const (
 	AVXVNNI
 	AVX512 // F, BW, DQ and VL
 	AVX512VNNI
+	AVX512VBMI
 	AVX512BF16
 	NEON
 	FP16
@@ -43,7 +44,7 @@ var names = []struct {
 	arch string
 }{
 	{AVX2, "avx2", "amd64"}, {FMA, "fma", "amd64"}, {F16C, "f16c", "amd64"}, {AVXVNNI, "avxvnni", "amd64"},
-	{AVX512, "avx512", "amd64"}, {AVX512VNNI, "vnni", "amd64"}, {AVX512BF16, "avx512bf16", "amd64"},
+	{AVX512, "avx512", "amd64"}, {AVX512VNNI, "vnni", "amd64"}, {AVX512VBMI, "vbmi", "amd64"}, {AVX512BF16, "avx512bf16", "amd64"},
 	{NEON, "neon", "arm64"}, {FP16, "fp16", "arm64"}, {DotProd, "dotprod", "arm64"}, {FMLAL, "fmlal", "arm64"},
 	{I8MM, "i8mm", "arm64"}, {BF16, "bf16", "arm64"}, {SVE, "sve", "arm64"},
 }
@@ -82,6 +83,7 @@ func Detect() Features {
 		set(c.Supports(cpuid.AVXVNNI), AVXVNNI)
 		set(c.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512DQ, cpuid.AVX512VL), AVX512)
 		set(c.Supports(cpuid.AVX512VNNI), AVX512VNNI)
+		set(c.Supports(cpuid.AVX512VBMI), AVX512VBMI)
 		set(c.Supports(cpuid.AVX512BF16), AVX512BF16)
 	case "arm64":
 		// Each of the two knows systems on which the other sees nothing.
@@ -108,10 +110,10 @@ func Name() string {
 // closed drops features whose base is missing: no kernel for VNNI runs without AVX-512, for example.
 func (f Features) closed() Features {
 	if !f.Has(AVX2 | FMA) {
-		f &^= AVX512 | AVX512VNNI | AVX512BF16 | AVXVNNI | F16C
+		f &^= AVX512 | AVX512VNNI | AVX512VBMI | AVX512BF16 | AVXVNNI | F16C
 	}
 	if !f.Has(AVX512) {
-		f &^= AVX512VNNI | AVX512BF16
+		f &^= AVX512VNNI | AVX512VBMI | AVX512BF16
 	}
 	return f
 }
@@ -168,8 +170,8 @@ var Cores = map[string]struct {
 	"haswell":     {"amd64", AVX2 | FMA | F16C},
 	"alderlake":   {"amd64", AVX2 | FMA | F16C | AVXVNNI},
 	"skylake-x":   {"amd64", AVX2 | FMA | F16C | AVX512},
-	"icelake":     {"amd64", AVX2 | FMA | F16C | AVX512 | AVX512VNNI},
-	"zen5":        {"amd64", AVX2 | FMA | F16C | AVXVNNI | AVX512 | AVX512VNNI | AVX512BF16},
+	"icelake":     {"amd64", AVX2 | FMA | F16C | AVX512 | AVX512VNNI | AVX512VBMI},
+	"zen5":        {"amd64", AVX2 | FMA | F16C | AVXVNNI | AVX512 | AVX512VNNI | AVX512VBMI | AVX512BF16},
 }
 
 // All is every feature of an architecture.

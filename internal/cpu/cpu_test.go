@@ -11,7 +11,7 @@ func TestMask(t *testing.T) {
 	for list, want := range map[string]Features{
 		"":                full,
 		"-vnni":           full &^ AVX512VNNI,
-		"-avx512":         full &^ (AVX512 | AVX512VNNI | AVX512BF16),
+		"-avx512":         full &^ (AVX512 | AVX512VNNI | AVX512VBMI | AVX512BF16),
 		"-avx2":           FMA,
 		"-all":            0,
 		"-vnni, -avxvnni": full &^ (AVX512VNNI | AVXVNNI),

@@ -246,9 +246,6 @@ func why(s *prof.Step, rows map[string]*spec.Row, total float64) string {
 		if main.Op == spec.DepthwiseRow {
 			add("%.0f taps per element: each column is loaded once per line of taps; %.1f GB/s", depth, s.GBs)
 		}
-		if main.Op == spec.Depthwise {
-			add("%.0f taps per element: %.1f loads per multiply-add, far from what registers allow; %.1f GB/s", depth, 1+1/depth, s.GBs)
-		}
 	}
 	if s.MedianMS < .01 {
 		add("short: its start is a good part of %.1f µs", 1e3*s.MedianMS)

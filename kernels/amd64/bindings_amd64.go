@@ -41,39 +41,6 @@ func convertF32F16Ymm(a *spec.MapArgs)
 func convertF32F16Zmm(a *spec.MapArgs)
 
 //go:noescape
-func depthwiseI16QI8AvxVnni4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseI16QI8Ymm4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseI16QU8AvxVnni4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseI16QU8Ymm4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseI16QVnni8x32(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseI8QAvxVnni4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseI8QVnni4x64(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseI8QYmm4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseU8I8QAvxVnni4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseU8I8QVnni4x64(a *spec.DepthwiseArgs)
-
-//go:noescape
-func depthwiseU8I8QYmm4x16(a *spec.DepthwiseArgs)
-
-//go:noescape
 func depthwiserowBF16NYmm8x8(a *spec.DepthwiseRowArgs)
 
 //go:noescape
@@ -90,6 +57,39 @@ func depthwiserowF32Ymm8x8(a *spec.DepthwiseRowArgs)
 
 //go:noescape
 func depthwiserowF32Zmm8x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI16QI8AvxVnni4x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI16QI8Ymm4x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI16QU8AvxVnni4x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI16QU8Ymm4x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI16QVbmi8x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI8QAvxVnni4x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI8QVbmi8x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowI8QYmm4x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowU8I8QAvxVnni4x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowU8I8QVbmi8x16(a *spec.DepthwiseRowArgs)
+
+//go:noescape
+func depthwiserowU8I8QYmm4x16(a *spec.DepthwiseRowArgs)
 
 //go:noescape
 func dequantizeI8Ymm(a *spec.QuantArgs)
@@ -278,22 +278,22 @@ func maxlanesF32Ymm(a *spec.MapArgs)
 func maxlanesF32Zmm(a *spec.MapArgs)
 
 //go:noescape
-func maxpoolF32Ymm(a *spec.DepthwiseArgs)
+func maxpoolF32Ymm(a *spec.PoolArgs)
 
 //go:noescape
-func maxpoolF32Zmm(a *spec.DepthwiseArgs)
+func maxpoolF32Zmm(a *spec.PoolArgs)
 
 //go:noescape
-func maxpoolI8Ymm(a *spec.DepthwiseArgs)
+func maxpoolI8Ymm(a *spec.PoolArgs)
 
 //go:noescape
-func maxpoolI8Zmm(a *spec.DepthwiseArgs)
+func maxpoolI8Zmm(a *spec.PoolArgs)
 
 //go:noescape
-func maxpoolU8Ymm(a *spec.DepthwiseArgs)
+func maxpoolU8Ymm(a *spec.PoolArgs)
 
 //go:noescape
-func maxpoolU8Zmm(a *spec.DepthwiseArgs)
+func maxpoolU8Zmm(a *spec.PoolArgs)
 
 //go:noescape
 func maxrowsF32Ymm(a *spec.RowsArgs)
@@ -302,10 +302,10 @@ func maxrowsF32Ymm(a *spec.RowsArgs)
 func maxrowsF32Zmm(a *spec.RowsArgs)
 
 //go:noescape
-func meanpoolF32Ymm(a *spec.DepthwiseArgs)
+func meanpoolF32Ymm(a *spec.PoolArgs)
 
 //go:noescape
-func meanpoolF32Zmm(a *spec.DepthwiseArgs)
+func meanpoolF32Zmm(a *spec.PoolArgs)
 
 //go:noescape
 func minlanesF32Ymm(a *spec.MapArgs)
@@ -453,153 +453,153 @@ func winogradoutF32Zmm(a *spec.WinogradArgs)
 
 // functions are the routines by the names of their rows.
 var functions = map[string]any{
-	"addF32Ymm":                  addF32Ymm,
-	"addF32Zmm":                  addF32Zmm,
-	"clipF32Ymm":                 clipF32Ymm,
-	"clipF32Zmm":                 clipF32Zmm,
-	"convertBF16F32Ymm":          convertBF16F32Ymm,
-	"convertBF16F32Zmm":          convertBF16F32Zmm,
-	"convertF16F32Ymm":           convertF16F32Ymm,
-	"convertF16F32Zmm":           convertF16F32Zmm,
-	"convertF32BF16Ymm":          convertF32BF16Ymm,
-	"convertF32BF16Zmm":          convertF32BF16Zmm,
-	"convertF32F16Ymm":           convertF32F16Ymm,
-	"convertF32F16Zmm":           convertF32F16Zmm,
-	"depthwiseI16QI8AvxVnni4x16": depthwiseI16QI8AvxVnni4x16,
-	"depthwiseI16QI8Ymm4x16":     depthwiseI16QI8Ymm4x16,
-	"depthwiseI16QU8AvxVnni4x16": depthwiseI16QU8AvxVnni4x16,
-	"depthwiseI16QU8Ymm4x16":     depthwiseI16QU8Ymm4x16,
-	"depthwiseI16QVnni8x32":      depthwiseI16QVnni8x32,
-	"depthwiseI8QAvxVnni4x16":    depthwiseI8QAvxVnni4x16,
-	"depthwiseI8QVnni4x64":       depthwiseI8QVnni4x64,
-	"depthwiseI8QYmm4x16":        depthwiseI8QYmm4x16,
-	"depthwiseU8I8QAvxVnni4x16":  depthwiseU8I8QAvxVnni4x16,
-	"depthwiseU8I8QVnni4x64":     depthwiseU8I8QVnni4x64,
-	"depthwiseU8I8QYmm4x16":      depthwiseU8I8QYmm4x16,
-	"depthwiserowBF16NYmm8x8":    depthwiserowBF16NYmm8x8,
-	"depthwiserowBF16NZmm8x16":   depthwiserowBF16NZmm8x16,
-	"depthwiserowBF16Ymm8x8":     depthwiserowBF16Ymm8x8,
-	"depthwiserowBF16Zmm8x16":    depthwiserowBF16Zmm8x16,
-	"depthwiserowF32Ymm8x8":      depthwiserowF32Ymm8x8,
-	"depthwiserowF32Zmm8x16":     depthwiserowF32Zmm8x16,
-	"dequantizeI8Ymm":            dequantizeI8Ymm,
-	"dequantizeI8Zmm":            dequantizeI8Zmm,
-	"dequantizeU8Ymm":            dequantizeU8Ymm,
-	"dequantizeU8Zmm":            dequantizeU8Zmm,
-	"divF32Ymm":                  divF32Ymm,
-	"divF32Zmm":                  divF32Zmm,
-	"divintoF32Ymm":              divintoF32Ymm,
-	"divintoF32Zmm":              divintoF32Zmm,
-	"erfF32Ymm":                  erfF32Ymm,
-	"erfF32Zmm":                  erfF32Zmm,
-	"expF32Ymm":                  expF32Ymm,
-	"expF32Zmm":                  expF32Zmm,
-	"geluF32Ymm":                 geluF32Ymm,
-	"geluF32Zmm":                 geluF32Zmm,
-	"gelutanhF32Ymm":             gelutanhF32Ymm,
-	"gelutanhF32Zmm":             gelutanhF32Zmm,
-	"gemmBF16NZmm8x48":           gemmBF16NZmm8x48,
-	"gemmBF16Zmm8x48":            gemmBF16Zmm8x48,
-	"gemmF32Ymm6x16":             gemmF32Ymm6x16,
-	"gemmF32Zmm8x48":             gemmF32Zmm8x48,
-	"gemmI16AvxVnni6x16":         gemmI16AvxVnni6x16,
-	"gemmI16QI8AvxVnni6x16":      gemmI16QI8AvxVnni6x16,
-	"gemmI16QI8Ymm6x16":          gemmI16QI8Ymm6x16,
-	"gemmI16QU8AvxVnni6x16":      gemmI16QU8AvxVnni6x16,
-	"gemmI16QU8Ymm6x16":          gemmI16QU8Ymm6x16,
-	"gemmI16QVnni8x48":           gemmI16QVnni8x48,
-	"gemmI16Vnni8x48":            gemmI16Vnni8x48,
-	"gemmI16Ymm6x16":             gemmI16Ymm6x16,
-	"gemmI8AvxVnni6x16":          gemmI8AvxVnni6x16,
-	"gemmI8QAvxVnni6x16":         gemmI8QAvxVnni6x16,
-	"gemmI8QVnni8x48":            gemmI8QVnni8x48,
-	"gemmI8QYmm6x16":             gemmI8QYmm6x16,
-	"gemmI8Vnni8x48":             gemmI8Vnni8x48,
-	"gemmI8Ymm6x16":              gemmI8Ymm6x16,
-	"gemmU8I8AvxVnni6x16":        gemmU8I8AvxVnni6x16,
-	"gemmU8I8QAvxVnni6x16":       gemmU8I8QAvxVnni6x16,
-	"gemmU8I8QVnni8x48":          gemmU8I8QVnni8x48,
-	"gemmU8I8QYmm6x16":           gemmU8I8QYmm6x16,
-	"gemmU8I8Vnni8x48":           gemmU8I8Vnni8x48,
-	"gemmU8I8Ymm6x16":            gemmU8I8Ymm6x16,
-	"gemvBF16Ymm2x32":            gemvBF16Ymm2x32,
-	"gemvBF16Zmm4x64":            gemvBF16Zmm4x64,
-	"gemvF16Ymm2x32":             gemvF16Ymm2x32,
-	"gemvF16Zmm4x64":             gemvF16Zmm4x64,
-	"gemvF32Ymm2x32":             gemvF32Ymm2x32,
-	"gemvF32Zmm4x64":             gemvF32Zmm4x64,
-	"gemvI8AvxVnni2x32":          gemvI8AvxVnni2x32,
-	"gemvI8QAvxVnni2x32":         gemvI8QAvxVnni2x32,
-	"gemvI8QVnni4x64":            gemvI8QVnni4x64,
-	"gemvI8QYmm2x32":             gemvI8QYmm2x32,
-	"gemvI8Vnni4x64":             gemvI8Vnni4x64,
-	"gemvI8Ymm2x32":              gemvI8Ymm2x32,
-	"gemvU8I8AvxVnni2x32":        gemvU8I8AvxVnni2x32,
-	"gemvU8I8QAvxVnni2x32":       gemvU8I8QAvxVnni2x32,
-	"gemvU8I8QVnni4x64":          gemvU8I8QVnni4x64,
-	"gemvU8I8QYmm2x32":           gemvU8I8QYmm2x32,
-	"gemvU8I8Vnni4x64":           gemvU8I8Vnni4x64,
-	"gemvU8I8Ymm2x32":            gemvU8I8Ymm2x32,
-	"hardswishF32Ymm":            hardswishF32Ymm,
-	"hardswishF32Zmm":            hardswishF32Zmm,
-	"maxlanesF32Ymm":             maxlanesF32Ymm,
-	"maxlanesF32Zmm":             maxlanesF32Zmm,
-	"maxpoolF32Ymm":              maxpoolF32Ymm,
-	"maxpoolF32Zmm":              maxpoolF32Zmm,
-	"maxpoolI8Ymm":               maxpoolI8Ymm,
-	"maxpoolI8Zmm":               maxpoolI8Zmm,
-	"maxpoolU8Ymm":               maxpoolU8Ymm,
-	"maxpoolU8Zmm":               maxpoolU8Zmm,
-	"maxrowsF32Ymm":              maxrowsF32Ymm,
-	"maxrowsF32Zmm":              maxrowsF32Zmm,
-	"meanpoolF32Ymm":             meanpoolF32Ymm,
-	"meanpoolF32Zmm":             meanpoolF32Zmm,
-	"minlanesF32Ymm":             minlanesF32Ymm,
-	"minlanesF32Zmm":             minlanesF32Zmm,
-	"mulF32Ymm":                  mulF32Ymm,
-	"mulF32Zmm":                  mulF32Zmm,
-	"peakBF16Zmm24x16":           peakBF16Zmm24x16,
-	"peakF32Ymm12x8":             peakF32Ymm12x8,
-	"peakF32Zmm24x16":            peakF32Zmm24x16,
-	"peakI8AvxVnni12x8":          peakI8AvxVnni12x8,
-	"peakI8Vnni24x16":            peakI8Vnni24x16,
-	"peakI8Ymm12x8":              peakI8Ymm12x8,
-	"quantaddI8Ymm":              quantaddI8Ymm,
-	"quantaddI8Zmm":              quantaddI8Zmm,
-	"quantaddU8Ymm":              quantaddU8Ymm,
-	"quantaddU8Zmm":              quantaddU8Zmm,
-	"quantize8Ymm":               quantize8Ymm,
-	"quantize8Zmm":               quantize8Zmm,
-	"quantizeawayI16Ymm":         quantizeawayI16Ymm,
-	"quantizeawayI16Zmm":         quantizeawayI16Zmm,
-	"quantmulI8Ymm":              quantmulI8Ymm,
-	"quantmulI8Zmm":              quantmulI8Zmm,
-	"quantmulU8Ymm":              quantmulU8Ymm,
-	"quantmulU8Zmm":              quantmulU8Zmm,
-	"readU64Ymm":                 readU64Ymm,
-	"readU64Zmm":                 readU64Zmm,
-	"scalesumsI32Ymm":            scalesumsI32Ymm,
-	"scalesumsI32Zmm":            scalesumsI32Zmm,
-	"sigmoidF32Ymm":              sigmoidF32Ymm,
-	"sigmoidF32Zmm":              sigmoidF32Zmm,
-	"squarelanesF32Ymm":          squarelanesF32Ymm,
-	"squarelanesF32Zmm":          squarelanesF32Zmm,
-	"subF32Ymm":                  subF32Ymm,
-	"subF32Zmm":                  subF32Zmm,
-	"subfromF32Ymm":              subfromF32Ymm,
-	"subfromF32Zmm":              subfromF32Zmm,
-	"sumlanesF32Ymm":             sumlanesF32Ymm,
-	"sumlanesF32Zmm":             sumlanesF32Zmm,
-	"sumrowsF32Ymm":              sumrowsF32Ymm,
-	"sumrowsF32Zmm":              sumrowsF32Zmm,
-	"swishF32Ymm":                swishF32Ymm,
-	"swishF32Zmm":                swishF32Zmm,
-	"tanhF32Ymm":                 tanhF32Ymm,
-	"tanhF32Zmm":                 tanhF32Zmm,
-	"turn4x16Zmm":                turn4x16Zmm,
-	"turn4x8Ymm":                 turn4x8Ymm,
-	"winogradinF32Ymm":           winogradinF32Ymm,
-	"winogradinF32Zmm":           winogradinF32Zmm,
-	"winogradoutF32Ymm":          winogradoutF32Ymm,
-	"winogradoutF32Zmm":          winogradoutF32Zmm,
+	"addF32Ymm":                     addF32Ymm,
+	"addF32Zmm":                     addF32Zmm,
+	"clipF32Ymm":                    clipF32Ymm,
+	"clipF32Zmm":                    clipF32Zmm,
+	"convertBF16F32Ymm":             convertBF16F32Ymm,
+	"convertBF16F32Zmm":             convertBF16F32Zmm,
+	"convertF16F32Ymm":              convertF16F32Ymm,
+	"convertF16F32Zmm":              convertF16F32Zmm,
+	"convertF32BF16Ymm":             convertF32BF16Ymm,
+	"convertF32BF16Zmm":             convertF32BF16Zmm,
+	"convertF32F16Ymm":              convertF32F16Ymm,
+	"convertF32F16Zmm":              convertF32F16Zmm,
+	"depthwiserowBF16NYmm8x8":       depthwiserowBF16NYmm8x8,
+	"depthwiserowBF16NZmm8x16":      depthwiserowBF16NZmm8x16,
+	"depthwiserowBF16Ymm8x8":        depthwiserowBF16Ymm8x8,
+	"depthwiserowBF16Zmm8x16":       depthwiserowBF16Zmm8x16,
+	"depthwiserowF32Ymm8x8":         depthwiserowF32Ymm8x8,
+	"depthwiserowF32Zmm8x16":        depthwiserowF32Zmm8x16,
+	"depthwiserowI16QI8AvxVnni4x16": depthwiserowI16QI8AvxVnni4x16,
+	"depthwiserowI16QI8Ymm4x16":     depthwiserowI16QI8Ymm4x16,
+	"depthwiserowI16QU8AvxVnni4x16": depthwiserowI16QU8AvxVnni4x16,
+	"depthwiserowI16QU8Ymm4x16":     depthwiserowI16QU8Ymm4x16,
+	"depthwiserowI16QVbmi8x16":      depthwiserowI16QVbmi8x16,
+	"depthwiserowI8QAvxVnni4x16":    depthwiserowI8QAvxVnni4x16,
+	"depthwiserowI8QVbmi8x16":       depthwiserowI8QVbmi8x16,
+	"depthwiserowI8QYmm4x16":        depthwiserowI8QYmm4x16,
+	"depthwiserowU8I8QAvxVnni4x16":  depthwiserowU8I8QAvxVnni4x16,
+	"depthwiserowU8I8QVbmi8x16":     depthwiserowU8I8QVbmi8x16,
+	"depthwiserowU8I8QYmm4x16":      depthwiserowU8I8QYmm4x16,
+	"dequantizeI8Ymm":               dequantizeI8Ymm,
+	"dequantizeI8Zmm":               dequantizeI8Zmm,
+	"dequantizeU8Ymm":               dequantizeU8Ymm,
+	"dequantizeU8Zmm":               dequantizeU8Zmm,
+	"divF32Ymm":                     divF32Ymm,
+	"divF32Zmm":                     divF32Zmm,
+	"divintoF32Ymm":                 divintoF32Ymm,
+	"divintoF32Zmm":                 divintoF32Zmm,
+	"erfF32Ymm":                     erfF32Ymm,
+	"erfF32Zmm":                     erfF32Zmm,
+	"expF32Ymm":                     expF32Ymm,
+	"expF32Zmm":                     expF32Zmm,
+	"geluF32Ymm":                    geluF32Ymm,
+	"geluF32Zmm":                    geluF32Zmm,
+	"gelutanhF32Ymm":                gelutanhF32Ymm,
+	"gelutanhF32Zmm":                gelutanhF32Zmm,
+	"gemmBF16NZmm8x48":              gemmBF16NZmm8x48,
+	"gemmBF16Zmm8x48":               gemmBF16Zmm8x48,
+	"gemmF32Ymm6x16":                gemmF32Ymm6x16,
+	"gemmF32Zmm8x48":                gemmF32Zmm8x48,
+	"gemmI16AvxVnni6x16":            gemmI16AvxVnni6x16,
+	"gemmI16QI8AvxVnni6x16":         gemmI16QI8AvxVnni6x16,
+	"gemmI16QI8Ymm6x16":             gemmI16QI8Ymm6x16,
+	"gemmI16QU8AvxVnni6x16":         gemmI16QU8AvxVnni6x16,
+	"gemmI16QU8Ymm6x16":             gemmI16QU8Ymm6x16,
+	"gemmI16QVnni8x48":              gemmI16QVnni8x48,
+	"gemmI16Vnni8x48":               gemmI16Vnni8x48,
+	"gemmI16Ymm6x16":                gemmI16Ymm6x16,
+	"gemmI8AvxVnni6x16":             gemmI8AvxVnni6x16,
+	"gemmI8QAvxVnni6x16":            gemmI8QAvxVnni6x16,
+	"gemmI8QVnni8x48":               gemmI8QVnni8x48,
+	"gemmI8QYmm6x16":                gemmI8QYmm6x16,
+	"gemmI8Vnni8x48":                gemmI8Vnni8x48,
+	"gemmI8Ymm6x16":                 gemmI8Ymm6x16,
+	"gemmU8I8AvxVnni6x16":           gemmU8I8AvxVnni6x16,
+	"gemmU8I8QAvxVnni6x16":          gemmU8I8QAvxVnni6x16,
+	"gemmU8I8QVnni8x48":             gemmU8I8QVnni8x48,
+	"gemmU8I8QYmm6x16":              gemmU8I8QYmm6x16,
+	"gemmU8I8Vnni8x48":              gemmU8I8Vnni8x48,
+	"gemmU8I8Ymm6x16":               gemmU8I8Ymm6x16,
+	"gemvBF16Ymm2x32":               gemvBF16Ymm2x32,
+	"gemvBF16Zmm4x64":               gemvBF16Zmm4x64,
+	"gemvF16Ymm2x32":                gemvF16Ymm2x32,
+	"gemvF16Zmm4x64":                gemvF16Zmm4x64,
+	"gemvF32Ymm2x32":                gemvF32Ymm2x32,
+	"gemvF32Zmm4x64":                gemvF32Zmm4x64,
+	"gemvI8AvxVnni2x32":             gemvI8AvxVnni2x32,
+	"gemvI8QAvxVnni2x32":            gemvI8QAvxVnni2x32,
+	"gemvI8QVnni4x64":               gemvI8QVnni4x64,
+	"gemvI8QYmm2x32":                gemvI8QYmm2x32,
+	"gemvI8Vnni4x64":                gemvI8Vnni4x64,
+	"gemvI8Ymm2x32":                 gemvI8Ymm2x32,
+	"gemvU8I8AvxVnni2x32":           gemvU8I8AvxVnni2x32,
+	"gemvU8I8QAvxVnni2x32":          gemvU8I8QAvxVnni2x32,
+	"gemvU8I8QVnni4x64":             gemvU8I8QVnni4x64,
+	"gemvU8I8QYmm2x32":              gemvU8I8QYmm2x32,
+	"gemvU8I8Vnni4x64":              gemvU8I8Vnni4x64,
+	"gemvU8I8Ymm2x32":               gemvU8I8Ymm2x32,
+	"hardswishF32Ymm":               hardswishF32Ymm,
+	"hardswishF32Zmm":               hardswishF32Zmm,
+	"maxlanesF32Ymm":                maxlanesF32Ymm,
+	"maxlanesF32Zmm":                maxlanesF32Zmm,
+	"maxpoolF32Ymm":                 maxpoolF32Ymm,
+	"maxpoolF32Zmm":                 maxpoolF32Zmm,
+	"maxpoolI8Ymm":                  maxpoolI8Ymm,
+	"maxpoolI8Zmm":                  maxpoolI8Zmm,
+	"maxpoolU8Ymm":                  maxpoolU8Ymm,
+	"maxpoolU8Zmm":                  maxpoolU8Zmm,
+	"maxrowsF32Ymm":                 maxrowsF32Ymm,
+	"maxrowsF32Zmm":                 maxrowsF32Zmm,
+	"meanpoolF32Ymm":                meanpoolF32Ymm,
+	"meanpoolF32Zmm":                meanpoolF32Zmm,
+	"minlanesF32Ymm":                minlanesF32Ymm,
+	"minlanesF32Zmm":                minlanesF32Zmm,
+	"mulF32Ymm":                     mulF32Ymm,
+	"mulF32Zmm":                     mulF32Zmm,
+	"peakBF16Zmm24x16":              peakBF16Zmm24x16,
+	"peakF32Ymm12x8":                peakF32Ymm12x8,
+	"peakF32Zmm24x16":               peakF32Zmm24x16,
+	"peakI8AvxVnni12x8":             peakI8AvxVnni12x8,
+	"peakI8Vnni24x16":               peakI8Vnni24x16,
+	"peakI8Ymm12x8":                 peakI8Ymm12x8,
+	"quantaddI8Ymm":                 quantaddI8Ymm,
+	"quantaddI8Zmm":                 quantaddI8Zmm,
+	"quantaddU8Ymm":                 quantaddU8Ymm,
+	"quantaddU8Zmm":                 quantaddU8Zmm,
+	"quantize8Ymm":                  quantize8Ymm,
+	"quantize8Zmm":                  quantize8Zmm,
+	"quantizeawayI16Ymm":            quantizeawayI16Ymm,
+	"quantizeawayI16Zmm":            quantizeawayI16Zmm,
+	"quantmulI8Ymm":                 quantmulI8Ymm,
+	"quantmulI8Zmm":                 quantmulI8Zmm,
+	"quantmulU8Ymm":                 quantmulU8Ymm,
+	"quantmulU8Zmm":                 quantmulU8Zmm,
+	"readU64Ymm":                    readU64Ymm,
+	"readU64Zmm":                    readU64Zmm,
+	"scalesumsI32Ymm":               scalesumsI32Ymm,
+	"scalesumsI32Zmm":               scalesumsI32Zmm,
+	"sigmoidF32Ymm":                 sigmoidF32Ymm,
+	"sigmoidF32Zmm":                 sigmoidF32Zmm,
+	"squarelanesF32Ymm":             squarelanesF32Ymm,
+	"squarelanesF32Zmm":             squarelanesF32Zmm,
+	"subF32Ymm":                     subF32Ymm,
+	"subF32Zmm":                     subF32Zmm,
+	"subfromF32Ymm":                 subfromF32Ymm,
+	"subfromF32Zmm":                 subfromF32Zmm,
+	"sumlanesF32Ymm":                sumlanesF32Ymm,
+	"sumlanesF32Zmm":                sumlanesF32Zmm,
+	"sumrowsF32Ymm":                 sumrowsF32Ymm,
+	"sumrowsF32Zmm":                 sumrowsF32Zmm,
+	"swishF32Ymm":                   swishF32Ymm,
+	"swishF32Zmm":                   swishF32Zmm,
+	"tanhF32Ymm":                    tanhF32Ymm,
+	"tanhF32Zmm":                    tanhF32Zmm,
+	"turn4x16Zmm":                   turn4x16Zmm,
+	"turn4x8Ymm":                    turn4x8Ymm,
+	"winogradinF32Ymm":              winogradinF32Ymm,
+	"winogradinF32Zmm":              winogradinF32Zmm,
+	"winogradoutF32Ymm":             winogradoutF32Ymm,
+	"winogradoutF32Zmm":             winogradoutF32Zmm,
 }

@@ -6,16 +6,16 @@
 TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
-	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	LONG $0x387f8b4c // mov r15,QWORD PTR [rdi+0x38]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x854d; BYTE $0xff // test r15,r15
 	LONG $0x230a8e0f; WORD $0x0000 // jle 231b
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
 	LONG $0x23018e0f; WORD $0x0000 // jle 231b
-	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	LONG $0x48478b4c // mov r8,QWORD PTR [rdi+0x48]
 	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
 	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
-	LONG $0x604f8b4c // mov r9,QWORD PTR [rdi+0x60]
+	LONG $0x684f8b4c // mov r9,QWORD PTR [rdi+0x68]
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	LONG $0x05058d48; WORD $0x0023; BYTE $0x00 // lea rax,[rip+0x2305] # 2340
@@ -33,16 +33,16 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x052c8c0f; WORD $0x0000 // jl 5a6
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0521850f; WORD $0x0000 // jne 5a6
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0516850f; WORD $0x0000 // jne 5a6
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0516850f; WORD $0x0000 // jne 5a6
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x050b850f; WORD $0x0000 // jne 5a6
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x02f08e0f; WORD $0x0000 // jle 395
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -51,7 +51,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -73,10 +73,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x015d8d0f; WORD $0x0000 // jge 284
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -147,59 +147,59 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae 267
 	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
 	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfecf820f; WORD $0xffff // jb 140
 	WORD $0x11eb // jmp 284
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfebc820f; WORD $0xffff // jb 140
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 344
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 344
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 344
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 344
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 344
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 344
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 344
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -210,9 +210,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd8fe9; BYTE $0xff // jmp ec
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -223,8 +223,8 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfd0a8f0f; WORD $0xffff // jg 9b
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -233,7 +233,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -251,10 +251,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x00ea8d0f; WORD $0x0000 // jge 4f1
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -300,35 +300,35 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae 4d4
 	LONG $0x107c01c4; WORD $0x1804 // vmovups ymm8,YMMWORD PTR [r8+r11*1]
 	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff42820f; WORD $0xffff // jb 420
 	WORD $0x11eb // jmp 4f1
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff2f820f; WORD $0xffff // jb 420
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 555
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 555
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 555
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -339,9 +339,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffe6ee9; BYTE $0xff // jmp 3dc
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -354,16 +354,16 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x05c08c0f; WORD $0x0000 // jl b70
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x05b5850f; WORD $0x0000 // jne b70
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x05aa850f; WORD $0x0000 // jne b70
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x059f850f; WORD $0x0000 // jne b70
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x03588e0f; WORD $0x0000 // jle 933
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -372,7 +372,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -394,10 +394,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01c58d0f; WORD $0x0000 // jge 822
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -491,59 +491,59 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0a73 // jae 805
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe71820f; WORD $0xffff // jb 680
 	WORD $0x11eb // jmp 822
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe5e820f; WORD $0xffff // jb 680
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 8e2
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 8e2
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 8e2
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 8e2
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 8e2
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 8e2
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 8e2
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -554,9 +554,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd27e9; BYTE $0xff // jmp 622
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -567,8 +567,8 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfca28f0f; WORD $0xffff // jg 5d1
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -577,7 +577,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -595,10 +595,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01168d0f; WORD $0x0000 // jge abb
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -654,35 +654,35 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0a73 // jae a9e
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff18820f; WORD $0xffff // jb 9c0
 	WORD $0x11eb // jmp abb
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff05820f; WORD $0xffff // jb 9c0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -693,9 +693,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffe42e9; BYTE $0xff // jmp 97a
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -708,16 +708,16 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x05fe8c0f; WORD $0x0000 // jl 1178
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x05f3850f; WORD $0x0000 // jne 1178
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x05e8850f; WORD $0x0000 // jne 1178
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x05e8850f; WORD $0x0000 // jne 1178
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x05dd850f; WORD $0x0000 // jne 1178
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x036a8e0f; WORD $0x0000 // jle f0f
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -726,7 +726,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -748,10 +748,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01d78d0f; WORD $0x0000 // jge dfe
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -848,59 +848,59 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae de1
 	LONG $0x107c01c4; WORD $0x1004 // vmovups ymm8,YMMWORD PTR [r8+r10*1]
 	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe55820f; WORD $0xffff // jb c40
 	WORD $0x11eb // jmp dfe
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe42820f; WORD $0xffff // jb c40
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle ebe
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle ebe
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle ebe
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle ebe
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle ebe
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle ebe
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle ebe
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -911,9 +911,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd15e9; BYTE $0xff // jmp bec
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -924,8 +924,8 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfc908f0f; WORD $0xffff // jg b9b
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -934,7 +934,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -952,10 +952,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01428d0f; WORD $0x0000 // jge 10c3
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -1019,35 +1019,35 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae 10a6
 	LONG $0x107c01c4; WORD $0x2004 // vmovups ymm8,YMMWORD PTR [r8+r12*1]
 	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfef0820f; WORD $0xffff // jb fa0
 	WORD $0x11eb // jmp 10c3
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfedd820f; WORD $0xffff // jb fa0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 1127
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 1127
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 1127
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -1058,9 +1058,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffe16e9; BYTE $0xff // jmp f56
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -1073,16 +1073,16 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x06a08c0f; WORD $0x0000 // jl 1822
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0695850f; WORD $0x0000 // jne 1822
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x068a850f; WORD $0x0000 // jne 1822
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x067f850f; WORD $0x0000 // jne 1822
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x03e08e0f; WORD $0x0000 // jle 158d
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1091,7 +1091,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1113,10 +1113,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x024d8d0f; WORD $0x0000 // jge 147c
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -1237,59 +1237,59 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae 145f
 	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
 	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdf7820f; WORD $0xffff // jb 1260
 	WORD $0x11eb // jmp 147c
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfde4820f; WORD $0xffff // jb 1260
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 153c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 153c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 153c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 153c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 153c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 153c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 153c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -1300,9 +1300,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffc9fe9; BYTE $0xff // jmp 11f4
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -1313,8 +1313,8 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfc1a8f0f; WORD $0xffff // jg 11a3
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1323,7 +1323,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1341,10 +1341,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x016e8d0f; WORD $0x0000 // jge 176d
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -1418,35 +1418,35 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae 1750
 	LONG $0x107c01c4; WORD $0x4804 // vmovups ymm8,YMMWORD PTR [r8+r9*2]
 	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfec6820f; WORD $0xffff // jb 1620
 	WORD $0x11eb // jmp 176d
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeb3820f; WORD $0xffff // jb 1620
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 17d1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 17d1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 17d1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -1457,9 +1457,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffdeae9; BYTE $0xff // jmp 15d4
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -1472,14 +1472,14 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x02e18c0f; WORD $0x0000 // jl 1b0d
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x02d6850f; WORD $0x0000 // jne 1b0d
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x02cb850f; WORD $0x0000 // jne 1b0d
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x02cb850f; WORD $0x0000 // jne 1b0d
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x02c0850f; WORD $0x0000 // jne 1b0d
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1488,7 +1488,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1506,10 +1506,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01998d0f; WORD $0x0000 // jge 1a58
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -1592,35 +1592,35 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae 1a3b
 	LONG $0x107c01c4; WORD $0x0804 // vmovups ymm8,YMMWORD PTR [r8+r9*1]
 	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe9b820f; WORD $0xffff // jb 18e0
 	WORD $0x11eb // jmp 1a58
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe88820f; WORD $0xffff // jb 18e0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 1abc
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 1abc
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 1abc
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -1631,9 +1631,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffdbfe9; BYTE $0xff // jmp 1894
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -1646,14 +1646,14 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x02fd8c0f; WORD $0x0000 // jl 1e14
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x02f2850f; WORD $0x0000 // jne 1e14
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x02e7850f; WORD $0x0000 // jne 1e14
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x02dc850f; WORD $0x0000 // jne 1e14
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1662,7 +1662,7 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1680,10 +1680,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01b58d0f; WORD $0x0000 // jge 1d5f
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -1774,35 +1774,35 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x0b73 // jae 1d42
 	LONG $0x107c01c4; WORD $0x8804 // vmovups ymm8,YMMWORD PTR [r8+r9*4]
 	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe74820f; WORD $0xffff // jb 1bc0
 	WORD $0x11eb // jmp 1d5f
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe61820f; WORD $0xffff // jb 1bc0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 1dc3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 1dc3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 1dc3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -1813,9 +1813,9 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffda3e9; BYTE $0xff // jmp 1b7f
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -1826,8 +1826,8 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfd288f0f; WORD $0xffff // jg 1b38
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x505f8b4c // mov r11,QWORD PTR [rdi+0x50]
-	LONG $0x58578b4c // mov r10,QWORD PTR [rdi+0x58]
+	LONG $0x585f8b4c // mov r11,QWORD PTR [rdi+0x58]
+	LONG $0x60578b4c // mov r10,QWORD PTR [rdi+0x60]
 	QUAD $0x00000000dd048d4e // lea r8,[r11*8+0x0]
 	WORD $0x294d; BYTE $0xc2 // sub r10,r8
 	LONG $0xd1af0f4d // imul r10,r9
@@ -1848,10 +1848,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01408d0f; WORD $0x0000 // jge 1fb6
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -1863,119 +1863,119 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x00ed840f; WORD $0x0000 // je 1f9d
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
 	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1edc
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1ef2
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1f08
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1f1e
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1f34
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1f4a
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1f60
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 1f76
 	LONG $0x107c41c4; BYTE $0x00 // vmovups ymm8,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xff2b850f; WORD $0xffff // jne 1ebc
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff05820f; WORD $0xffff // jb 1ea0
 	WORD $0x19eb // jmp 1fb6
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeea820f; WORD $0xffff // jb 1ea0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 2076
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 2076
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 2076
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 2076
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 2076
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 2076
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 2076
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -2000,10 +2000,10 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01468d0f; WORD $0x0000 // jge 2217
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -2016,125 +2016,125 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x00ee840f; WORD $0x0000 // je 21fe
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
 	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 213d
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 2153
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 2169
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 217f
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 2195
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 21ab
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 21c1
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0a73 // jae 21d7
 	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
 	LONG $0xb83dc2c4; BYTE $0xf9 // vfmadd231ps ymm7,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xff2a850f; WORD $0xffff // jne 211c
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff04820f; WORD $0xffff // jb 2100
 	WORD $0x19eb // jmp 2217
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfee9820f; WORD $0xffff // jb 2100
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x009f8e0f; WORD $0x0000 // jle 22e3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00848e0f; WORD $0x0000 // jle 22e3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x6d7e // jle 22e3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x567e // jle 22e3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2e0de2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3f7e // jle 22e3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2e0de2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x287e // jle 22e3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x2e0de2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x117e // jle 22e3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x2e0de2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm7
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -2165,16 +2165,16 @@ TEXT ·depthwiserowF32Ymm8x8(SB), NOSPLIT, $0-8
 TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
-	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	LONG $0x387f8b4c // mov r15,QWORD PTR [rdi+0x38]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x854d; BYTE $0xff // test r15,r15
 	LONG $0x28f28e0f; WORD $0x0000 // jle 4c83
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
 	LONG $0x28e98e0f; WORD $0x0000 // jle 4c83
-	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	LONG $0x48478b4c // mov r8,QWORD PTR [rdi+0x48]
 	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
 	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
-	LONG $0x604f8b4c // mov r9,QWORD PTR [rdi+0x60]
+	LONG $0x684f8b4c // mov r9,QWORD PTR [rdi+0x68]
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	LONG $0x05058d48; WORD $0x0029; BYTE $0x00 // lea rax,[rip+0x2905] # 4cc0
@@ -2192,16 +2192,16 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x05908c0f; WORD $0x0000 // jl 298a
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0585850f; WORD $0x0000 // jne 298a
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x057a850f; WORD $0x0000 // jne 298a
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x057a850f; WORD $0x0000 // jne 298a
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x056f850f; WORD $0x0000 // jne 298a
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x032c8e0f; WORD $0x0000 // jle 2751
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2210,7 +2210,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2232,10 +2232,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01998d0f; WORD $0x0000 // jge 2640
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -2316,59 +2316,59 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x0804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe93820f; WORD $0xffff // jb 24c0
 	WORD $0x11eb // jmp 2640
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe80820f; WORD $0xffff // jb 24c0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 2700
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 2700
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 2700
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 2700
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 2700
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 2700
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 2700
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -2379,9 +2379,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd53e9; BYTE $0xff // jmp 246c
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -2392,8 +2392,8 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfcce8f0f; WORD $0xffff // jg 241b
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2402,7 +2402,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2420,10 +2420,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01128d0f; WORD $0x0000 // jge 28d5
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -2475,35 +2475,35 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x1804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r11*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff1e820f; WORD $0xffff // jb 27e0
 	WORD $0x11eb // jmp 28d5
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff0b820f; WORD $0xffff // jb 27e0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 2939
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 2939
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 2939
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -2514,9 +2514,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffe46e9; BYTE $0xff // jmp 2798
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -2529,16 +2529,16 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x06728c0f; WORD $0x0000 // jl 3006
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0667850f; WORD $0x0000 // jne 3006
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x065c850f; WORD $0x0000 // jne 3006
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0651850f; WORD $0x0000 // jne 3006
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x03ba8e0f; WORD $0x0000 // jle 2d79
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2547,7 +2547,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2569,10 +2569,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02278d0f; WORD $0x0000 // jge 2c68
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -2682,59 +2682,59 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe0b820f; WORD $0xffff // jb 2a60
 	WORD $0x11eb // jmp 2c68
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdf8820f; WORD $0xffff // jb 2a60
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 2d28
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 2d28
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 2d28
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 2d28
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 2d28
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 2d28
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 2d28
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -2745,9 +2745,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffcc5e9; BYTE $0xff // jmp 2a06
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -2758,8 +2758,8 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfc408f0f; WORD $0xffff // jg 29b5
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2768,7 +2768,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2786,10 +2786,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01668d0f; WORD $0x0000 // jge 2f51
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -2856,35 +2856,35 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfee2820f; WORD $0xffff // jb 2e20
 	WORD $0x11eb // jmp 2f51
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfecf820f; WORD $0xffff // jb 2e20
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 2fb5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 2fb5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 2fb5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -2895,9 +2895,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffdf2e9; BYTE $0xff // jmp 2dc0
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -2910,16 +2910,16 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x06788c0f; WORD $0x0000 // jl 3688
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x066d850f; WORD $0x0000 // jne 3688
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0662850f; WORD $0x0000 // jne 3688
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0662850f; WORD $0x0000 // jne 3688
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0657850f; WORD $0x0000 // jne 3688
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x03bc8e0f; WORD $0x0000 // jle 33f7
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2928,7 +2928,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2950,10 +2950,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02298d0f; WORD $0x0000 // jge 32e6
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -3063,59 +3063,59 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x1004 // vpmovzxwd ymm8,XMMWORD PTR [r8+r10*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe0d820f; WORD $0xffff // jb 30e0
 	WORD $0x11eb // jmp 32e6
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdfa820f; WORD $0xffff // jb 30e0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 33a6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 33a6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 33a6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 33a6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 33a6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 33a6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 33a6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -3126,9 +3126,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffcc3e9; BYTE $0xff // jmp 3082
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -3139,8 +3139,8 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfc3e8f0f; WORD $0xffff // jg 3031
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3149,7 +3149,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3167,10 +3167,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x016a8d0f; WORD $0x0000 // jge 35d3
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -3242,35 +3242,35 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x2004 // vpmovzxwd ymm8,XMMWORD PTR [r8+r12*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfec0820f; WORD $0xffff // jb 3480
 	WORD $0x11eb // jmp 35d3
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfead820f; WORD $0xffff // jb 3480
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 3637
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 3637
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 3637
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -3281,9 +3281,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffdeee9; BYTE $0xff // jmp 343e
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -3296,16 +3296,16 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x07528c0f; WORD $0x0000 // jl 3de4
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0747850f; WORD $0x0000 // jne 3de4
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x073c850f; WORD $0x0000 // jne 3de4
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0731850f; WORD $0x0000 // jne 3de4
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x04428e0f; WORD $0x0000 // jle 3aff
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3314,7 +3314,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3336,10 +3336,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02af8d0f; WORD $0x0000 // jge 39ee
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -3477,59 +3477,59 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x4804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*2]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd85820f; WORD $0xffff // jb 3760
 	WORD $0x11eb // jmp 39ee
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd72820f; WORD $0xffff // jb 3760
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 3aae
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 3aae
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 3aae
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 3aae
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 3aae
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 3aae
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 3aae
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -3540,9 +3540,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffc3de9; BYTE $0xff // jmp 3704
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -3553,8 +3553,8 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfbb88f0f; WORD $0xffff // jg 36b3
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3563,7 +3563,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3581,10 +3581,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01be8d0f; WORD $0x0000 // jge 3d2f
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -3671,35 +3671,35 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x4804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*2]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe84820f; WORD $0xffff // jb 3ba0
 	WORD $0x11eb // jmp 3d2f
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe71820f; WORD $0xffff // jb 3ba0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 3d93
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 3d93
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 3d93
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -3710,9 +3710,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd9ae9; BYTE $0xff // jmp 3b46
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -3725,14 +3725,14 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x031b8c0f; WORD $0x0000 // jl 4109
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0310850f; WORD $0x0000 // jne 4109
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0305850f; WORD $0x0000 // jne 4109
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0305850f; WORD $0x0000 // jne 4109
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x02fa850f; WORD $0x0000 // jne 4109
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3741,7 +3741,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3759,10 +3759,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01d38d0f; WORD $0x0000 // jge 4054
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -3855,35 +3855,35 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x0804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe5f820f; WORD $0xffff // jb 3ea0
 	WORD $0x11eb // jmp 4054
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe4c820f; WORD $0xffff // jb 3ea0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 40b8
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 40b8
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 40b8
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -3894,9 +3894,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd85e9; BYTE $0xff // jmp 3e56
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -3909,14 +3909,14 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x034f8c0f; WORD $0x0000 // jl 4462
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0344850f; WORD $0x0000 // jne 4462
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0339850f; WORD $0x0000 // jne 4462
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x032e850f; WORD $0x0000 // jne 4462
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3925,7 +3925,7 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3943,10 +3943,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02078d0f; WORD $0x0000 // jge 43ad
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -4051,35 +4051,35 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x8804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*4]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe26820f; WORD $0xffff // jb 41c0
 	WORD $0x11eb // jmp 43ad
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe13820f; WORD $0xffff // jb 41c0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x3c7e // jle 4411
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x267e // jle 4411
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x107e // jle 4411
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
@@ -4090,9 +4090,9 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd51e9; BYTE $0xff // jmp 417b
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -4103,8 +4103,8 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfcd68f0f; WORD $0xffff // jg 4134
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x505f8b4c // mov r11,QWORD PTR [rdi+0x50]
-	LONG $0x58578b4c // mov r10,QWORD PTR [rdi+0x58]
+	LONG $0x585f8b4c // mov r11,QWORD PTR [rdi+0x58]
+	LONG $0x60578b4c // mov r10,QWORD PTR [rdi+0x60]
 	QUAD $0x00000000dd048d4e // lea r8,[r11*8+0x0]
 	WORD $0x294d; BYTE $0xc2 // sub r10,r8
 	LONG $0xd1af0f4d // imul r10,r9
@@ -4125,10 +4125,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01628d0f; WORD $0x0000 // jge 4626
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -4139,61 +4139,61 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x011d840f; WORD $0x0000 // je 460d
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
 	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 4522
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 453e
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 455a
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 4576
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 4592
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 45ae
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 45ca
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 45e6
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
@@ -4201,65 +4201,65 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xfefb850f; WORD $0xffff // jne 44fc
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfed5820f; WORD $0xffff // jb 44e0
 	WORD $0x19eb // jmp 4626
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeba820f; WORD $0xffff // jb 44e0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x0111fcc5 // vmovups YMMWORD PTR [rcx],ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00948e0f; WORD $0x0000 // jle 46e6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x0911fcc5 // vmovups YMMWORD PTR [rcx],ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x7e7e // jle 46e6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x1111fcc5 // vmovups YMMWORD PTR [rcx],ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x687e // jle 46e6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x1911fcc5 // vmovups YMMWORD PTR [rcx],ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x527e // jle 46e6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2111fcc5 // vmovups YMMWORD PTR [rcx],ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3c7e // jle 46e6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2911fcc5 // vmovups YMMWORD PTR [rcx],ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x267e // jle 46e6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x3111fcc5 // vmovups YMMWORD PTR [rcx],ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x107e // jle 46e6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x3911fcc5 // vmovups YMMWORD PTR [rcx],ymm7
@@ -4284,10 +4284,10 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x043e8d0f; WORD $0x0000 // jge 4b7f
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -4298,32 +4298,32 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0x03f6840f; WORD $0x0000 // je 4b66
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
 	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 47fe
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 47ce
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 47bf
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 47ee
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 47ee
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 47ee
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 47ee
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 47e8
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 47ee
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 47ee
@@ -4333,27 +4333,27 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 4875
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 4845
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 4836
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 4865
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 4865
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 4865
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 4865
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 485f
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 4865
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 4865
@@ -4363,27 +4363,27 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 48ec
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 48bc
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 48ad
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 48dc
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 48dc
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 48dc
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 48dc
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 48d6
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 48dc
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 48dc
@@ -4393,27 +4393,27 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 4963
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 4933
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 4924
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 4953
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 4953
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 4953
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 4953
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 494d
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 4953
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 4953
@@ -4423,27 +4423,27 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 49da
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 49aa
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 499b
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 49ca
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 49ca
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 49ca
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 49ca
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 49c4
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 49ca
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 49ca
@@ -4453,27 +4453,27 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 4a51
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 4a21
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 4a12
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 4a41
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 4a41
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 4a41
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 4a41
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 4a3b
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 4a41
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 4a41
@@ -4483,27 +4483,27 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 4ac8
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 4a98
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 4a89
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 4ab8
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 4ab8
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 4ab8
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 4ab8
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 4ab2
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 4ab8
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 4ab8
@@ -4513,27 +4513,27 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 4b3f
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 4b0f
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 4b00
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 4b2f
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 4b2f
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 4b2f
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 4b2f
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 4b29
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 4b2f
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 4b2f
@@ -4544,71 +4544,71 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xfc22850f; WORD $0xffff // jne 477c
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfbfc820f; WORD $0xffff // jb 4760
 	WORD $0x19eb // jmp 4b7f
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfbe1820f; WORD $0xffff // jb 4760
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0x2e0de2c4; BYTE $0x01 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x009f8e0f; WORD $0x0000 // jle 4c4b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0x2e0de2c4; BYTE $0x09 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00848e0f; WORD $0x0000 // jle 4c4b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0x2e0de2c4; BYTE $0x11 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x6d7e // jle 4c4b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0x2e0de2c4; BYTE $0x19 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x567e // jle 4c4b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0x2e0de2c4; BYTE $0x21 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x3f7e // jle 4c4b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0x2e0de2c4; BYTE $0x29 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x287e // jle 4c4b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0x2e0de2c4; BYTE $0x31 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x117e // jle 4c4b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0x2e0de2c4; BYTE $0x39 // vmaskmovps YMMWORD PTR [rcx],ymm14,ymm7
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -4641,16 +4641,16 @@ TEXT ·depthwiserowBF16Ymm8x8(SB), NOSPLIT, $0-8
 TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
-	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	LONG $0x387f8b4c // mov r15,QWORD PTR [rdi+0x38]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x854d; BYTE $0xff // test r15,r15
 	LONG $0x3d9e8e0f; WORD $0x0000 // jle 8aaf
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
 	LONG $0x3d958e0f; WORD $0x0000 // jle 8aaf
-	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	LONG $0x48478b4c // mov r8,QWORD PTR [rdi+0x48]
 	LONG $0x6ef941c4; BYTE $0xf8 // vmovq xmm15,r8
 	LONG $0x228143c4; WORD $0x01ff // vpinsrq xmm15,xmm15,r15,0x1
-	LONG $0x604f8b4c // mov r9,QWORD PTR [rdi+0x60]
+	LONG $0x684f8b4c // mov r9,QWORD PTR [rdi+0x68]
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	LONG $0xa5058d48; WORD $0x003d; BYTE $0x00 // lea rax,[rip+0x3da5] # 8ae0
@@ -4668,16 +4668,16 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x088c8c0f; WORD $0x0000 // jl 5606
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0881850f; WORD $0x0000 // jne 5606
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0876850f; WORD $0x0000 // jne 5606
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0876850f; WORD $0x0000 // jne 5606
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x086b850f; WORD $0x0000 // jne 5606
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x05288e0f; WORD $0x0000 // jle 52cd
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -4686,7 +4686,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -4708,10 +4708,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01998d0f; WORD $0x0000 // jge 4fc0
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -4792,17 +4792,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x0804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe93820f; WORD $0xffff // jb 4e40
 	WORD $0x11eb // jmp 4fc0
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe80820f; WORD $0xffff // jb 4e40
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -4818,7 +4818,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02538e0f; WORD $0x0000 // jle 527c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -4834,7 +4834,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01fc8e0f; WORD $0x0000 // jle 527c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -4850,7 +4850,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01a58e0f; WORD $0x0000 // jle 527c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -4866,7 +4866,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x014e8e0f; WORD $0x0000 // jle 527c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xd472bdc5; BYTE $0x10 // vpsrld ymm8,ymm4,0x10
@@ -4882,7 +4882,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00f78e0f; WORD $0x0000 // jle 527c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xd572bdc5; BYTE $0x10 // vpsrld ymm8,ymm5,0x10
@@ -4898,7 +4898,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00a08e0f; WORD $0x0000 // jle 527c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xd672bdc5; BYTE $0x10 // vpsrld ymm8,ymm6,0x10
@@ -4914,7 +4914,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x4d7e // jle 527c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xd772bdc5; BYTE $0x10 // vpsrld ymm8,ymm7,0x10
@@ -4935,9 +4935,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffb57e9; BYTE $0xff // jmp 4dec
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -4948,8 +4948,8 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfad28f0f; WORD $0xffff // jg 4d9b
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -4958,7 +4958,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -4976,10 +4976,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01168d0f; WORD $0x0000 // jge 5455
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -5031,17 +5031,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x1804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r11*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff1e820f; WORD $0xffff // jb 5360
 	WORD $0x11eb // jmp 5455
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff0b820f; WORD $0xffff // jb 5360
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -5057,7 +5057,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00f78e0f; WORD $0x0000 // jle 55b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -5073,7 +5073,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a08e0f; WORD $0x0000 // jle 55b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -5089,7 +5089,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x4d7e // jle 55b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -5110,9 +5110,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd46e9; BYTE $0xff // jmp 5314
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -5125,16 +5125,16 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x09528c0f; WORD $0x0000 // jl 5f62
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0947850f; WORD $0x0000 // jne 5f62
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x093c850f; WORD $0x0000 // jne 5f62
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0931850f; WORD $0x0000 // jne 5f62
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x05ba8e0f; WORD $0x0000 // jle 5bf5
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -5143,7 +5143,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -5165,10 +5165,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x022b8d0f; WORD $0x0000 // jge 58e8
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -5279,17 +5279,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfb // vfmadd231ps ymm7,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe0b820f; WORD $0xffff // jb 56e0
 	WORD $0x11eb // jmp 58e8
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdf8820f; WORD $0xffff // jb 56e0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -5305,7 +5305,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02538e0f; WORD $0x0000 // jle 5ba4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -5321,7 +5321,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01fc8e0f; WORD $0x0000 // jle 5ba4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -5337,7 +5337,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01a58e0f; WORD $0x0000 // jle 5ba4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -5353,7 +5353,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x014e8e0f; WORD $0x0000 // jle 5ba4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xd472bdc5; BYTE $0x10 // vpsrld ymm8,ymm4,0x10
@@ -5369,7 +5369,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00f78e0f; WORD $0x0000 // jle 5ba4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xd572bdc5; BYTE $0x10 // vpsrld ymm8,ymm5,0x10
@@ -5385,7 +5385,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00a08e0f; WORD $0x0000 // jle 5ba4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xd672bdc5; BYTE $0x10 // vpsrld ymm8,ymm6,0x10
@@ -5401,7 +5401,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x4d7e // jle 5ba4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xd772bdc5; BYTE $0x10 // vpsrld ymm8,ymm7,0x10
@@ -5422,9 +5422,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffac5e9; BYTE $0xff // jmp 5682
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -5435,8 +5435,8 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfa408f0f; WORD $0xffff // jg 5631
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -5445,7 +5445,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -5463,10 +5463,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x014a8d0f; WORD $0x0000 // jge 5db1
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -5531,17 +5531,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdb // vfmadd231ps ymm3,ymm8,ymm11
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfee2820f; WORD $0xffff // jb 5c80
 	WORD $0x11eb // jmp 5db1
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfecf820f; WORD $0xffff // jb 5c80
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -5557,7 +5557,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00f78e0f; WORD $0x0000 // jle 5f11
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -5573,7 +5573,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a08e0f; WORD $0x0000 // jle 5f11
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -5589,7 +5589,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x4d7e // jle 5f11
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -5610,9 +5610,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffd12e9; BYTE $0xff // jmp 5c3c
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -5625,16 +5625,16 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x09788c0f; WORD $0x0000 // jl 68e4
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x096d850f; WORD $0x0000 // jne 68e4
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0962850f; WORD $0x0000 // jne 68e4
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0962850f; WORD $0x0000 // jne 68e4
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0957850f; WORD $0x0000 // jne 68e4
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x05bc8e0f; WORD $0x0000 // jle 6553
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -5643,7 +5643,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -5665,10 +5665,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x022d8d0f; WORD $0x0000 // jge 6246
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -5778,17 +5778,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x1004 // vpmovzxwd ymm8,XMMWORD PTR [r8+r10*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe0d820f; WORD $0xffff // jb 6040
 	WORD $0x11eb // jmp 6246
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdfa820f; WORD $0xffff // jb 6040
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -5804,7 +5804,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02538e0f; WORD $0x0000 // jle 6502
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -5820,7 +5820,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01fc8e0f; WORD $0x0000 // jle 6502
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -5836,7 +5836,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01a58e0f; WORD $0x0000 // jle 6502
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -5852,7 +5852,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x014e8e0f; WORD $0x0000 // jle 6502
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xd472bdc5; BYTE $0x10 // vpsrld ymm8,ymm4,0x10
@@ -5868,7 +5868,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00f78e0f; WORD $0x0000 // jle 6502
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xd572bdc5; BYTE $0x10 // vpsrld ymm8,ymm5,0x10
@@ -5884,7 +5884,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00a08e0f; WORD $0x0000 // jle 6502
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xd672bdc5; BYTE $0x10 // vpsrld ymm8,ymm6,0x10
@@ -5900,7 +5900,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x4d7e // jle 6502
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xd772bdc5; BYTE $0x10 // vpsrld ymm8,ymm7,0x10
@@ -5921,9 +5921,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffac3e9; BYTE $0xff // jmp 5fde
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -5934,8 +5934,8 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfa3e8f0f; WORD $0xffff // jg 5f8d
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -5944,7 +5944,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -5962,10 +5962,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x016e8d0f; WORD $0x0000 // jge 6733
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -6037,17 +6037,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x2004 // vpmovzxwd ymm8,XMMWORD PTR [r8+r12*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfec0820f; WORD $0xffff // jb 65e0
 	WORD $0x11eb // jmp 6733
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfead820f; WORD $0xffff // jb 65e0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -6063,7 +6063,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00f78e0f; WORD $0x0000 // jle 6893
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -6079,7 +6079,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a08e0f; WORD $0x0000 // jle 6893
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -6095,7 +6095,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x4d7e // jle 6893
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -6116,9 +6116,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffceee9; BYTE $0xff // jmp 659a
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -6131,16 +6131,16 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x0a528c0f; WORD $0x0000 // jl 7340
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0a47850f; WORD $0x0000 // jne 7340
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0a3c850f; WORD $0x0000 // jne 7340
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0a31850f; WORD $0x0000 // jne 7340
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x06428e0f; WORD $0x0000 // jle 6f5b
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6149,7 +6149,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6171,10 +6171,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02b38d0f; WORD $0x0000 // jge 6c4e
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -6313,17 +6313,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x4804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*2]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd85820f; WORD $0xffff // jb 69c0
 	WORD $0x11eb // jmp 6c4e
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd72820f; WORD $0xffff // jb 69c0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -6339,7 +6339,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02538e0f; WORD $0x0000 // jle 6f0a
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -6355,7 +6355,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01fc8e0f; WORD $0x0000 // jle 6f0a
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -6371,7 +6371,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01a58e0f; WORD $0x0000 // jle 6f0a
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -6387,7 +6387,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x014e8e0f; WORD $0x0000 // jle 6f0a
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xd472bdc5; BYTE $0x10 // vpsrld ymm8,ymm4,0x10
@@ -6403,7 +6403,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00f78e0f; WORD $0x0000 // jle 6f0a
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xd572bdc5; BYTE $0x10 // vpsrld ymm8,ymm5,0x10
@@ -6419,7 +6419,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00a08e0f; WORD $0x0000 // jle 6f0a
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xd672bdc5; BYTE $0x10 // vpsrld ymm8,ymm6,0x10
@@ -6435,7 +6435,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x4d7e // jle 6f0a
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xd772bdc5; BYTE $0x10 // vpsrld ymm8,ymm7,0x10
@@ -6456,9 +6456,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffa3de9; BYTE $0xff // jmp 6960
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -6469,8 +6469,8 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf9b88f0f; WORD $0xffff // jg 690f
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6479,7 +6479,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6497,10 +6497,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01c28d0f; WORD $0x0000 // jge 718f
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -6587,17 +6587,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x4804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*2]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm13
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe84820f; WORD $0xffff // jb 7000
 	WORD $0x11eb // jmp 718f
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe71820f; WORD $0xffff // jb 7000
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -6613,7 +6613,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00f78e0f; WORD $0x0000 // jle 72ef
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -6629,7 +6629,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a08e0f; WORD $0x0000 // jle 72ef
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -6645,7 +6645,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x4d7e // jle 72ef
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -6666,9 +6666,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffc9ae9; BYTE $0xff // jmp 6fa2
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -6681,14 +6681,14 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x041b8c0f; WORD $0x0000 // jl 7765
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0410850f; WORD $0x0000 // jne 7765
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0405850f; WORD $0x0000 // jne 7765
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0405850f; WORD $0x0000 // jne 7765
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x03fa850f; WORD $0x0000 // jne 7765
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6697,7 +6697,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6715,10 +6715,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01d78d0f; WORD $0x0000 // jge 75b4
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -6812,17 +6812,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x0804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*1]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe5f820f; WORD $0xffff // jb 7400
 	WORD $0x11eb // jmp 75b4
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe4c820f; WORD $0xffff // jb 7400
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -6838,7 +6838,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00f78e0f; WORD $0x0000 // jle 7714
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -6854,7 +6854,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a08e0f; WORD $0x0000 // jle 7714
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -6870,7 +6870,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x4d7e // jle 7714
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -6891,9 +6891,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffc85e9; BYTE $0xff // jmp 73b2
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -6906,14 +6906,14 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x08fb8348 // cmp rbx,0x8
 	LONG $0x044f8c0f; WORD $0x0000 // jl 7bbe
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0444850f; WORD $0x0000 // jne 7bbe
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0439850f; WORD $0x0000 // jne 7bbe
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x042e850f; WORD $0x0000 // jne 7bbe
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x7ef941c4; BYTE $0xff // vmovq r15,xmm15
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6922,7 +6922,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6940,10 +6940,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xd028fcc5 // vmovaps ymm2,ymm0
 	LONG $0xd828fcc5 // vmovaps ymm3,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x020b8d0f; WORD $0x0000 // jge 7a0d
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -7048,17 +7048,17 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x337d02c4; WORD $0x8804 // vpmovzxwd ymm8,XMMWORD PTR [r8+r9*4]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83de2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm8,ymm5
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe26820f; WORD $0xffff // jb 7820
 	WORD $0x11eb // jmp 7a0d
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe13820f; WORD $0xffff // jb 7820
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -7074,7 +7074,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00f78e0f; WORD $0x0000 // jle 7b6d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -7090,7 +7090,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a08e0f; WORD $0x0000 // jle 7b6d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -7106,7 +7106,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x4d7e // jle 7b6d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -7127,9 +7127,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xc14f0f48 // cmovg rax,rcx
 	LONG $0xfffc51e9; BYTE $0xff // jmp 77d7
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
@@ -7140,8 +7140,8 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xfbd68f0f; WORD $0xffff // jg 7790
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x505f8b4c // mov r11,QWORD PTR [rdi+0x50]
-	LONG $0x58578b4c // mov r10,QWORD PTR [rdi+0x58]
+	LONG $0x585f8b4c // mov r11,QWORD PTR [rdi+0x58]
+	LONG $0x60578b4c // mov r10,QWORD PTR [rdi+0x60]
 	QUAD $0x00000000dd048d4e // lea r8,[r11*8+0x0]
 	WORD $0x294d; BYTE $0xc2 // sub r10,r8
 	LONG $0xd1af0f4d // imul r10,r9
@@ -7162,10 +7162,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01668d0f; WORD $0x0000 // jge 7d86
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -7176,61 +7176,61 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x011d840f; WORD $0x0000 // je 7d6d
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
 	LONG $0x0e107cc5 // vmovups ymm9,YMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7c82
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7c9e
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7cba
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7cd6
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7cf2
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7d0e
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7d2a
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
 	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1073 // jae 7d46
 	LONG $0x337d42c4; BYTE $0x00 // vpmovzxwd ymm8,XMMWORD PTR [r8]
 	LONG $0x723dc1c4; WORD $0x10f0 // vpslld ymm8,ymm8,0x10
@@ -7238,23 +7238,23 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xfefb850f; WORD $0xffff // jne 7c5c
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfed5820f; WORD $0xffff // jb 7c40
 	WORD $0x19eb // jmp 7d86
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeba820f; WORD $0xffff // jb 7c40
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -7270,7 +7270,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02538e0f; WORD $0x0000 // jle 8042
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -7286,7 +7286,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01fc8e0f; WORD $0x0000 // jle 8042
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -7302,7 +7302,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01a58e0f; WORD $0x0000 // jle 8042
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -7318,7 +7318,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x014e8e0f; WORD $0x0000 // jle 8042
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xd472bdc5; BYTE $0x10 // vpsrld ymm8,ymm4,0x10
@@ -7334,7 +7334,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00f78e0f; WORD $0x0000 // jle 8042
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xd572bdc5; BYTE $0x10 // vpsrld ymm8,ymm5,0x10
@@ -7350,7 +7350,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00a08e0f; WORD $0x0000 // jle 8042
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xd672bdc5; BYTE $0x10 // vpsrld ymm8,ymm6,0x10
@@ -7366,7 +7366,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x017f7ac5 // vmovdqu XMMWORD PTR [rcx],xmm8
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x4d7e // jle 8042
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xd772bdc5; BYTE $0x10 // vpsrld ymm8,ymm7,0x10
@@ -7401,10 +7401,10 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xf028fcc5 // vmovaps ymm6,ymm0
 	LONG $0xf828fcc5 // vmovaps ymm7,ymm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x04428d0f; WORD $0x0000 // jge 84df
 	LONG $0x7ef961c4; BYTE $0xf9 // vmovq rcx,xmm15
-	LONG $0x4faf0f48; BYTE $0x60 // imul rcx,QWORD PTR [rdi+0x60]
+	LONG $0x4faf0f48; BYTE $0x68 // imul rcx,QWORD PTR [rdi+0x68]
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
 	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
 	LONG $0x86348d48 // lea rsi,[rsi+rax*4]
@@ -7416,32 +7416,32 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x03f6840f; WORD $0x0000 // je 84c6
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x7ef941c4; BYTE $0xfd // vmovq r13,xmm15
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x6ef941c4; BYTE $0xec // vmovq xmm13,r12
 	LONG $0x2c0d62c4; BYTE $0x0e // vmaskmovps ymm9,ymm14,YMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 815e
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 812e
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 811f
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 814e
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 814e
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 814e
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 814e
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 8148
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 814e
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 814e
@@ -7451,27 +7451,27 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xc1 // vfmadd231ps ymm0,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 81d5
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 81a5
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 8196
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 81c5
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 81c5
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 81c5
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 81c5
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 81bf
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 81c5
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 81c5
@@ -7481,27 +7481,27 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xc9 // vfmadd231ps ymm1,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 824c
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 821c
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 820d
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 823c
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 823c
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 823c
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 823c
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 8236
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 823c
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 823c
@@ -7511,27 +7511,27 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 82c3
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 8293
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 8284
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 82b3
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 82b3
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 82b3
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 82b3
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 82ad
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 82b3
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 82b3
@@ -7541,27 +7541,27 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xd9 // vfmadd231ps ymm3,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 833a
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 830a
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 82fb
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 832a
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 832a
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 832a
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 832a
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 8324
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 832a
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 832a
@@ -7571,27 +7571,27 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xe1 // vfmadd231ps ymm4,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 83b1
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 8381
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 8372
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 83a1
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 83a1
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 83a1
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 83a1
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 839b
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 83a1
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 83a1
@@ -7601,27 +7601,27 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xe9 // vfmadd231ps ymm5,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 8428
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 83f8
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 83e9
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 8418
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 8418
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 8418
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 8418
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 8412
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 8418
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 8418
@@ -7631,27 +7631,27 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0xb83dc2c4; BYTE $0xf1 // vfmadd231ps ymm6,ymm8,ymm9
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x6b73 // jae 849f
 	LONG $0xef3941c4; BYTE $0xc0 // vpxor xmm8,xmm8,xmm8
-	LONG $0x043847f6 // test BYTE PTR [rdi+0x38],0x4
+	LONG $0x044047f6 // test BYTE PTR [rdi+0x40],0x4
 	WORD $0x3074 // je 846f
 	LONG $0x7e7a41c4; BYTE $0x00 // vmovq xmm8,QWORD PTR [r8]
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1674 // je 8460
 	LONG $0x223943c4; WORD $0x0840; BYTE $0x02 // vpinsrd xmm8,xmm8,DWORD PTR [r8+0x8],0x2
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x3874 // je 848f
 	LONG $0xc43941c4; WORD $0x0c40; BYTE $0x06 // vpinsrw xmm8,xmm8,WORD PTR [r8+0xc],0x6
 	WORD $0x2feb // jmp 848f
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x2974 // je 848f
 	LONG $0xc43941c4; WORD $0x0840; BYTE $0x04 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x8],0x4
 	WORD $0x20eb // jmp 848f
-	LONG $0x023847f6 // test BYTE PTR [rdi+0x38],0x2
+	LONG $0x024047f6 // test BYTE PTR [rdi+0x40],0x2
 	WORD $0x1474 // je 8489
 	LONG $0x6e7941c4; BYTE $0x00 // vmovd xmm8,DWORD PTR [r8]
-	LONG $0x013847f6 // test BYTE PTR [rdi+0x38],0x1
+	LONG $0x014047f6 // test BYTE PTR [rdi+0x40],0x1
 	WORD $0x0f74 // je 848f
 	LONG $0xc43941c4; WORD $0x0440; BYTE $0x02 // vpinsrw xmm8,xmm8,WORD PTR [r8+0x4],0x2
 	WORD $0x06eb // jmp 848f
@@ -7662,23 +7662,23 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x7ef941c4; BYTE $0xec // vmovq r12,xmm13
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xfc22850f; WORD $0xffff // jne 80dc
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfbfc820f; WORD $0xffff // jb 80c0
 	WORD $0x19eb // jmp 84df
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfbe1820f; WORD $0xffff // jb 80c0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1
-	LONG $0x187d62c4; WORD $0x704f // vbroadcastss ymm9,DWORD PTR [rdi+0x70]
-	LONG $0x187d62c4; WORD $0x7457 // vbroadcastss ymm10,DWORD PTR [rdi+0x74]
+	LONG $0x187d62c4; WORD $0x784f // vbroadcastss ymm9,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c57 // vbroadcastss ymm10,DWORD PTR [rdi+0x7c]
 	LONG $0xc05fb4c5 // vmaxps ymm0,ymm9,ymm0
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xd072bdc5; BYTE $0x10 // vpsrld ymm8,ymm0,0x10
@@ -7713,7 +7713,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x04d48e0f; WORD $0x0000 // jle 8a77
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xc95fb4c5 // vmaxps ymm1,ymm9,ymm1
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xd172bdc5; BYTE $0x10 // vpsrld ymm8,ymm1,0x10
@@ -7748,7 +7748,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x04228e0f; WORD $0x0000 // jle 8a77
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xd25fb4c5 // vmaxps ymm2,ymm9,ymm2
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd272bdc5; BYTE $0x10 // vpsrld ymm8,ymm2,0x10
@@ -7783,7 +7783,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x03708e0f; WORD $0x0000 // jle 8a77
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xdb5fb4c5 // vmaxps ymm3,ymm9,ymm3
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xd372bdc5; BYTE $0x10 // vpsrld ymm8,ymm3,0x10
@@ -7818,7 +7818,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x02be8e0f; WORD $0x0000 // jle 8a77
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xe45fb4c5 // vmaxps ymm4,ymm9,ymm4
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xd472bdc5; BYTE $0x10 // vpsrld ymm8,ymm4,0x10
@@ -7853,7 +7853,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x020c8e0f; WORD $0x0000 // jle 8a77
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xed5fb4c5 // vmaxps ymm5,ymm9,ymm5
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xd572bdc5; BYTE $0x10 // vpsrld ymm8,ymm5,0x10
@@ -7888,7 +7888,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x015a8e0f; WORD $0x0000 // jle 8a77
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xf65fb4c5 // vmaxps ymm6,ymm9,ymm6
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xd672bdc5; BYTE $0x10 // vpsrld ymm8,ymm6,0x10
@@ -7923,7 +7923,7 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
 	LONG $0x07ff8349 // cmp r15,0x7
 	LONG $0x00a88e0f; WORD $0x0000 // jle 8a77
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0xff5fb4c5 // vmaxps ymm7,ymm9,ymm7
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xd772bdc5; BYTE $0x10 // vpsrld ymm8,ymm7,0x10
@@ -7956,9 +7956,9 @@ TEXT ·depthwiserowBF16NYmm8x8(SB), NOSPLIT, $0-8
 	LONG $0x01c5f741; WORD $0x0000; BYTE $0x00 // test r13d,0x1
 	WORD $0x0674 // je 8a77
 	LONG $0x147943c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm8,0x0
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	LONG $0x7ef941c4; BYTE $0xf8 // vmovq r8,xmm15
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x16f943c4; WORD $0x01ff // vpextrq r15,xmm15,0x1

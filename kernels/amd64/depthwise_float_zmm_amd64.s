@@ -6,33 +6,33 @@
 TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	LONG $0x387f8b4c // mov r15,QWORD PTR [rdi+0x38]
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0x854d; BYTE $0xff // test r15,r15
 	LONG $0x2eaa8e0f; WORD $0x0000 // jle 2ebc
-	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	LONG $0x48478b4c // mov r8,QWORD PTR [rdi+0x48]
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x604f8b4c // mov r9,QWORD PTR [rdi+0x60]
+	LONG $0x684f8b4c // mov r9,QWORD PTR [rdi+0x68]
 	LONG $0xc1af0f4d // imul r8,r9
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	LONG $0x49148d4f // lea r10,[r9+r9*2]
 	LONG $0x891c8d4f // lea r11,[r9+r9*4]
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
-	LONG $0x487d7262; WORD $0x4f18; BYTE $0x1c // vbroadcastss zmm9,DWORD PTR [rdi+0x70]
-	LONG $0x487d7262; WORD $0x5718; BYTE $0x1d // vbroadcastss zmm10,DWORD PTR [rdi+0x74]
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x487d7262; WORD $0x4f18; BYTE $0x1e // vbroadcastss zmm9,DWORD PTR [rdi+0x78]
+	LONG $0x487d7262; WORD $0x5718; BYTE $0x1f // vbroadcastss zmm10,DWORD PTR [rdi+0x7c]
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x05ff850f; WORD $0x0000 // jne 657
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x05f4850f; WORD $0x0000 // jne 657
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x05f4850f; WORD $0x0000 // jne 657
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x05e9850f; WORD $0x0000 // jne 657
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x03888e0f; WORD $0x0000 // jle 400
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -41,7 +41,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -74,7 +74,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01948d0f; WORD $0x0000 // jge 2cc
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -149,12 +149,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 2af
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x08 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r9*1]
 	LONG $0x483db262; WORD $0xfab8 // vfmadd231ps zmm7,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfea7820f; WORD $0xffff // jb 160
 	WORD $0x11eb // jmp 2cc
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe94820f; WORD $0xffff // jb 160
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -163,55 +163,55 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 3b7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 3b7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 3b7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 3b7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 3b7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 3b7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 3b7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd08e9; BYTE $0xff // jmp c8
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -220,8 +220,8 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfc728f0f; WORD $0xffff // jg 6e
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -230,7 +230,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -259,7 +259,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01018d0f; WORD $0x0000 // jge 5a9
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -307,12 +307,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 58c
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x18 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r11*1]
 	LONG $0x483db262; WORD $0xdab8 // vfmadd231ps zmm3,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff2a820f; WORD $0xffff // jb 4c0
 	WORD $0x11eb // jmp 5a9
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff17820f; WORD $0xffff // jb 4c0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -321,47 +321,47 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 618
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 618
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 618
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffe2fe9; BYTE $0xff // jmp 450
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0682850f; WORD $0x0000 // jne ce4
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0677850f; WORD $0x0000 // jne ce4
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x066c850f; WORD $0x0000 // jne ce4
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x03e38e0f; WORD $0x0000 // jle a65
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -370,7 +370,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -403,7 +403,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01ef8d0f; WORD $0x0000 // jge 931
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -499,12 +499,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0c73 // jae 914
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xfab8 // vfmadd231ps zmm7,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe42820f; WORD $0xffff // jb 760
 	WORD $0x11eb // jmp 931
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe2f820f; WORD $0xffff // jb 760
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -513,55 +513,55 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle a1c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle a1c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle a1c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle a1c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle a1c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle a1c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle a1c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffcade9; BYTE $0xff // jmp 6d2
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -570,8 +570,8 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfc178f0f; WORD $0xffff // jg 678
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -580,7 +580,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -609,7 +609,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01298d0f; WORD $0x0000 // jge c36
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -667,12 +667,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0c73 // jae c19
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xdab8 // vfmadd231ps zmm3,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfefd820f; WORD $0xffff // jb b20
 	WORD $0x11eb // jmp c36
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeea820f; WORD $0xffff // jb b20
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -681,47 +681,47 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle ca5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle ca5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle ca5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffe07e9; BYTE $0xff // jmp ab5
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x06e8850f; WORD $0x0000 // jne 13d7
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x06dd850f; WORD $0x0000 // jne 13d7
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x06dd850f; WORD $0x0000 // jne 13d7
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x06d2850f; WORD $0x0000 // jne 13d7
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x04018e0f; WORD $0x0000 // jle 1110
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -730,7 +730,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -763,7 +763,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x020d8d0f; WORD $0x0000 // jge fdc
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -861,12 +861,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae fbf
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x10 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r10*1]
 	LONG $0x483db262; WORD $0xfcb8 // vfmadd231ps zmm7,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe17820f; WORD $0xffff // jb de0
 	WORD $0x11eb // jmp fdc
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe04820f; WORD $0xffff // jb de0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -875,55 +875,55 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 10c7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 10c7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 10c7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 10c7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 10c7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 10c7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 10c7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffc8fe9; BYTE $0xff // jmp d5f
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -932,8 +932,8 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfbf98f0f; WORD $0xffff // jg d05
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -942,7 +942,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -971,7 +971,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01718d0f; WORD $0x0000 // jge 1329
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -1039,12 +1039,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 130c
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x20 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r12*1]
 	LONG $0x483db262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeca820f; WORD $0xffff // jb 11e0
 	WORD $0x11eb // jmp 1329
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeb7820f; WORD $0xffff // jb 11e0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -1053,47 +1053,47 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 1398
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 1398
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 1398
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffdbfe9; BYTE $0xff // jmp 1160
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0782850f; WORD $0x0000 // jne 1b64
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0777850f; WORD $0x0000 // jne 1b64
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x076c850f; WORD $0x0000 // jne 1b64
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x04738e0f; WORD $0x0000 // jle 1875
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1102,7 +1102,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1135,7 +1135,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x027f8d0f; WORD $0x0000 // jge 1741
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -1257,12 +1257,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 1724
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x48 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r9*2]
 	LONG $0x483db262; WORD $0xfcb8 // vfmadd231ps zmm7,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdb2820f; WORD $0xffff // jb 14e0
 	WORD $0x11eb // jmp 1741
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd9f820f; WORD $0xffff // jb 14e0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -1271,55 +1271,55 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 182c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 182c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 182c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 182c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 182c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 182c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 182c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffc1de9; BYTE $0xff // jmp 1452
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -1328,8 +1328,8 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfb878f0f; WORD $0xffff // jg 13f8
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1338,7 +1338,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1367,7 +1367,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01998d0f; WORD $0x0000 // jge 1ab6
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -1444,12 +1444,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 1a99
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x48 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r9*2]
 	LONG $0x483db262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe9d820f; WORD $0xffff // jb 1940
 	WORD $0x11eb // jmp 1ab6
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe8a820f; WORD $0xffff // jb 1940
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -1458,47 +1458,47 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 1b25
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 1b25
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 1b25
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd97e9; BYTE $0xff // jmp 18c5
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x07cb850f; WORD $0x0000 // jne 233a
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x07c0850f; WORD $0x0000 // jne 233a
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x07c0850f; WORD $0x0000 // jne 233a
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x07b5850f; WORD $0x0000 // jne 233a
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x04918e0f; WORD $0x0000 // jle 2020
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1507,7 +1507,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1540,7 +1540,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x029d8d0f; WORD $0x0000 // jge 1eec
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -1664,12 +1664,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 1ecf
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x18 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r11*1]
 	LONG $0x483db262; WORD $0xfeb8 // vfmadd231ps zmm7,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd87820f; WORD $0xffff // jb 1c60
 	WORD $0x11eb // jmp 1eec
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd74820f; WORD $0xffff // jb 1c60
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -1678,55 +1678,55 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 1fd7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 1fd7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 1fd7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 1fd7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 1fd7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 1fd7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 1fd7
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffbffe9; BYTE $0xff // jmp 1bdf
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -1735,8 +1735,8 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfb698f0f; WORD $0xffff // jg 1b85
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1745,7 +1745,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1774,7 +1774,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01c48d0f; WORD $0x0000 // jge 228c
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -1859,12 +1859,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 226f
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x08 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r9*1]
 	LONG $0x483db262; WORD $0xdeb8 // vfmadd231ps zmm3,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe67820f; WORD $0xffff // jb 20e0
 	WORD $0x11eb // jmp 228c
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe54820f; WORD $0xffff // jb 20e0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -1873,47 +1873,47 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 22fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 22fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 22fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd6ce9; BYTE $0xff // jmp 2070
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x085f850f; WORD $0x0000 // jne 2ba4
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0854850f; WORD $0x0000 // jne 2ba4
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0849850f; WORD $0x0000 // jne 2ba4
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x05008e0f; WORD $0x0000 // jle 2865
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -1922,7 +1922,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -1955,7 +1955,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x030c8d0f; WORD $0x0000 // jge 2731
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -2102,12 +2102,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 2714
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x88 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r9*4]
 	LONG $0x483db262; WORD $0xfeb8 // vfmadd231ps zmm7,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd22820f; WORD $0xffff // jb 2440
 	WORD $0x11eb // jmp 2731
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd0f820f; WORD $0xffff // jb 2440
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -2116,55 +2116,55 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 281c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 281c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 281c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 281c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 281c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 281c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 281c
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffb90e9; BYTE $0xff // jmp 23b5
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -2173,8 +2173,8 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfafa8f0f; WORD $0xffff // jg 235b
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2183,7 +2183,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2212,7 +2212,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01e98d0f; WORD $0x0000 // jge 2af6
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -2306,12 +2306,12 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x0d73 // jae 2ad9
 	LONG $0xc97c1162; WORD $0x0410; BYTE $0x88 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8+r9*4]
 	LONG $0x483db262; WORD $0xdeb8 // vfmadd231ps zmm3,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe3d820f; WORD $0xffff // jb 2920
 	WORD $0x11eb // jmp 2af6
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe2a820f; WORD $0xffff // jb 2920
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -2320,39 +2320,39 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 2b65
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 2b65
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 2b65
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd47e9; BYTE $0xff // jmp 28b5
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x505f8b4c // mov r11,QWORD PTR [rdi+0x50]
-	LONG $0x58578b4c // mov r10,QWORD PTR [rdi+0x58]
+	LONG $0x585f8b4c // mov r11,QWORD PTR [rdi+0x58]
+	LONG $0x60578b4c // mov r10,QWORD PTR [rdi+0x60]
 	QUAD $0x00000000dd048d4e // lea r8,[r11*8+0x0]
 	WORD $0x294d; BYTE $0xc2 // sub r10,r8
 	LONG $0xd1af0f4d // imul r10,r9
@@ -2382,7 +2382,7 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x014e8d0f; WORD $0x0000 // jge 2d88
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x810c8d48 // lea rcx,[rcx+rax*4]
@@ -2396,72 +2396,72 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x00ff840f; WORD $0x0000 // je 2d6f
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x93fb61c4; BYTE $0xed // kmovq r13,k5
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x92fbc1c4; BYTE $0xf4 // kmovq k6,r12
 	LONG $0xc97ce162; WORD $0x0610 // vmovups zmm16{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2ca0
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2cb8
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xc8b8 // vfmadd231ps zmm1,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2cd0
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xd0b8 // vfmadd231ps zmm2,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2ce8
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2d00
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xe0b8 // vfmadd231ps zmm4,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2d18
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xe8b8 // vfmadd231ps zmm5,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2d30
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x0c73 // jae 2d48
 	LONG $0xc97c5162; WORD $0x0010 // vmovups zmm8{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x483db262; WORD $0xf8b8 // vfmadd231ps zmm7,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x93fb61c4; BYTE $0xe6 // kmovq r12,k6
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xff19850f; WORD $0xffff // jne 2c7c
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfef3820f; WORD $0xffff // jb 2c60
 	WORD $0x19eb // jmp 2d88
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfed8820f; WORD $0xffff // jb 2c60
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -2470,55 +2470,55 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 2e73
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 2e73
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 2e73
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 2e73
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 2e73
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 2e73
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 2e73
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd4ee9; BYTE $0xff // jmp 2bca
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -2534,33 +2534,33 @@ TEXT ·depthwiserowF32Zmm8x16(SB), NOSPLIT, $0-8
 TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	LONG $0x387f8b4c // mov r15,QWORD PTR [rdi+0x38]
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0x854d; BYTE $0xff // test r15,r15
 	LONG $0x33028e0f; WORD $0x0000 // jle 61d4
-	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	LONG $0x48478b4c // mov r8,QWORD PTR [rdi+0x48]
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x604f8b4c // mov r9,QWORD PTR [rdi+0x60]
+	LONG $0x684f8b4c // mov r9,QWORD PTR [rdi+0x68]
 	LONG $0xc1af0f4d // imul r8,r9
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	LONG $0x49148d4f // lea r10,[r9+r9*2]
 	LONG $0x891c8d4f // lea r11,[r9+r9*4]
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
-	LONG $0x487d7262; WORD $0x4f18; BYTE $0x1c // vbroadcastss zmm9,DWORD PTR [rdi+0x70]
-	LONG $0x487d7262; WORD $0x5718; BYTE $0x1d // vbroadcastss zmm10,DWORD PTR [rdi+0x74]
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x487d7262; WORD $0x4f18; BYTE $0x1e // vbroadcastss zmm9,DWORD PTR [rdi+0x78]
+	LONG $0x487d7262; WORD $0x5718; BYTE $0x1f // vbroadcastss zmm10,DWORD PTR [rdi+0x7c]
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0669850f; WORD $0x0000 // jne 3581
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x065e850f; WORD $0x0000 // jne 3581
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x065e850f; WORD $0x0000 // jne 3581
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0653850f; WORD $0x0000 // jne 3581
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x03ce8e0f; WORD $0x0000 // jle 3306
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2569,7 +2569,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2602,7 +2602,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01da8d0f; WORD $0x0000 // jge 31d2
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -2687,12 +2687,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x08 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfab8 // vfmadd231ps zmm7,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe61820f; WORD $0xffff // jb 3020
 	WORD $0x11eb // jmp 31d2
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe4e820f; WORD $0xffff // jb 3020
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -2701,55 +2701,55 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 32bd
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 32bd
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 32bd
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 32bd
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 32bd
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 32bd
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 32bd
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffcc2e9; BYTE $0xff // jmp 2f88
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -2758,8 +2758,8 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfc2c8f0f; WORD $0xffff // jg 2f2e
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2768,7 +2768,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2797,7 +2797,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01258d0f; WORD $0x0000 // jge 34d3
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -2851,12 +2851,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x18 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r11*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdab8 // vfmadd231ps zmm3,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff00820f; WORD $0xffff // jb 33c0
 	WORD $0x11eb // jmp 34d3
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeed820f; WORD $0xffff // jb 33c0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -2865,47 +2865,47 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 3542
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 3542
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 3542
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffe0be9; BYTE $0xff // jmp 3356
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x0737850f; WORD $0x0000 // jne 3cc3
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x072c850f; WORD $0x0000 // jne 3cc3
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0721850f; WORD $0x0000 // jne 3cc3
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x04508e0f; WORD $0x0000 // jle 39fc
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -2914,7 +2914,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -2947,7 +2947,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x025c8d0f; WORD $0x0000 // jge 38c8
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -3059,12 +3059,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfab8 // vfmadd231ps zmm7,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdcb820f; WORD $0xffff // jb 3680
 	WORD $0x11eb // jmp 38c8
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdb8820f; WORD $0xffff // jb 3680
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -3073,55 +3073,55 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 39b3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 39b3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 39b3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 39b3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 39b3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 39b3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 39b3
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffc40e9; BYTE $0xff // jmp 35fc
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -3130,8 +3130,8 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfbaa8f0f; WORD $0xffff // jg 35a2
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3140,7 +3140,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3169,7 +3169,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01718d0f; WORD $0x0000 // jge 3c15
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -3236,12 +3236,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdab8 // vfmadd231ps zmm3,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfebe820f; WORD $0xffff // jb 3ac0
 	WORD $0x11eb // jmp 3c15
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeab820f; WORD $0xffff // jb 3ac0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -3250,47 +3250,47 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 3c84
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 3c84
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 3c84
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffdbfe9; BYTE $0xff // jmp 3a4c
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0761850f; WORD $0x0000 // jne 442f
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0756850f; WORD $0x0000 // jne 442f
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0756850f; WORD $0x0000 // jne 442f
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x074b850f; WORD $0x0000 // jne 442f
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x04568e0f; WORD $0x0000 // jle 4144
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3299,7 +3299,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3332,7 +3332,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02628d0f; WORD $0x0000 // jge 4010
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -3443,12 +3443,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x10 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r10*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfcb8 // vfmadd231ps zmm7,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdc3820f; WORD $0xffff // jb 3dc0
 	WORD $0x11eb // jmp 4010
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdb0820f; WORD $0xffff // jb 3dc0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -3457,55 +3457,55 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 40fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 40fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 40fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 40fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 40fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 40fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 40fb
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffc3ae9; BYTE $0xff // jmp 3d3e
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -3514,8 +3514,8 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfba48f0f; WORD $0xffff // jg 3ce4
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3524,7 +3524,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3553,7 +3553,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01958d0f; WORD $0x0000 // jge 4381
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -3627,12 +3627,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x20 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r12*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe92820f; WORD $0xffff // jb 4200
 	WORD $0x11eb // jmp 4381
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe7f820f; WORD $0xffff // jb 4200
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -3641,47 +3641,47 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 43f0
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 43f0
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 43f0
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd9be9; BYTE $0xff // jmp 4194
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0857850f; WORD $0x0000 // jne 4c91
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x084c850f; WORD $0x0000 // jne 4c91
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0841850f; WORD $0x0000 // jne 4c91
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x05008e0f; WORD $0x0000 // jle 495a
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3690,7 +3690,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3723,7 +3723,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x030c8d0f; WORD $0x0000 // jge 4826
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -3864,12 +3864,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x48 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*2]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfcb8 // vfmadd231ps zmm7,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd2d820f; WORD $0xffff // jb 4540
 	WORD $0x11eb // jmp 4826
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd1a820f; WORD $0xffff // jb 4540
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -3878,55 +3878,55 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 4911
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 4911
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 4911
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 4911
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 4911
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 4911
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 4911
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffb90e9; BYTE $0xff // jmp 44aa
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -3935,8 +3935,8 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfafa8f0f; WORD $0xffff // jg 4450
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -3945,7 +3945,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -3974,7 +3974,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01e18d0f; WORD $0x0000 // jge 4be3
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -4062,12 +4062,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x48 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*2]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe50820f; WORD $0xffff // jb 4a20
 	WORD $0x11eb // jmp 4be3
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe3d820f; WORD $0xffff // jb 4a20
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -4076,47 +4076,47 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 4c52
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 4c52
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 4c52
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd4fe9; BYTE $0xff // jmp 49aa
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0884850f; WORD $0x0000 // jne 5520
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0879850f; WORD $0x0000 // jne 5520
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0879850f; WORD $0x0000 // jne 5520
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x086e850f; WORD $0x0000 // jne 5520
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x05068e0f; WORD $0x0000 // jle 51c2
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -4125,7 +4125,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -4158,7 +4158,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x03128d0f; WORD $0x0000 // jge 508e
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -4298,12 +4298,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x18 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r11*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfeb8 // vfmadd231ps zmm7,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd25820f; WORD $0xffff // jb 4da0
 	WORD $0x11eb // jmp 508e
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd12820f; WORD $0xffff // jb 4da0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -4312,55 +4312,55 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 5179
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 5179
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 5179
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 5179
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 5179
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 5179
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 5179
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffb8ae9; BYTE $0xff // jmp 4d0c
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -4369,8 +4369,8 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfaf48f0f; WORD $0xffff // jg 4cb2
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -4379,7 +4379,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -4408,7 +4408,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02088d0f; WORD $0x0000 // jge 5472
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -4503,12 +4503,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x08 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdeb8 // vfmadd231ps zmm3,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe21820f; WORD $0xffff // jb 5280
 	WORD $0x11eb // jmp 5472
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe0e820f; WORD $0xffff // jb 5280
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -4517,47 +4517,47 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 54e1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 54e1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 54e1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd28e9; BYTE $0xff // jmp 5212
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0954850f; WORD $0x0000 // jne 5e7f
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0949850f; WORD $0x0000 // jne 5e7f
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x093e850f; WORD $0x0000 // jne 5e7f
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x058d8e0f; WORD $0x0000 // jle 5ad8
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -4566,7 +4566,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -4599,7 +4599,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x03998d0f; WORD $0x0000 // jge 59a4
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -4767,12 +4767,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x88 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*4]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfeb8 // vfmadd231ps zmm7,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfc8f820f; WORD $0xffff // jb 5620
 	WORD $0x11eb // jmp 59a4
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfc7c820f; WORD $0xffff // jb 5620
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -4781,55 +4781,55 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 5a8f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 5a8f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 5a8f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 5a8f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 5a8f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 5a8f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 5a8f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffb03e9; BYTE $0xff // jmp 559b
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -4838,8 +4838,8 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfa6d8f0f; WORD $0xffff // jg 5541
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -4848,7 +4848,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -4877,7 +4877,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02518d0f; WORD $0x0000 // jge 5dd1
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -4985,12 +4985,12 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x88 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*4]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdeb8 // vfmadd231ps zmm3,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfde2820f; WORD $0xffff // jb 5ba0
 	WORD $0x11eb // jmp 5dd1
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdcf820f; WORD $0xffff // jb 5ba0
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -4999,39 +4999,39 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	WORD $0x4e7e // jle 5e40
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	WORD $0x327e // jle 5e40
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x167e // jle 5e40
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffcdfe9; BYTE $0xff // jmp 5b28
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x505f8b4c // mov r11,QWORD PTR [rdi+0x50]
-	LONG $0x58578b4c // mov r10,QWORD PTR [rdi+0x58]
+	LONG $0x585f8b4c // mov r11,QWORD PTR [rdi+0x58]
+	LONG $0x60578b4c // mov r10,QWORD PTR [rdi+0x60]
 	QUAD $0x00000000dd048d4e // lea r8,[r11*8+0x0]
 	WORD $0x294d; BYTE $0xc2 // sub r10,r8
 	LONG $0xd1af0f4d // imul r10,r9
@@ -5061,7 +5061,7 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x018b8d0f; WORD $0x0000 // jge 60a0
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -5076,61 +5076,61 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x0137840f; WORD $0x0000 // je 6087
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x93fb61c4; BYTE $0xed // kmovq r13,k5
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x92fbc1c4; BYTE $0xf4 // kmovq k6,r12
 	LONG $0xc97ce162; WORD $0x0610 // vmovups zmm16{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 5f87
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 5fa6
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xc8b8 // vfmadd231ps zmm1,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 5fc5
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xd0b8 // vfmadd231ps zmm2,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 5fe4
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 6003
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xe0b8 // vfmadd231ps zmm4,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 6022
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xe8b8 // vfmadd231ps zmm5,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 6041
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae 6060
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
@@ -5138,18 +5138,18 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x93fb61c4; BYTE $0xe6 // kmovq r12,k6
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xfee1850f; WORD $0xffff // jne 5f5c
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfebb820f; WORD $0xffff // jb 5f40
 	WORD $0x19eb // jmp 60a0
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfea0820f; WORD $0xffff // jb 5f40
 	LONG $0x860c8d49 // lea rcx,[r14+rax*4]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -5158,55 +5158,55 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0111 // vmovups ZMMWORD PTR [rcx]{k1},zmm0
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00c68e0f; WORD $0x0000 // jle 618b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x497cf162; WORD $0x0911 // vmovups ZMMWORD PTR [rcx]{k1},zmm1
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00a68e0f; WORD $0x0000 // jle 618b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x497cf162; WORD $0x1111 // vmovups ZMMWORD PTR [rcx]{k1},zmm2
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x00868e0f; WORD $0x0000 // jle 618b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x497cf162; WORD $0x1911 // vmovups ZMMWORD PTR [rcx]{k1},zmm3
 	LONG $0x04ff8349 // cmp r15,0x4
 	WORD $0x6a7e // jle 618b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x497cf162; WORD $0x2111 // vmovups ZMMWORD PTR [rcx]{k1},zmm4
 	LONG $0x05ff8349 // cmp r15,0x5
 	WORD $0x4e7e // jle 618b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x497cf162; WORD $0x2911 // vmovups ZMMWORD PTR [rcx]{k1},zmm5
 	LONG $0x06ff8349 // cmp r15,0x6
 	WORD $0x327e // jle 618b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x497cf162; WORD $0x3111 // vmovups ZMMWORD PTR [rcx]{k1},zmm6
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x167e // jle 618b
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x497cf162; WORD $0x3911 // vmovups ZMMWORD PTR [rcx]{k1},zmm7
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd11e9; BYTE $0xff // jmp 5ea5
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -5226,39 +5226,39 @@ TEXT ·depthwiserowBF16Zmm8x16(SB), NOSPLIT, $0-8
 TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	LONG $0x307f8b4c // mov r15,QWORD PTR [rdi+0x30]
+	LONG $0x387f8b4c // mov r15,QWORD PTR [rdi+0x38]
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0x854d; BYTE $0xff // test r15,r15
 	LONG $0x43c68e0f; WORD $0x0000 // jle a5d8
-	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	LONG $0x48478b4c // mov r8,QWORD PTR [rdi+0x48]
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x604f8b4c // mov r9,QWORD PTR [rdi+0x60]
+	LONG $0x684f8b4c // mov r9,QWORD PTR [rdi+0x68]
 	LONG $0xc1af0f4d // imul r8,r9
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	LONG $0x385f8b48 // mov rbx,QWORD PTR [rdi+0x38]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	LONG $0x49148d4f // lea r10,[r9+r9*2]
 	LONG $0x891c8d4f // lea r11,[r9+r9*4]
 	LONG $0x8a248d4f // lea r12,[r10+r9*4]
-	LONG $0x487d7262; WORD $0x4f18; BYTE $0x1c // vbroadcastss zmm9,DWORD PTR [rdi+0x70]
-	LONG $0x487d7262; WORD $0x5718; BYTE $0x1d // vbroadcastss zmm10,DWORD PTR [rdi+0x74]
+	LONG $0x487d7262; WORD $0x4f18; BYTE $0x1e // vbroadcastss zmm9,DWORD PTR [rdi+0x78]
+	LONG $0x487d7262; WORD $0x5718; BYTE $0x1f // vbroadcastss zmm10,DWORD PTR [rdi+0x7c]
 	LONG $0x000001b8; BYTE $0x00 // mov eax,0x1
 	LONG $0x487d7262; WORD $0xe07c // vpbroadcastd zmm12,eax
 	LONG $0x007fffb8; BYTE $0x00 // mov eax,0x7fff
 	LONG $0x487d7262; WORD $0xe87c // vpbroadcastd zmm13,eax
 	LONG $0x000040b8; BYTE $0x00 // mov eax,0x40
 	LONG $0x487d7262; WORD $0xf87c // vpbroadcastd zmm15,eax
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x08fc850f; WORD $0x0000 // jne 6b75
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x08f1850f; WORD $0x0000 // jne 6b75
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x08f1850f; WORD $0x0000 // jne 6b75
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x08e6850f; WORD $0x0000 // jne 6b75
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x05718e0f; WORD $0x0000 // jle 680a
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -5267,7 +5267,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -5300,7 +5300,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01d98d0f; WORD $0x0000 // jge 6532
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -5384,12 +5384,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x08 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfab8 // vfmadd231ps zmm7,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe61820f; WORD $0xffff // jb 6380
 	WORD $0x11eb // jmp 6532
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe4e820f; WORD $0xffff // jb 6380
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -5406,7 +5406,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02378e0f; WORD $0x0000 // jle 67c1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -5420,7 +5420,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01e48e0f; WORD $0x0000 // jle 67c1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -5434,7 +5434,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01918e0f; WORD $0x0000 // jle 67c1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -5448,7 +5448,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x013e8e0f; WORD $0x0000 // jle 67c1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
@@ -5462,7 +5462,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 67c1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x4854f162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm5,zmm5
@@ -5476,7 +5476,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00988e0f; WORD $0x0000 // jle 67c1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x484cf162; WORD $0xd6c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm6
@@ -5490,7 +5490,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x497e // jle 67c1
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x4844f162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm7,zmm7
@@ -5504,13 +5504,13 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffb1fe9; BYTE $0xff // jmp 62e9
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -5519,8 +5519,8 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xfa898f0f; WORD $0xffff // jg 628f
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -5529,7 +5529,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -5558,7 +5558,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01418d0f; WORD $0x0000 // jge 69f3
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -5614,12 +5614,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x18 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r11*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdab8 // vfmadd231ps zmm3,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xff00820f; WORD $0xffff // jb 68e0
 	WORD $0x11eb // jmp 69f3
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeed820f; WORD $0xffff // jb 68e0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -5636,7 +5636,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 6b36
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -5650,7 +5650,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00988e0f; WORD $0x0000 // jle 6b36
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -5664,7 +5664,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x497e // jle 6b36
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -5678,29 +5678,29 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffd1be9; BYTE $0xff // jmp 685a
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x28],0x3
+	LONG $0x307f8348; BYTE $0x03 // cmp QWORD PTR [rdi+0x30],0x3
 	LONG $0x09b7850f; WORD $0x0000 // jne 7537
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x09ac850f; WORD $0x0000 // jne 7537
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x09a1850f; WORD $0x0000 // jne 7537
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x06008e0f; WORD $0x0000 // jle 71a0
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -5709,7 +5709,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -5742,7 +5742,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02688d0f; WORD $0x0000 // jge 6ec8
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -5855,12 +5855,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfab8 // vfmadd231ps zmm7,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdcb820f; WORD $0xffff // jb 6c80
 	WORD $0x11eb // jmp 6ec8
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdb8820f; WORD $0xffff // jb 6c80
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -5877,7 +5877,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02378e0f; WORD $0x0000 // jle 7157
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -5891,7 +5891,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01e48e0f; WORD $0x0000 // jle 7157
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -5905,7 +5905,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01918e0f; WORD $0x0000 // jle 7157
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -5919,7 +5919,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x013e8e0f; WORD $0x0000 // jle 7157
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
@@ -5933,7 +5933,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 7157
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x4854f162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm5,zmm5
@@ -5947,7 +5947,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00988e0f; WORD $0x0000 // jle 7157
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x484cf162; WORD $0xd6c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm6
@@ -5961,7 +5961,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x497e // jle 7157
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x4844f162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm7,zmm7
@@ -5975,13 +5975,13 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffa90e9; BYTE $0xff // jmp 6bf0
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -5990,8 +5990,8 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xf9fa8f0f; WORD $0xffff // jg 6b96
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6000,7 +6000,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6029,7 +6029,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x016d8d0f; WORD $0x0000 // jge 73b5
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -6096,12 +6096,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdab8 // vfmadd231ps zmm3,zmm8,zmm18
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfebe820f; WORD $0xffff // jb 7260
 	WORD $0x11eb // jmp 73b5
 	LONG $0x0cc36b4c // imul r8,rbx,0xc
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfeab820f; WORD $0xffff // jb 7260
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -6118,7 +6118,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 74f8
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -6132,7 +6132,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00988e0f; WORD $0x0000 // jle 74f8
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -6146,7 +6146,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x497e // jle 74f8
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -6160,29 +6160,29 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffcefe9; BYTE $0xff // jmp 71f0
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0a01850f; WORD $0x0000 // jne 7f43
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x09f6850f; WORD $0x0000 // jne 7f43
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x09f6850f; WORD $0x0000 // jne 7f43
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x09eb850f; WORD $0x0000 // jne 7f43
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x06068e0f; WORD $0x0000 // jle 7b68
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6191,7 +6191,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6224,7 +6224,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x026e8d0f; WORD $0x0000 // jge 7890
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -6336,12 +6336,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x10 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r10*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfcb8 // vfmadd231ps zmm7,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdc3820f; WORD $0xffff // jb 7640
 	WORD $0x11eb // jmp 7890
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdb0820f; WORD $0xffff // jb 7640
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -6358,7 +6358,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02378e0f; WORD $0x0000 // jle 7b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -6372,7 +6372,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01e48e0f; WORD $0x0000 // jle 7b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -6386,7 +6386,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01918e0f; WORD $0x0000 // jle 7b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -6400,7 +6400,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x013e8e0f; WORD $0x0000 // jle 7b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
@@ -6414,7 +6414,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 7b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x4854f162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm5,zmm5
@@ -6428,7 +6428,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00988e0f; WORD $0x0000 // jle 7b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x484cf162; WORD $0xd6c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm6
@@ -6442,7 +6442,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x497e // jle 7b1f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x4844f162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm7,zmm7
@@ -6456,13 +6456,13 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffa8ae9; BYTE $0xff // jmp 75b2
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -6471,8 +6471,8 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xf9f48f0f; WORD $0xffff // jg 7558
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6481,7 +6481,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6510,7 +6510,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01b18d0f; WORD $0x0000 // jge 7dc1
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -6586,12 +6586,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x20 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r12*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe92820f; WORD $0xffff // jb 7c40
 	WORD $0x11eb // jmp 7dc1
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe7f820f; WORD $0xffff // jb 7c40
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -6608,7 +6608,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 7f04
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -6622,7 +6622,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00988e0f; WORD $0x0000 // jle 7f04
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -6636,7 +6636,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x497e // jle 7f04
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -6650,29 +6650,29 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffcabe9; BYTE $0xff // jmp 7bb8
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x28],0x5
+	LONG $0x307f8348; BYTE $0x05 // cmp QWORD PTR [rdi+0x30],0x5
 	LONG $0x0ab7850f; WORD $0x0000 // jne 8a05
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0aac850f; WORD $0x0000 // jne 8a05
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0aa1850f; WORD $0x0000 // jne 8a05
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x06908e0f; WORD $0x0000 // jle 85fe
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6681,7 +6681,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -6714,7 +6714,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02f88d0f; WORD $0x0000 // jge 8326
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -6854,12 +6854,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x48 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*2]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfcb8 // vfmadd231ps zmm7,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd2d820f; WORD $0xffff // jb 8040
 	WORD $0x11eb // jmp 8326
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd1a820f; WORD $0xffff // jb 8040
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -6876,7 +6876,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02378e0f; WORD $0x0000 // jle 85b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -6890,7 +6890,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01e48e0f; WORD $0x0000 // jle 85b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -6904,7 +6904,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01918e0f; WORD $0x0000 // jle 85b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -6918,7 +6918,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x013e8e0f; WORD $0x0000 // jle 85b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
@@ -6932,7 +6932,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 85b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x4854f162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm5,zmm5
@@ -6946,7 +6946,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00988e0f; WORD $0x0000 // jle 85b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x484cf162; WORD $0xd6c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm6
@@ -6960,7 +6960,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x497e // jle 85b5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x4844f162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm7,zmm7
@@ -6974,13 +6974,13 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffa00e9; BYTE $0xff // jmp 7fbe
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -6989,8 +6989,8 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xf96a8f0f; WORD $0xffff // jg 7f64
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -6999,7 +6999,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -7028,7 +7028,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01dd8d0f; WORD $0x0000 // jge 8883
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -7115,12 +7115,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x48 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*2]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm8,zmm20
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe50820f; WORD $0xffff // jb 86c0
 	WORD $0x11eb // jmp 8883
 	LONG $0x14c36b4c // imul r8,rbx,0x14
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe3d820f; WORD $0xffff // jb 86c0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -7137,7 +7137,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 89c6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -7151,7 +7151,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00988e0f; WORD $0x0000 // jle 89c6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -7165,7 +7165,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x497e // jle 89c6
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -7179,29 +7179,29 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffc7fe9; BYTE $0xff // jmp 864e
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0b04850f; WORD $0x0000 // jne 9514
-	LONG $0x507f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x50],0x1
-	LONG $0x0af9850f; WORD $0x0000 // jne 9514
 	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x0af9850f; WORD $0x0000 // jne 9514
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0aee850f; WORD $0x0000 // jne 9514
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x06b68e0f; WORD $0x0000 // jle 90e6
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -7210,7 +7210,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -7243,7 +7243,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x031e8d0f; WORD $0x0000 // jge 8e0e
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -7384,12 +7384,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x18 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r11*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfeb8 // vfmadd231ps zmm7,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd25820f; WORD $0xffff // jb 8b20
 	WORD $0x11eb // jmp 8e0e
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfd12820f; WORD $0xffff // jb 8b20
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -7406,7 +7406,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02378e0f; WORD $0x0000 // jle 909d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -7420,7 +7420,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01e48e0f; WORD $0x0000 // jle 909d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -7434,7 +7434,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01918e0f; WORD $0x0000 // jle 909d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -7448,7 +7448,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x013e8e0f; WORD $0x0000 // jle 909d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
@@ -7462,7 +7462,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 909d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x4854f162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm5,zmm5
@@ -7476,7 +7476,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00988e0f; WORD $0x0000 // jle 909d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x484cf162; WORD $0xd6c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm6
@@ -7490,7 +7490,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x497e // jle 909d
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x4844f162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm7,zmm7
@@ -7504,13 +7504,13 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfff9dae9; BYTE $0xff // jmp 8a80
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -7519,8 +7519,8 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xf9448f0f; WORD $0xffff // jg 8a26
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -7529,7 +7529,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -7558,7 +7558,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x02048d0f; WORD $0x0000 // jge 9392
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -7653,12 +7653,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x08 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*1]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdeb8 // vfmadd231ps zmm3,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe21820f; WORD $0xffff // jb 91a0
 	WORD $0x11eb // jmp 9392
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfe0e820f; WORD $0xffff // jb 91a0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -7675,7 +7675,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 94d5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -7689,7 +7689,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00988e0f; WORD $0x0000 // jle 94d5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -7703,7 +7703,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x497e // jle 94d5
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -7717,29 +7717,29 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffc58e9; BYTE $0xff // jmp 9136
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x287f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x28],0x7
+	LONG $0x307f8348; BYTE $0x07 // cmp QWORD PTR [rdi+0x30],0x7
 	LONG $0x0bd4850f; WORD $0x0000 // jne a0f3
-	LONG $0x507f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x50],0x2
+	LONG $0x587f8348; BYTE $0x02 // cmp QWORD PTR [rdi+0x58],0x2
 	LONG $0x0bc9850f; WORD $0x0000 // jne a0f3
-	LONG $0x587f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x58],0x1
+	LONG $0x607f8348; BYTE $0x01 // cmp QWORD PTR [rdi+0x60],0x1
 	LONG $0x0bbe850f; WORD $0x0000 // jne a0f3
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x073d8e0f; WORD $0x0000 // jle 9c7c
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -7748,7 +7748,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -7781,7 +7781,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x03a58d0f; WORD $0x0000 // jge 99a4
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -7950,12 +7950,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x88 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*4]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xfeb8 // vfmadd231ps zmm7,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfc8f820f; WORD $0xffff // jb 9620
 	WORD $0x11eb // jmp 99a4
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfc7c820f; WORD $0xffff // jb 9620
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -7972,7 +7972,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02378e0f; WORD $0x0000 // jle 9c33
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -7986,7 +7986,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01e48e0f; WORD $0x0000 // jle 9c33
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -8000,7 +8000,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01918e0f; WORD $0x0000 // jle 9c33
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -8014,7 +8014,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x013e8e0f; WORD $0x0000 // jle 9c33
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
@@ -8028,7 +8028,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00eb8e0f; WORD $0x0000 // jle 9c33
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x4854f162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm5,zmm5
@@ -8042,7 +8042,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00988e0f; WORD $0x0000 // jle 9c33
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x484cf162; WORD $0xd6c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm6
@@ -8056,7 +8056,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x497e // jle 9c33
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x4844f162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm7,zmm7
@@ -8070,13 +8070,13 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfff953e9; BYTE $0xff // jmp 958f
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8
@@ -8085,8 +8085,8 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xf8bd8f0f; WORD $0xffff // jg 9535
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	LONG $0x93fb61c4; BYTE $0xfd // kmovq r15,k5
+	LONG $0x003fb841; WORD $0x0000 // mov r8d,0x3f
 	WORD $0xc931 // xor ecx,ecx
 	WORD $0xf749; BYTE $0xdf // neg r15
 	LONG $0xcf4f0f49 // cmovg rcx,r15
@@ -8095,7 +8095,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xffc5c749; WORD $0xffff; BYTE $0xff // mov r13,0xffffffffffffffff
 	WORD $0xd349; BYTE $0xe5 // shl r13,cl
 	WORD $0xc931 // xor ecx,ecx
-	LONG $0x487f034c // add r15,QWORD PTR [rdi+0x48]
+	LONG $0x507f034c // add r15,QWORD PTR [rdi+0x50]
 	LONG $0xcf4f0f49 // cmovg rcx,r15
 	WORD $0x394c; BYTE $0xc1 // cmp rcx,r8
 	LONG $0xc84f0f49 // cmovg rcx,r8
@@ -8124,7 +8124,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd028 // vmovaps zmm2,zmm0
 	LONG $0x487cf162; WORD $0xd828 // vmovaps zmm3,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x024d8d0f; WORD $0x0000 // jge 9f71
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -8231,12 +8231,12 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0xc97d1262; WORD $0x0433; BYTE $0x88 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8+r9*4]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xdeb8 // vfmadd231ps zmm3,zmm8,zmm22
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfde2820f; WORD $0xffff // jb 9d40
 	WORD $0x11eb // jmp 9f71
 	LONG $0x1cc36b4c // imul r8,rbx,0x1c
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfdcf820f; WORD $0xffff // jb 9d40
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -8253,7 +8253,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x00eb8e0f; WORD $0x0000 // jle a0b4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -8267,7 +8267,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x00988e0f; WORD $0x0000 // jle a0b4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -8281,7 +8281,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	WORD $0x497e // jle a0b4
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -8295,21 +8295,21 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffc0fe9; BYTE $0xff // jmp 9ccc
-	LONG $0x684f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x68],0x4
+	LONG $0x704f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x70],0x4
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x50],0x4
+	LONG $0x584f6b48; BYTE $0x04 // imul rcx,QWORD PTR [rdi+0x58],0x4
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x04ef8349 // sub r15,0x4
 	LONG $0x92fbc1c4; BYTE $0xdf // kmovq k3,r15
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x505f8b4c // mov r11,QWORD PTR [rdi+0x50]
-	LONG $0x58578b4c // mov r10,QWORD PTR [rdi+0x58]
+	LONG $0x585f8b4c // mov r11,QWORD PTR [rdi+0x58]
+	LONG $0x60578b4c // mov r10,QWORD PTR [rdi+0x60]
 	QUAD $0x00000000dd048d4e // lea r8,[r11*8+0x0]
 	WORD $0x294d; BYTE $0xc2 // sub r10,r8
 	LONG $0xd1af0f4d // imul r10,r9
@@ -8339,7 +8339,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xf028 // vmovaps zmm6,zmm0
 	LONG $0x487cf162; WORD $0xf828 // vmovaps zmm7,zmm0
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0x01778d0f; WORD $0x0000 // jge a300
 	LONG $0x93fbe1c4; BYTE $0xcc // kmovq rcx,k4
 	LONG $0x410c8d48 // lea rcx,[rcx+rax*2]
@@ -8352,61 +8352,61 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x0137840f; WORD $0x0000 // je a2e7
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x93fb61c4; BYTE $0xed // kmovq r13,k5
-	LONG $0x28678b4c // mov r12,QWORD PTR [rdi+0x28]
+	LONG $0x30678b4c // mov r12,QWORD PTR [rdi+0x30]
 	LONG $0x92fbc1c4; BYTE $0xf4 // kmovq k6,r12
 	LONG $0xc97ce162; WORD $0x0610 // vmovups zmm16{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x9e348d48 // lea rsi,[rsi+rbx*4]
 	WORD $0x894d; BYTE $0xec // mov r12,r13
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a1e7
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xc0b8 // vfmadd231ps zmm0,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a206
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xc8b8 // vfmadd231ps zmm1,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a225
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xd0b8 // vfmadd231ps zmm2,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a244
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xd8b8 // vfmadd231ps zmm3,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a263
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xe0b8 // vfmadd231ps zmm4,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a282
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xe8b8 // vfmadd231ps zmm5,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a2a1
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
 	LONG $0x483db262; WORD $0xf0b8 // vfmadd231ps zmm6,zmm8,zmm16
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
-	LONG $0x48673b4c // cmp r12,QWORD PTR [rdi+0x48]
+	LONG $0x50673b4c // cmp r12,QWORD PTR [rdi+0x50]
 	WORD $0x1373 // jae a2c0
 	LONG $0xc97d5262; WORD $0x0033 // vpmovzxwd zmm8{k1}{z},YMMWORD PTR [r8]
 	LONG $0x483dd162; WORD $0xf072; BYTE $0x10 // vpslld zmm8,zmm8,0x10
@@ -8414,18 +8414,18 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	WORD $0x014d; BYTE $0xdc // add r12,r11
 	WORD $0x014d; BYTE $0xc8 // add r8,r9
 	WORD $0x014d; BYTE $0xd0 // add r8,r10
-	LONG $0x586f034c // add r13,QWORD PTR [rdi+0x58]
+	LONG $0x606f034c // add r13,QWORD PTR [rdi+0x60]
 	LONG $0x93fb61c4; BYTE $0xe6 // kmovq r12,k6
 	WORD $0xff49; BYTE $0xcc // dec r12
 	LONG $0xfee1850f; WORD $0xffff // jne a1bc
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfebb820f; WORD $0xffff // jb a1a0
 	WORD $0x19eb // jmp a300
-	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0xc3af0f4c // imul r8,rbx
 	LONG $0x02e0c149 // shl r8,0x2
 	WORD $0x014c; BYTE $0xc6 // add rsi,r8
-	LONG $0x207f3b4c // cmp r15,QWORD PTR [rdi+0x20]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
 	LONG $0xfea0820f; WORD $0xffff // jb a1a0
 	LONG $0x460c8d49 // lea rcx,[r14+rax*2]
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
@@ -8442,7 +8442,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x01ff8349 // cmp r15,0x1
 	LONG $0x02378e0f; WORD $0x0000 // jle a58f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xc95f // vmaxps zmm1,zmm9,zmm1
 	LONG $0x482cf162; WORD $0xc95d // vminps zmm1,zmm10,zmm1
 	LONG $0x4874f162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm1,zmm1
@@ -8456,7 +8456,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x02ff8349 // cmp r15,0x2
 	LONG $0x01e48e0f; WORD $0x0000 // jle a58f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xd25f // vmaxps zmm2,zmm9,zmm2
 	LONG $0x482cf162; WORD $0xd25d // vminps zmm2,zmm10,zmm2
 	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
@@ -8470,7 +8470,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x03ff8349 // cmp r15,0x3
 	LONG $0x01918e0f; WORD $0x0000 // jle a58f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xdb5f // vmaxps zmm3,zmm9,zmm3
 	LONG $0x482cf162; WORD $0xdb5d // vminps zmm3,zmm10,zmm3
 	LONG $0x4864f162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm3,zmm3
@@ -8484,7 +8484,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x04ff8349 // cmp r15,0x4
 	LONG $0x013e8e0f; WORD $0x0000 // jle a58f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xe45f // vmaxps zmm4,zmm9,zmm4
 	LONG $0x482cf162; WORD $0xe45d // vminps zmm4,zmm10,zmm4
 	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
@@ -8498,7 +8498,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x05ff8349 // cmp r15,0x5
 	LONG $0x00eb8e0f; WORD $0x0000 // jle a58f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xed5f // vmaxps zmm5,zmm9,zmm5
 	LONG $0x482cf162; WORD $0xed5d // vminps zmm5,zmm10,zmm5
 	LONG $0x4854f162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm5,zmm5
@@ -8512,7 +8512,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x06ff8349 // cmp r15,0x6
 	LONG $0x00988e0f; WORD $0x0000 // jle a58f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xf65f // vmaxps zmm6,zmm9,zmm6
 	LONG $0x482cf162; WORD $0xf65d // vminps zmm6,zmm10,zmm6
 	LONG $0x484cf162; WORD $0xd6c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm6
@@ -8526,7 +8526,7 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x07ff8349 // cmp r15,0x7
 	WORD $0x497e // jle a58f
-	LONG $0x684f0348 // add rcx,QWORD PTR [rdi+0x68]
+	LONG $0x704f0348 // add rcx,QWORD PTR [rdi+0x70]
 	LONG $0x4834f162; WORD $0xff5f // vmaxps zmm7,zmm9,zmm7
 	LONG $0x482cf162; WORD $0xff5d // vminps zmm7,zmm10,zmm7
 	LONG $0x4844f162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm7,zmm7
@@ -8540,13 +8540,13 @@ TEXT ·depthwiserowBF16NZmm8x16(SB), NOSPLIT, $0-8
 	LONG $0x497e7262; WORD $0x1933 // vpmovdw YMMWORD PTR [rcx]{k1},zmm11
 	LONG $0x10c08348 // add rax,0x10
 	LONG $0xfffb81e9; BYTE $0xff // jmp a119
-	LONG $0x684f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x68],0x8
+	LONG $0x704f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x70],0x8
 	WORD $0x0149; BYTE $0xce // add r14,rcx
 	LONG $0x93fb61c4; BYTE $0xc5 // kmovq r8,k5
-	LONG $0x504f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x50],0x8
+	LONG $0x584f6b48; BYTE $0x08 // imul rcx,QWORD PTR [rdi+0x58],0x8
 	WORD $0x0149; BYTE $0xc8 // add r8,rcx
 	LONG $0x92fbc1c4; BYTE $0xe8 // kmovq k5,r8
-	LONG $0x47af0f4c; BYTE $0x60 // imul r8,QWORD PTR [rdi+0x60]
+	LONG $0x47af0f4c; BYTE $0x68 // imul r8,QWORD PTR [rdi+0x68]
 	LONG $0x92fbc1c4; BYTE $0xe0 // kmovq k4,r8
 	LONG $0x93fb61c4; BYTE $0xfb // kmovq r15,k3
 	LONG $0x08ef8349 // sub r15,0x8

@@ -2,39 +2,40 @@
 
 #include "textflag.h"
 
-// func depthwiseI8QAvxVnni4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseI8QAvxVnni4x16(SB), NOSPLIT, $0-8
+// func depthwiserowI8QAvxVnni4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowI8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x073b8e0f; WORD $0x0000 // jle 755
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
 	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x071a8e0f; WORD $0x0000 // jle 755
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x11718e0f; WORD $0x0000 // jle 1187
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x11648e0f; WORD $0x0000 // jle 1187
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x06108c0f; WORD $0x0000 // jl 645
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	WORD $0x0149; BYTE $0xc6 // add r14,rax
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x04d78c0f; WORD $0x0000 // jl 52a
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x024e8c0f; WORD $0x0000 // jl 2ab
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x04478c0f; WORD $0x0000 // jl 495
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 7e
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 84
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -42,56 +43,157 @@ TEXT ·depthwiseI8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00ae8e0f; WORD $0x0000 // jle 15b
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02698d0f; WORD $0x0000 // jge 313
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl bf
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x207d42c4; BYTE $0x10 // vpmovsxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x207d42c4; BYTE $0x19 // vpmovsxbw ymm11,XMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x00e58d0f; WORD $0x0000 // jge 1c4
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x00dc8c0f; WORD $0x0000 // jl 1c7
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x207d42c4; WORD $0x1814 // vpmovsxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x207d42c4; WORD $0x191c // vpmovsxbw ymm11,XMMWORD PTR [r9+rbx*1]
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	LONG $0x207d42c4; WORD $0x5814 // vpmovsxbw ymm10,XMMWORD PTR [r8+rbx*2]
-	LONG $0x207d42c4; WORD $0x591c // vpmovsxbw ymm11,XMMWORD PTR [r9+rbx*2]
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
 	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
-	LONG $0xffff45e9; BYTE $0xff // jmp a0
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff41850f; WORD $0xffff // jne 100
+	LONG $0xfffedce9; BYTE $0xff // jmp a0
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 201
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 214
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 248
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 25b
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 28f
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 2a2
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2d6
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 2e9
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfeb9850f; WORD $0xffff // jne 1c7
+	LONG $0xfffd8de9; BYTE $0xff // jmp a0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -99,15 +201,15 @@ TEXT ·depthwiseI8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -115,15 +217,15 @@ TEXT ·depthwiseI8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -131,15 +233,15 @@ TEXT ·depthwiseI8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
-	LONG $0x3859c2c4; BYTE $0xe7 // vpminsb xmm4,xmm4,xmm15
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -147,315 +249,117 @@ TEXT ·depthwiseI8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
-	LONG $0x3849c2c4; BYTE $0xf7 // vpminsb xmm6,xmm6,xmm15
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffda8e9; BYTE $0xff // jmp 53
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01748c0f; WORD $0x0000 // jl 429
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 2d6
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x6b7e // jle 374
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 31b
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x207d42c4; BYTE $0x10 // vpmovsxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x207d42c4; BYTE $0x19 // vpmovsxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x207d42c4; WORD $0x1814 // vpmovsxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x207d42c4; WORD $0x191c // vpmovsxbw ymm11,XMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	WORD $0x8ceb // jmp 300
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
-	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
-	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
-	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
-	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
-	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
-	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
-	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xfffbafe9; BYTE $0xff // jmp 44
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00eb8c0f; WORD $0x0000 // jl 51e
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x01828c0f; WORD $0x0000 // jl 621
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 454
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 4d5
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x4b7e // jle 4b4
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x008d8d0f; WORD $0x0000 // jge 577
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 47b
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x207d42c4; BYTE $0x10 // vpmovsxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x207d42c4; BYTE $0x19 // vpmovsxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	WORD $0xaceb // jmp 460
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffb04e9; BYTE $0xff // jmp 2e
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 54b
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x011e8e0f; WORD $0x0000 // jle 68b
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 57f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 5b5
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 5ce
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 5e7
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 600
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 622
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 63b
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 654
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 66d
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0xfffed5e9; BYTE $0xff // jmp 560
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	WORD $0x894d; BYTE $0xf3 // mov r11,r14
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je 702
-	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
-	LONG $0x08c38349 // add r11,0x8
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je 719
-	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
-	LONG $0x04c38349 // add r11,0x4
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je 731
-	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
-	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
-	LONG $0x02c38349 // add r11,0x2
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je 740
-	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdd58f0f; WORD $0xffff // jg 52a
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-
-// func depthwiseU8I8QAvxVnni4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseU8I8QAvxVnni4x16(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x073b8e0f; WORD $0x0000 // jle ed5
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x071a8e0f; WORD $0x0000 // jle ed5
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	WORD $0x0149; BYTE $0xc6 // add r14,rax
 	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x04d78c0f; WORD $0x0000 // jl caa
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 53e
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 551
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x9275 // jne 504
+	LONG $0xffff69e9; BYTE $0xff // jmp 4e0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe74e9; BYTE $0xff // jmp 495
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0b52840f; WORD $0x0000 // je 1187
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfff9f0e9; BYTE $0xff // jmp 35
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x024e8c0f; WORD $0x0000 // jl a2b
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x086c8c0f; WORD $0x0000 // jl ebb
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 7fe
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 685
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -463,56 +367,805 @@ TEXT ·depthwiseU8I8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00ae8e0f; WORD $0x0000 // jle 8db
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 83f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x05338d0f; WORD $0x0000 // jge bdd
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x307d42c4; BYTE $0x10 // vpmovzxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x307d42c4; BYTE $0x19 // vpmovzxbw ymm11,XMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 7e9
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 6fe
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 763
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 718
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 731
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 74a
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 763
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 77d
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 7e2
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 797
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 7b0
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 7c9
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 7e2
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp 7fc
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x307d42c4; WORD $0x1814 // vpmovzxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x307d42c4; WORD $0x191c // vpmovzxbw ymm11,XMMWORD PTR [r9+rbx*1]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 926
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 83b
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 8a0
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 855
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 86e
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 887
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 8a0
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 8ba
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 91f
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 8d4
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 8ed
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 906
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 91f
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp 939
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	LONG $0x307d42c4; WORD $0x5814 // vpmovzxbw ymm10,XMMWORD PTR [r8+rbx*2]
-	LONG $0x307d42c4; WORD $0x591c // vpmovzxbw ymm11,XMMWORD PTR [r9+rbx*2]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae a63
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 978
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 9dd
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 992
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 9ab
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 9c4
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 9dd
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 9f7
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp a5c
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je a11
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je a2a
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je a43
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je a5c
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp a76
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae ba0
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne ab5
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp b1a
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je acf
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je ae8
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je b01
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je b1a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne b34
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp b99
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je b4e
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je b67
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je b80
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je b99
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp bb3
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfae1850f; WORD $0xffff // jne 6b9
+	LONG $0xfffac3e9; BYTE $0xff // jmp 6a0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je c86
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je c9d
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je cb5
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je cc4
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
+	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
+	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
+	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
+	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
+	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je d25
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je d3c
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je d54
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je d63
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
+	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je dc4
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je ddb
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je df3
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je e02
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
+	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je e63
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je e7a
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je e92
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je ea1
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff78ae9; BYTE $0xff // jmp 645
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x02c28c0f; WORD $0x0000 // jl 1187
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je efb
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x017c8d0f; WORD $0x0000 // jge 1086
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1049
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne f5e
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp fc3
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je f78
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je f91
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je faa
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je fc3
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne fdd
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1042
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je ff7
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1010
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1029
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1042
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp 105c
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe98850f; WORD $0xffff // jne f19
+	LONG $0xfffe7ae9; BYTE $0xff // jmp f00
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 112f
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 1146
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 115e
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 116d
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffd34e9; BYTE $0xff // jmp ebb
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+
+// func depthwiserowU8I8QAvxVnni4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowU8I8QAvxVnni4x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x11718e0f; WORD $0x0000 // jle 2347
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x11648e0f; WORD $0x0000 // jle 2347
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x06108c0f; WORD $0x0000 // jl 1805
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x04478c0f; WORD $0x0000 // jl 1655
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 1244
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02698d0f; WORD $0x0000 // jge 14d3
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x00e58d0f; WORD $0x0000 // jge 1384
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x00dc8c0f; WORD $0x0000 // jl 1387
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
 	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
-	LONG $0xffff45e9; BYTE $0xff // jmp 820
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff41850f; WORD $0xffff // jne 12c0
+	LONG $0xfffedce9; BYTE $0xff // jmp 1260
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 13c1
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 13d4
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 1408
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 141b
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 144f
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 1462
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 1496
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 14a9
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfeb9850f; WORD $0xffff // jne 1387
+	LONG $0xfffd8de9; BYTE $0xff // jmp 1260
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -520,15 +1173,15 @@ TEXT ·depthwiseU8I8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -536,15 +1189,15 @@ TEXT ·depthwiseU8I8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -552,15 +1205,15 @@ TEXT ·depthwiseU8I8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
-	LONG $0xda59c1c4; BYTE $0xe7 // vpminub xmm4,xmm4,xmm15
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -568,316 +1221,117 @@ TEXT ·depthwiseU8I8QAvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
-	LONG $0xda49c1c4; BYTE $0xf7 // vpminub xmm6,xmm6,xmm15
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffda8e9; BYTE $0xff // jmp 7d3
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01748c0f; WORD $0x0000 // jl ba9
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je a56
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x6b7e // jle af4
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl a9b
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x307d42c4; BYTE $0x10 // vpmovzxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x307d42c4; BYTE $0x19 // vpmovzxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x307d42c4; WORD $0x1814 // vpmovzxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x307d42c4; WORD $0x191c // vpmovzxbw ymm11,XMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	WORD $0x8ceb // jmp a80
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
-	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
-	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
-	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
-	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
-	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
-	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
-	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xfffbafe9; BYTE $0xff // jmp 1204
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00eb8c0f; WORD $0x0000 // jl c9e
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x01828c0f; WORD $0x0000 // jl 17e1
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je bd4
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 1695
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x4b7e // jle c34
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x008d8d0f; WORD $0x0000 // jge 1737
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl bfb
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x307d42c4; BYTE $0x10 // vpmovzxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x307d42c4; BYTE $0x19 // vpmovzxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	WORD $0xaceb // jmp be0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffb04e9; BYTE $0xff // jmp 7ae
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je ccb
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x011e8e0f; WORD $0x0000 // jle e0b
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl cff
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je d35
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je d4e
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je d67
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je d80
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je da2
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je dbb
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je dd4
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je ded
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0xfffed5e9; BYTE $0xff // jmp ce0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	WORD $0x894d; BYTE $0xf3 // mov r11,r14
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je e82
-	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
-	LONG $0x08c38349 // add r11,0x8
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je e99
-	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
-	LONG $0x04c38349 // add r11,0x4
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je eb1
-	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
-	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
-	LONG $0x02c38349 // add r11,0x2
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je ec0
-	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdd58f0f; WORD $0xffff // jg caa
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
-
-// func depthwiseI16QI8AvxVnni4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseI16QI8AvxVnni4x16(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x07398e0f; WORD $0x0000 // jle 1653
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x07188e0f; WORD $0x0000 // jle 1653
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	WORD $0x014d; BYTE $0xed // add r13,r13
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	WORD $0x0149; BYTE $0xc6 // add r14,rax
 	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x04b28c0f; WORD $0x0000 // jl 1408
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 16fe
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 1711
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x9275 // jne 16c4
+	LONG $0xffff69e9; BYTE $0xff // jmp 16a0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe74e9; BYTE $0xff // jmp 1655
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0b52840f; WORD $0x0000 // je 2347
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfff9f0e9; BYTE $0xff // jmp 11f5
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x02498c0f; WORD $0x0000 // jl 11a9
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x086c8c0f; WORD $0x0000 // jl 207b
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je f81
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 1845
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -885,56 +1339,801 @@ TEXT ·depthwiseI16QI8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00ac8e0f; WORD $0x0000 // jle 1059
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl fbf
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x05338d0f; WORD $0x0000 // jge 1d9d
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 19a9
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 18be
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1923
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 18d8
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 18f1
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 190a
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1923
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 193d
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 19a2
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1957
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1970
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1989
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 19a2
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 19bc
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1ae6
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 19fb
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1a60
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1a15
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1a2e
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1a47
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1a60
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1a7a
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1adf
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1a94
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1aad
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1ac6
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1adf
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 1af9
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	LONG $0x6f7e41c4; WORD $0x5814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*2]
-	LONG $0x6f7e41c4; WORD $0x591c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*2]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1c23
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1b38
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1b9d
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1b52
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1b6b
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1b84
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1b9d
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1bb7
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1c1c
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1bd1
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1bea
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1c03
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1c1c
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 1c36
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1d60
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1c75
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1cda
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1c8f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1ca8
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1cc1
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1cda
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1cf4
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1d59
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1d0e
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1d27
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1d40
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1d59
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 1d73
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfae1850f; WORD $0xffff // jne 1879
+	LONG $0xfffac3e9; BYTE $0xff // jmp 1860
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 1e46
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 1e5d
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 1e75
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 1e84
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
+	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
+	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
+	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
+	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
+	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 1ee5
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 1efc
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 1f14
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 1f23
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
+	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 1f84
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 1f9b
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 1fb3
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 1fc2
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
+	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 2023
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 203a
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 2052
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 2061
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff78ae9; BYTE $0xff // jmp 1805
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x02c28c0f; WORD $0x0000 // jl 2347
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 20bb
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x017c8d0f; WORD $0x0000 // jge 2246
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 2209
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 211e
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 2183
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2138
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2151
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 216a
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2183
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 219d
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 2202
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 21b7
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 21d0
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 21e9
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2202
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 221c
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe98850f; WORD $0xffff // jne 20d9
+	LONG $0xfffe7ae9; BYTE $0xff // jmp 20c0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 22ef
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 2306
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 231e
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 232d
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffd34e9; BYTE $0xff // jmp 207b
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+
+// func depthwiserowI16QI8AvxVnni4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowI16QI8AvxVnni4x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x11758e0f; WORD $0x0000 // jle 350b
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x11688e0f; WORD $0x0000 // jle 350b
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x05eb8c0f; WORD $0x0000 // jl 29a0
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x042f8c0f; WORD $0x0000 // jl 27fd
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 2404
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02518d0f; WORD $0x0000 // jge 267b
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x00e18d0f; WORD $0x0000 // jge 2542
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x00d88c0f; WORD $0x0000 // jl 2545
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
 	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
-	LONG $0xffff47e9; BYTE $0xff // jmp fa0
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff43850f; WORD $0xffff // jne 2480
+	LONG $0xfffedee9; BYTE $0xff // jmp 2420
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 257d
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 258b
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 25bf
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 25cd
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2601
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 260f
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2643
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 2651
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfecf850f; WORD $0xffff // jne 2545
+	LONG $0xfffda5e9; BYTE $0xff // jmp 2420
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -942,15 +2141,15 @@ TEXT ·depthwiseI16QI8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -958,15 +2157,15 @@ TEXT ·depthwiseI16QI8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -974,15 +2173,15 @@ TEXT ·depthwiseI16QI8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
-	LONG $0x3859c2c4; BYTE $0xe7 // vpminsb xmm4,xmm4,xmm15
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -990,321 +2189,115 @@ TEXT ·depthwiseI16QI8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
-	LONG $0x3849c2c4; BYTE $0xf7 // vpminsb xmm6,xmm6,xmm15
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffdade9; BYTE $0xff // jmp f56
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01548c0f; WORD $0x0000 // jl 1307
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 11d4
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	BYTE $0x90 // nop
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x697e // jle 1252
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 11fb
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	WORD $0x8eeb // jmp 11e0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
-	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
-	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
-	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
-	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
-	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
-	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
-	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xfffbc7e9; BYTE $0xff // jmp 23c4
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00eb8c0f; WORD $0x0000 // jl 13fc
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x01758c0f; WORD $0x0000 // jl 297c
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1332
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 283d
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x497e // jle 1392
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x00888d0f; WORD $0x0000 // jge 28d2
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 135b
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	WORD $0xaeeb // jmp 1340
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffb26e9; BYTE $0xff // jmp f2e
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1429
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x014d; BYTE $0xe4 // add r12,r12
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x013c8e0f; WORD $0x0000 // jle 1589
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 145f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 1493
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 14ac
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 14c5
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 14de
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 14f3
-	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
-	LONG $0x382d43c4; WORD $0x0010 // vinserti128 ymm10,ymm10,XMMWORD PTR [r8],0x0
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 1510
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 1529
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 1542
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 155b
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 1570
-	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
-	LONG $0x382543c4; WORD $0x0019 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9],0x0
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0xfffeb7e9; BYTE $0xff // jmp 1440
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	WORD $0x894d; BYTE $0xf3 // mov r11,r14
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je 1600
-	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
-	LONG $0x08c38349 // add r11,0x8
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je 1617
-	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
-	LONG $0x04c38349 // add r11,0x4
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je 162f
-	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
-	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
-	LONG $0x02c38349 // add r11,0x2
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je 163e
-	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdb58f0f; WORD $0xffff // jg 1408
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-
-// func depthwiseI16QU8AvxVnni4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x07398e0f; WORD $0x0000 // jle 1dd3
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x07188e0f; WORD $0x0000 // jle 1dd3
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	WORD $0x014d; BYTE $0xed // add r13,r13
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	WORD $0x0149; BYTE $0xc6 // add r14,rax
 	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x04b28c0f; WORD $0x0000 // jl 1b88
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 289e
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 28ac
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x9975 // jne 2866
+	LONG $0xffff6ee9; BYTE $0xff // jmp 2840
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe81e9; BYTE $0xff // jmp 27fd
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0b7b840f; WORD $0x0000 // je 350b
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfffa15e9; BYTE $0xff // jmp 23b5
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x02498c0f; WORD $0x0000 // jl 1929
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x087e8c0f; WORD $0x0000 // jl 3228
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1701
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 29e0
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -1312,56 +2305,790 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00ac8e0f; WORD $0x0000 // jle 17d9
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 173f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x05408d0f; WORD $0x0000 // jge 2f4a
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 2b52
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2a6c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2a85
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2a9e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2ab7
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2acd
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2aef
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2b08
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2b21
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2b3a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2b50
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 2b60
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 2c92
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2bac
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2bc5
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2bde
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2bf7
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2c0d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2c2f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2c48
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2c61
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2c7a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2c90
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 2ca0
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	LONG $0x6f7e41c4; WORD $0x5814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*2]
-	LONG $0x6f7e41c4; WORD $0x591c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*2]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 2dd2
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2cec
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2d05
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2d1e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2d37
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2d4d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2d6f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2d88
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2da1
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2dba
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2dd0
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 2de0
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 2f12
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2e2c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2e45
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2e5e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2e77
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2e8d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2eaf
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2ec8
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2ee1
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2efa
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2f10
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 2f20
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfad7850f; WORD $0xffff // jne 2a1c
+	LONG $0xfffab6e9; BYTE $0xff // jmp 2a00
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 2ff3
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 300a
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 3022
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 3031
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
+	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
+	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
+	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
+	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
+	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 3092
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 30a9
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 30c1
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 30d0
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
+	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 3131
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 3148
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 3160
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 316f
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
+	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 31d0
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 31e7
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 31ff
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 320e
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff778e9; BYTE $0xff // jmp 29a0
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x02d98c0f; WORD $0x0000 // jl 350b
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 3268
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x01808d0f; WORD $0x0000 // jge 340a
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 33d2
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 32ec
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3305
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 331e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3337
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 334d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 336f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3388
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 33a1
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 33ba
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 33d0
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 33e0
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe97850f; WORD $0xffff // jne 329c
+	LONG $0xfffe76e9; BYTE $0xff // jmp 3280
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 34b3
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 34ca
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 34e2
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 34f1
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffd1de9; BYTE $0xff // jmp 3228
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+
+// func depthwiserowI16QU8AvxVnni4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x11758e0f; WORD $0x0000 // jle 46cb
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x11688e0f; WORD $0x0000 // jle 46cb
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x05eb8c0f; WORD $0x0000 // jl 3b60
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x042f8c0f; WORD $0x0000 // jl 39bd
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 35c4
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02518d0f; WORD $0x0000 // jge 383b
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x00e18d0f; WORD $0x0000 // jge 3702
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x00d88c0f; WORD $0x0000 // jl 3705
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
 	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
-	LONG $0xffff47e9; BYTE $0xff // jmp 1720
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff43850f; WORD $0xffff // jne 3640
+	LONG $0xfffedee9; BYTE $0xff // jmp 35e0
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 373d
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 374b
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 377f
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 378d
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 37c1
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 37cf
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 3803
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 3811
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfecf850f; WORD $0xffff // jne 3705
+	LONG $0xfffda5e9; BYTE $0xff // jmp 35e0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -1369,15 +3096,15 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -1385,15 +3112,15 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -1401,15 +3128,15 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
-	LONG $0xda59c1c4; BYTE $0xe7 // vpminub xmm4,xmm4,xmm15
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -1417,64 +3144,78 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
-	LONG $0xda49c1c4; BYTE $0xf7 // vpminub xmm6,xmm6,xmm15
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffdade9; BYTE $0xff // jmp 16d6
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01548c0f; WORD $0x0000 // jl 1a87
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0xfffbc7e9; BYTE $0xff // jmp 3584
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x01758c0f; WORD $0x0000 // jl 3b3c
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1954
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	WORD $0x1d74 // je 39fd
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	BYTE $0x90 // nop
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x697e // jle 19d2
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x00888d0f; WORD $0x0000 // jge 3a92
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 197b
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 3a5e
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 3a6c
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
-	WORD $0x8eeb // jmp 1960
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x9975 // jne 3a26
+	LONG $0xffff6ee9; BYTE $0xff // jmp 3a00
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -1482,15 +3223,377 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe81e9; BYTE $0xff // jmp 39bd
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0b7b840f; WORD $0x0000 // je 46cb
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfffa15e9; BYTE $0xff // jmp 3575
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x087e8c0f; WORD $0x0000 // jl 43e8
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 3ba0
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x05408d0f; WORD $0x0000 // jge 410a
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 3d12
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3c2c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3c45
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3c5e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3c77
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3c8d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3caf
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3cc8
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3ce1
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3cfa
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3d10
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 3d20
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 3e52
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3d6c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3d85
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3d9e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3db7
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3dcd
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3def
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3e08
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3e21
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3e3a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3e50
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 3e60
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xd0 // {vex} vpdpwssd ymm2,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xd9 // {vex} vpdpwssd ymm3,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 3f92
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3eac
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3ec5
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3ede
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3ef7
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3f0d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3f2f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3f48
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3f61
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3f7a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3f90
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 3fa0
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xe0 // {vex} vpdpwssd ymm4,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xe9 // {vex} vpdpwssd ymm5,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 40d2
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3fec
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 4005
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 401e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 4037
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 404d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 406f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 4088
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 40a1
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 40ba
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 40d0
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 40e0
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0x521dc2c4; BYTE $0xf0 // {vex} vpdpwssd ymm6,ymm12,ymm8
+	LONG $0x522dc2c4; BYTE $0xf9 // {vex} vpdpwssd ymm7,ymm10,ymm9
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfad7850f; WORD $0xffff // jne 3bdc
+	LONG $0xfffab6e9; BYTE $0xff // jmp 3bc0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 41b3
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 41ca
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 41e2
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 41f1
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -1498,167 +3601,219 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 4252
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 4269
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 4281
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 4290
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
+	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 42f1
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 4308
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 4320
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 432f
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
+	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 4390
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 43a7
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 43bf
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 43ce
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff778e9; BYTE $0xff // jmp 3b60
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00eb8c0f; WORD $0x0000 // jl 1b7c
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x02d98c0f; WORD $0x0000 // jl 46cb
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1ab2
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 4428
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x497e // jle 1b12
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 1adb
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
-	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	WORD $0xaeeb // jmp 1ac0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffb26e9; BYTE $0xff // jmp 16ae
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1ba9
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x014d; BYTE $0xe4 // add r12,r12
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x013c8e0f; WORD $0x0000 // jle 1d09
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 1bdf
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x01808d0f; WORD $0x0000 // jge 45ca
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 4592
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
 	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 1c13
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 1c2c
-	LONG $0x02eb8349 // sub r11,0x2
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 44ac
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 44c5
+	LONG $0x02e98349 // sub r9,0x2
 	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 1c45
-	LONG $0x04eb8349 // sub r11,0x4
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 44de
+	LONG $0x04e98349 // sub r9,0x4
 	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 1c5e
-	LONG $0x08eb8349 // sub r11,0x8
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 44f7
+	LONG $0x08e98349 // sub r9,0x8
 	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 1c73
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 450d
 	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
-	LONG $0x382d43c4; WORD $0x0010 // vinserti128 ymm10,ymm10,XMMWORD PTR [r8],0x0
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
 	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 1c90
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 1ca9
-	LONG $0x02eb8349 // sub r11,0x2
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 452f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 4548
+	LONG $0x02e98349 // sub r9,0x2
 	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 1cc2
-	LONG $0x04eb8349 // sub r11,0x4
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 4561
+	LONG $0x04e98349 // sub r9,0x4
 	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 1cdb
-	LONG $0x08eb8349 // sub r11,0x8
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 457a
+	LONG $0x08e98349 // sub r9,0x8
 	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 1cf0
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 4590
 	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
-	LONG $0x382543c4; WORD $0x0019 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9],0x0
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 45a0
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0x521dc2c4; BYTE $0xc0 // {vex} vpdpwssd ymm0,ymm12,ymm8
 	LONG $0x522dc2c4; BYTE $0xc9 // {vex} vpdpwssd ymm1,ymm10,ymm9
-	LONG $0xfffeb7e9; BYTE $0xff // jmp 1bc0
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe97850f; WORD $0xffff // jne 445c
+	LONG $0xfffe76e9; BYTE $0xff // jmp 4440
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -1666,30 +3821,32 @@ TEXT ·depthwiseI16QU8AvxVnni4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
 	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je 1d80
+	WORD $0x0e74 // je 4673
 	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c38349 // add r11,0x8
 	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je 1d97
+	WORD $0x0e74 // je 468a
 	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c38349 // add r11,0x4
 	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je 1daf
+	WORD $0x0f74 // je 46a2
 	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c38349 // add r11,0x2
 	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je 1dbe
+	WORD $0x0674 // je 46b1
 	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdb58f0f; WORD $0xffff // jg 1b88
+	LONG $0xfffd1de9; BYTE $0xff // jmp 43e8
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

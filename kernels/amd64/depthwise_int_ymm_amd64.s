@@ -2,39 +2,40 @@
 
 #include "textflag.h"
 
-// func depthwiseI8QYmm4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseI8QYmm4x16(SB), NOSPLIT, $0-8
+// func depthwiserowI8QYmm4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowI8QYmm4x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x07858e0f; WORD $0x0000 // jle 79f
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
 	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x07648e0f; WORD $0x0000 // jle 79f
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x123b8e0f; WORD $0x0000 // jle 1251
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x122e8e0f; WORD $0x0000 // jle 1251
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x067a8c0f; WORD $0x0000 // jl 6af
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
 	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
 	WORD $0x0149; BYTE $0xc6 // add r14,rax
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x05218c0f; WORD $0x0000 // jl 574
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x02768c0f; WORD $0x0000 // jl 2d3
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x04978c0f; WORD $0x0000 // jl 4e5
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 7e
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 84
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -42,45 +43,62 @@ TEXT ·depthwiseI8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00d68e0f; WORD $0x0000 // jle 183
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02b98d0f; WORD $0x0000 // jge 363
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl bf
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x207d42c4; BYTE $0x10 // vpmovsxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x207d42c4; BYTE $0x19 // vpmovsxbw ymm11,XMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x010d8d0f; WORD $0x0000 // jge 1ec
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x01048c0f; WORD $0x0000 // jl 1ef
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x207d42c4; WORD $0x1814 // vpmovsxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x207d42c4; WORD $0x191c // vpmovsxbw ymm11,XMMWORD PTR [r9+rbx*1]
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0x207d42c4; WORD $0x5814 // vpmovsxbw ymm10,XMMWORD PTR [r8+rbx*2]
-	LONG $0x207d42c4; WORD $0x591c // vpmovsxbw ymm11,XMMWORD PTR [r9+rbx*2]
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
 	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
@@ -89,17 +107,109 @@ TEXT ·depthwiseI8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
-	LONG $0xffff1de9; BYTE $0xff // jmp a0
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff19850f; WORD $0xffff // jne 100
+	LONG $0xfffeb4e9; BYTE $0xff // jmp a0
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 229
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 23c
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 27a
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 28d
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2cb
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 2de
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 31c
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 32f
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe91850f; WORD $0xffff // jne 1ef
+	LONG $0xfffd3de9; BYTE $0xff // jmp a0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -107,15 +217,15 @@ TEXT ·depthwiseI8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -123,15 +233,15 @@ TEXT ·depthwiseI8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -139,15 +249,15 @@ TEXT ·depthwiseI8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
-	LONG $0x3859c2c4; BYTE $0xe7 // vpminsb xmm4,xmm4,xmm15
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -155,323 +265,121 @@ TEXT ·depthwiseI8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
-	LONG $0x3849c2c4; BYTE $0xf7 // vpminsb xmm6,xmm6,xmm15
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffd80e9; BYTE $0xff // jmp 53
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01878c0f; WORD $0x0000 // jl 464
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 2fe
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00828e0f; WORD $0x0000 // jle 3af
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 33f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x207d42c4; BYTE $0x10 // vpmovsxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x207d42c4; BYTE $0x19 // vpmovsxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x207d42c4; WORD $0x1814 // vpmovsxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x207d42c4; WORD $0x191c // vpmovsxbw ymm11,XMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0xffff71e9; BYTE $0xff // jmp 320
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
-	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
-	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
-	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
-	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
-	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
-	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
-	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xfffb5fe9; BYTE $0xff // jmp 44
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00fa8c0f; WORD $0x0000 // jl 568
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x019c8c0f; WORD $0x0000 // jl 68b
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 48f
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 525
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x557e // jle 4fe
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 4bb
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x207d42c4; BYTE $0x10 // vpmovsxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x207d42c4; BYTE $0x19 // vpmovsxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	WORD $0xa2eb // jmp 4a0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffabae9; BYTE $0xff // jmp 2e
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 595
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	BYTE $0x90 // nop
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x01288e0f; WORD $0x0000 // jle 6d5
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 5bf
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 5f5
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 60e
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 627
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 640
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 662
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 67b
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 694
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 6ad
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0xfffecbe9; BYTE $0xff // jmp 5a0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	WORD $0x894d; BYTE $0xf3 // mov r11,r14
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je 74c
-	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
-	LONG $0x08c38349 // add r11,0x8
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je 763
-	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
-	LONG $0x04c38349 // add r11,0x4
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je 77b
-	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
-	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
-	LONG $0x02c38349 // add r11,0x2
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je 78a
-	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdd58f0f; WORD $0xffff // jg 574
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-
-// func depthwiseU8I8QYmm4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseU8I8QYmm4x16(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x07858e0f; WORD $0x0000 // jle f5f
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x07648e0f; WORD $0x0000 // jle f5f
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x00978d0f; WORD $0x0000 // jge 5e1
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
+	LONG $0x02c78349 // add r15,0x2
 	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x05218c0f; WORD $0x0000 // jl d34
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 59e
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x207d02c4; WORD $0x2014 // vpmovsxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x207d02c4; WORD $0x211c // vpmovsxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 5b1
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x8875 // jne 564
+	LONG $0xffff5fe9; BYTE $0xff // jmp 540
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe5ae9; BYTE $0xff // jmp 4e5
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0bb2840f; WORD $0x0000 // je 1251
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfff986e9; BYTE $0xff // jmp 35
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x02768c0f; WORD $0x0000 // jl a93
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x08aa8c0f; WORD $0x0000 // jl f63
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 83e
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 6ef
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -479,45 +387,723 @@ TEXT ·depthwiseU8I8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00d68e0f; WORD $0x0000 // jle 943
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 87f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x055b8d0f; WORD $0x0000 // jge c85
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x307d42c4; BYTE $0x10 // vpmovzxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x307d42c4; BYTE $0x19 // vpmovzxbw ymm11,XMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 869
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 77e
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 7e3
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 798
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 7b1
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 7ca
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 7e3
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 7fd
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 862
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 817
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 830
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 849
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 862
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp 87c
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x307d42c4; WORD $0x1814 // vpmovzxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x307d42c4; WORD $0x191c // vpmovzxbw ymm11,XMMWORD PTR [r9+rbx*1]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 9b0
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 8c5
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 92a
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 8df
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 8f8
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 911
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 92a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 944
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 9a9
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 95e
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 977
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 990
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 9a9
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp 9c3
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0x307d42c4; WORD $0x5814 // vpmovzxbw ymm10,XMMWORD PTR [r8+rbx*2]
-	LONG $0x307d42c4; WORD $0x591c // vpmovzxbw ymm11,XMMWORD PTR [r9+rbx*2]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae af7
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne a0c
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp a71
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je a26
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je a3f
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je a58
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je a71
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne a8b
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp af0
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je aa5
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je abe
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je ad7
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je af0
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp b0a
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae c3e
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne b53
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp bb8
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je b6d
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je b86
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je b9f
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je bb8
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne bd2
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp c37
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je bec
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je c05
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je c1e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je c37
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp c51
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfab9850f; WORD $0xffff // jne 739
+	LONG $0xfffa9be9; BYTE $0xff // jmp 720
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je d2e
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je d45
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je d5d
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je d6c
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
+	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
+	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
+	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
+	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
+	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je dcd
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je de4
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je dfc
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je e0b
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
+	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je e6c
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je e83
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je e9b
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je eaa
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
+	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je f0b
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je f22
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je f3a
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je f49
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff74ce9; BYTE $0xff // jmp 6af
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x02e48c0f; WORD $0x0000 // jl 1251
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je fa3
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x01868d0f; WORD $0x0000 // jge 1150
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1109
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 101e
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1083
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1038
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1051
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 106a
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1083
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 109d
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1102
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 10b7
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 10d0
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 10e9
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1102
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x207d42c4; BYTE $0xdb // vpmovsxbw ymm11,xmm11
+	WORD $0x13eb // jmp 111c
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x207d42c4; BYTE $0xd2 // vpmovsxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe8e850f; WORD $0xffff // jne fd9
+	LONG $0xfffe70e9; BYTE $0xff // jmp fc0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 11f9
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 1210
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 1228
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 1237
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffd12e9; BYTE $0xff // jmp f63
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+
+// func depthwiserowU8I8QYmm4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowU8I8QYmm4x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x123b8e0f; WORD $0x0000 // jle 24d1
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x122e8e0f; WORD $0x0000 // jle 24d1
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x067a8c0f; WORD $0x0000 // jl 192f
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x04978c0f; WORD $0x0000 // jl 1765
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 1304
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02b98d0f; WORD $0x0000 // jge 15e3
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x010d8d0f; WORD $0x0000 // jge 146c
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x01048c0f; WORD $0x0000 // jl 146f
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
 	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
@@ -526,17 +1112,109 @@ TEXT ·depthwiseU8I8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
-	LONG $0xffff1de9; BYTE $0xff // jmp 860
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff19850f; WORD $0xffff // jne 1380
+	LONG $0xfffeb4e9; BYTE $0xff // jmp 1320
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 14a9
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 14bc
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 14fa
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 150d
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 154b
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 155e
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 159c
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 15af
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe91850f; WORD $0xffff // jne 146f
+	LONG $0xfffd3de9; BYTE $0xff // jmp 1320
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -544,15 +1222,15 @@ TEXT ·depthwiseU8I8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -560,15 +1238,15 @@ TEXT ·depthwiseU8I8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -576,15 +1254,15 @@ TEXT ·depthwiseU8I8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
-	LONG $0xda59c1c4; BYTE $0xe7 // vpminub xmm4,xmm4,xmm15
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -592,324 +1270,121 @@ TEXT ·depthwiseU8I8QYmm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
-	LONG $0xda49c1c4; BYTE $0xf7 // vpminub xmm6,xmm6,xmm15
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffd80e9; BYTE $0xff // jmp 813
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01878c0f; WORD $0x0000 // jl c24
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je abe
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	BYTE $0x90 // nop
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00828e0f; WORD $0x0000 // jle b6f
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl aff
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x307d42c4; BYTE $0x10 // vpmovzxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x307d42c4; BYTE $0x19 // vpmovzxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x307d42c4; WORD $0x1814 // vpmovzxbw ymm10,XMMWORD PTR [r8+rbx*1]
-	LONG $0x307d42c4; WORD $0x191c // vpmovzxbw ymm11,XMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0xffff71e9; BYTE $0xff // jmp ae0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
-	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
-	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
-	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
-	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
-	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
-	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
-	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xfffb5fe9; BYTE $0xff // jmp 12c4
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00fa8c0f; WORD $0x0000 // jl d28
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x019c8c0f; WORD $0x0000 // jl 190b
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je c4f
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 17a5
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x557e // jle cbe
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl c7b
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	LONG $0x307d42c4; BYTE $0x10 // vpmovzxbw ymm10,XMMWORD PTR [r8]
-	LONG $0x307d42c4; BYTE $0x19 // vpmovzxbw ymm11,XMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	WORD $0xa2eb // jmp c60
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffabae9; BYTE $0xff // jmp 7ee
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je d55
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	BYTE $0x90 // nop
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x01288e0f; WORD $0x0000 // jle e95
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl d7f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x207d62c4; BYTE $0x01 // vpmovsxbw ymm8,XMMWORD PTR [rcx]
-	LONG $0x207d62c4; WORD $0x1049 // vpmovsxbw ymm9,XMMWORD PTR [rcx+0x10]
-	LONG $0x20c18348 // add rcx,0x20
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je db5
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je dce
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je de7
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je e00
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je e22
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je e3b
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je e54
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je e6d
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0xfffecbe9; BYTE $0xff // jmp d60
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	WORD $0x894d; BYTE $0xf3 // mov r11,r14
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je f0c
-	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
-	LONG $0x08c38349 // add r11,0x8
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je f23
-	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
-	LONG $0x04c38349 // add r11,0x4
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je f3b
-	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
-	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
-	LONG $0x02c38349 // add r11,0x2
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je f4a
-	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdd58f0f; WORD $0xffff // jg d34
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
-
-// func depthwiseI16QI8Ymm4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseI16QI8Ymm4x16(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x07a38e0f; WORD $0x0000 // jle 173d
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x07828e0f; WORD $0x0000 // jle 173d
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	WORD $0x014d; BYTE $0xed // add r13,r13
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x00978d0f; WORD $0x0000 // jge 1861
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	WORD $0x0149; BYTE $0xc0 // add r8,rax
+	WORD $0x0149; BYTE $0xc1 // add r9,rax
+	LONG $0x02c78349 // add r15,0x2
 	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x051c8c0f; WORD $0x0000 // jl 14f2
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 181e
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x307d02c4; WORD $0x2014 // vpmovzxbw ymm10,XMMWORD PTR [r8+r12*1]
+	LONG $0x307d02c4; WORD $0x211c // vpmovzxbw ymm11,XMMWORD PTR [r9+r12*1]
+	WORD $0x13eb // jmp 1831
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x8875 // jne 17e4
+	LONG $0xffff5fe9; BYTE $0xff // jmp 17c0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe5ae9; BYTE $0xff // jmp 1765
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0bb2840f; WORD $0x0000 // je 24d1
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfff986e9; BYTE $0xff // jmp 12b5
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x02718c0f; WORD $0x0000 // jl 1251
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x08aa8c0f; WORD $0x0000 // jl 21e3
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1001
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 196f
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -917,45 +1392,723 @@ TEXT ·depthwiseI16QI8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00d48e0f; WORD $0x0000 // jle 1101
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 103f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x055b8d0f; WORD $0x0000 // jge 1f05
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1ae9
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 19fe
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1a63
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1a18
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1a31
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1a4a
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1a63
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1a7d
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1ae2
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1a97
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1ab0
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1ac9
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1ae2
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 1afc
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1c30
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1b45
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1baa
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1b5f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1b78
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1b91
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1baa
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1bc4
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1c29
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1bde
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1bf7
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1c10
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1c29
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 1c43
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0x6f7e41c4; WORD $0x5814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*2]
-	LONG $0x6f7e41c4; WORD $0x591c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*2]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1d77
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1c8c
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1cf1
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1ca6
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1cbf
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1cd8
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1cf1
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1d0b
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1d70
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1d25
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1d3e
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1d57
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1d70
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 1d8a
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 1ebe
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1dd3
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1e38
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1ded
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1e06
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1e1f
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1e38
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 1e52
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 1eb7
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 1e6c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 1e85
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 1e9e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 1eb7
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 1ed1
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfab9850f; WORD $0xffff // jne 19b9
+	LONG $0xfffa9be9; BYTE $0xff // jmp 19a0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 1fae
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 1fc5
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 1fdd
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 1fec
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
+	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
+	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
+	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
+	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
+	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 204d
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 2064
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 207c
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 208b
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
+	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 20ec
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 2103
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 211b
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 212a
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
+	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 218b
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 21a2
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 21ba
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 21c9
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff74ce9; BYTE $0xff // jmp 192f
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x02e48c0f; WORD $0x0000 // jl 24d1
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 2223
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x01868d0f; WORD $0x0000 // jge 23d0
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x207d62c4; BYTE $0x16 // vpmovsxbw ymm10,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0108830f; WORD $0x0000 // jae 2389
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 229e
+	LONG $0x7e7a41c4; BYTE $0x11 // vmovq xmm10,QWORD PTR [r9]
+	WORD $0x65eb // jmp 2303
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 22b8
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 22d1
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 22ea
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2303
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	LONG $0x08f88341 // cmp r8d,0x8
+	WORD $0x0775 // jne 231d
+	LONG $0x7e7a41c4; BYTE $0x19 // vmovq xmm11,QWORD PTR [r9]
+	WORD $0x65eb // jmp 2382
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2337
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2350
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2369
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2382
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x307d42c4; BYTE $0xdb // vpmovzxbw ymm11,xmm11
+	WORD $0x13eb // jmp 239c
+	QUAD $0x00008097787962c4; BYTE $0x00 // vpbroadcastb xmm10,BYTE PTR [rdi+0x80]
+	LONG $0x307d42c4; BYTE $0xd2 // vpmovzxbw ymm10,xmm10
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe8e850f; WORD $0xffff // jne 2259
+	LONG $0xfffe70e9; BYTE $0xff // jmp 2240
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 2479
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 2490
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 24a8
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 24b7
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffd12e9; BYTE $0xff // jmp 21e3
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+
+// func depthwiserowI16QI8Ymm4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowI16QI8Ymm4x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x121f8e0f; WORD $0x0000 // jle 3735
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x12128e0f; WORD $0x0000 // jle 3735
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x06558c0f; WORD $0x0000 // jl 2b8a
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x047f8c0f; WORD $0x0000 // jl 29cd
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 2584
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02a18d0f; WORD $0x0000 // jge 284b
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x01098d0f; WORD $0x0000 // jge 26ea
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x01008c0f; WORD $0x0000 // jl 26ed
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
 	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
@@ -964,17 +2117,105 @@ TEXT ·depthwiseI16QI8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
-	LONG $0xffff1fe9; BYTE $0xff // jmp 1020
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff1b850f; WORD $0xffff // jne 2600
+	LONG $0xfffeb6e9; BYTE $0xff // jmp 25a0
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2725
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 2733
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2771
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 277f
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 27bd
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 27cb
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2809
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 2817
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfea7850f; WORD $0xffff // jne 26ed
+	LONG $0xfffd55e9; BYTE $0xff // jmp 25a0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -982,15 +2223,15 @@ TEXT ·depthwiseI16QI8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -998,15 +2239,15 @@ TEXT ·depthwiseI16QI8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -1014,15 +2255,15 @@ TEXT ·depthwiseI16QI8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
-	LONG $0x3859c2c4; BYTE $0xe7 // vpminsb xmm4,xmm4,xmm15
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -1030,333 +2271,119 @@ TEXT ·depthwiseI16QI8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
-	LONG $0x3849c2c4; BYTE $0xf7 // vpminsb xmm6,xmm6,xmm15
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffd85e9; BYTE $0xff // jmp fd6
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01878c0f; WORD $0x0000 // jl 13e2
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 127c
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00808e0f; WORD $0x0000 // jle 132d
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 12bf
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0xffff73e9; BYTE $0xff // jmp 12a0
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
-	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
-	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
-	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
-	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
-	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
-	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
-	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
-	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
-	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
-	LONG $0x3869c2c4; BYTE $0xd7 // vpminsb xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xfffb77e9; BYTE $0xff // jmp 2544
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00fa8c0f; WORD $0x0000 // jl 14e6
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x018f8c0f; WORD $0x0000 // jl 2b66
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 140d
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 2a0d
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x537e // jle 147c
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x00928d0f; WORD $0x0000 // jge 2abc
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 143b
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	WORD $0xa4eb // jmp 1420
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffabce9; BYTE $0xff // jmp fae
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1513
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x014d; BYTE $0xe4 // add r12,r12
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x01468e0f; WORD $0x0000 // jle 1673
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 153f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 1573
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 158c
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 15a5
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 15be
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 15d3
-	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
-	LONG $0x382d43c4; WORD $0x0010 // vinserti128 ymm10,ymm10,XMMWORD PTR [r8],0x0
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
-	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 15f0
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 1609
-	LONG $0x02eb8349 // sub r11,0x2
-	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 1622
-	LONG $0x04eb8349 // sub r11,0x4
-	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 163b
-	LONG $0x08eb8349 // sub r11,0x8
-	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 1650
-	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
-	LONG $0x382543c4; WORD $0x0019 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9],0x0
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0xfffeade9; BYTE $0xff // jmp 1520
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
-	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
-	LONG $0x3879c2c4; BYTE $0xc7 // vpminsb xmm0,xmm0,xmm15
-	WORD $0x894d; BYTE $0xf3 // mov r11,r14
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je 16ea
-	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
-	LONG $0x08c38349 // add r11,0x8
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je 1701
-	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
-	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
-	LONG $0x04c38349 // add r11,0x4
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je 1719
-	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
-	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
-	LONG $0x02c38349 // add r11,0x2
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je 1728
-	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdb58f0f; WORD $0xffff // jg 14f2
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
-
-// func depthwiseI16QU8Ymm4x16(a *spec.DepthwiseArgs)
-TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
-	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
-	LONG $0x5b248d4c // lea r12,[rbx+rbx*2]
-	LONG $0x307f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x30],0x0
-	LONG $0x07a38e0f; WORD $0x0000 // jle 1f3d
-	LONG $0x797d62c4; WORD $0x586f // vpbroadcastw ymm13,WORD PTR [rdi+0x58]
-	LONG $0x787962c4; WORD $0x5c77 // vpbroadcastb xmm14,BYTE PTR [rdi+0x5c]
-	LONG $0x787962c4; WORD $0x607f // vpbroadcastb xmm15,BYTE PTR [rdi+0x60]
-	WORD $0xc031 // xor eax,eax
-	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
-	WORD $0x2948; BYTE $0xc1 // sub rcx,rax
-	LONG $0x07828e0f; WORD $0x0000 // jle 1f3d
-	WORD $0x8949; BYTE $0xc5 // mov r13,rax
-	WORD $0x014d; BYTE $0xed // add r13,r13
-	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
-	WORD $0x0149; BYTE $0xc6 // add r14,rax
 	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x051c8c0f; WORD $0x0000 // jl 1cf2
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 2a7e
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 2a8c
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x8f75 // jne 2a46
+	LONG $0xffff64e9; BYTE $0xff // jmp 2a20
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe67e9; BYTE $0xff // jmp 29cd
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0bbb840f; WORD $0x0000 // je 3735
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfff9abe9; BYTE $0xff // jmp 2535
 	LONG $0x04fa8349 // cmp r10,0x4
-	LONG $0x02718c0f; WORD $0x0000 // jl 1a51
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x08bc8c0f; WORD $0x0000 // jl 3450
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1801
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 2bca
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
 	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
 	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
@@ -1364,45 +2391,707 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
 	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00d48e0f; WORD $0x0000 // jle 1901
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 183f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x05688d0f; WORD $0x0000 // jge 3172
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 2d52
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2c6c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2c85
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2c9e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2cb7
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2ccd
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2cef
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2d08
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2d21
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2d3a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2d50
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 2d60
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 2e9c
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2db6
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2dcf
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2de8
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2e01
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2e17
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2e39
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2e52
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2e6b
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2e84
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2e9a
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 2eaa
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0x6f7e41c4; WORD $0x5814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*2]
-	LONG $0x6f7e41c4; WORD $0x591c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*2]
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 2fe6
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2f00
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2f19
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2f32
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2f4b
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2f61
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 2f83
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 2f9c
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 2fb5
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 2fce
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 2fe4
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 2ff4
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 3130
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 304a
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3063
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 307c
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3095
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 30ab
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 30cd
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 30e6
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 30ff
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3118
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 312e
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 313e
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfaaf850f; WORD $0xffff // jne 2c1c
+	LONG $0xfffa8ee9; BYTE $0xff // jmp 2c00
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 321b
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 3232
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 324a
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 3259
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
+	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
+	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
+	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
+	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
+	LONG $0xed6dc1c4; BYTE $0xd5 // vpaddsw ymm2,ymm2,ymm13
+	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
+	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
+	LONG $0x3c69c2c4; BYTE $0xd6 // vpmaxsb xmm2,xmm2,xmm14
+	LONG $0x3869c2c4; BYTE $0xd4 // vpminsb xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 32ba
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 32d1
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 32e9
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 32f8
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
+	LONG $0x3c59c2c4; BYTE $0xe6 // vpmaxsb xmm4,xmm4,xmm14
+	LONG $0x3859c2c4; BYTE $0xe4 // vpminsb xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 3359
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 3370
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 3388
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 3397
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
+	LONG $0x3c49c2c4; BYTE $0xf6 // vpmaxsb xmm6,xmm6,xmm14
+	LONG $0x3849c2c4; BYTE $0xf4 // vpminsb xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 33f8
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 340f
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 3427
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 3436
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff73ae9; BYTE $0xff // jmp 2b8a
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x02db8c0f; WORD $0x0000 // jl 3735
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 3490
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x018a8d0f; WORD $0x0000 // jge 3634
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 35f2
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 350c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3525
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 353e
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3557
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 356d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 358f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 35a8
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 35c1
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 35da
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 35f0
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 3600
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe8d850f; WORD $0xffff // jne 34bc
+	LONG $0xfffe6ce9; BYTE $0xff // jmp 34a0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
+	LONG $0x3c79c2c4; BYTE $0xc6 // vpmaxsb xmm0,xmm0,xmm14
+	LONG $0x3879c2c4; BYTE $0xc4 // vpminsb xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 36dd
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 36f4
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 370c
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 371b
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffd1be9; BYTE $0xff // jmp 3450
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+
+// func depthwiserowI16QU8Ymm4x16(a *spec.DepthwiseRowArgs)
+TEXT ·depthwiserowI16QU8Ymm4x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
+	LONG $0x085f8b48 // mov rbx,QWORD PTR [rdi+0x8]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	WORD $0x854d; BYTE $0xd2 // test r10,r10
+	LONG $0x121f8e0f; WORD $0x0000 // jle 4975
+	LONG $0x40478b4c // mov r8,QWORD PTR [rdi+0x40]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	LONG $0x12128e0f; WORD $0x0000 // jle 4975
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	LONG $0x10f88349 // cmp r8,0x10
+	LONG $0x06558c0f; WORD $0x0000 // jl 3dca
+	LONG $0x486f8b4c // mov r13,QWORD PTR [rdi+0x48]
+	LONG $0x10778b4c // mov r14,QWORD PTR [rdi+0x10]
+	WORD $0x0149; BYTE $0xc6 // add r14,rax
+	LONG $0x38578b4c // mov r10,QWORD PTR [rdi+0x38]
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x047f8c0f; WORD $0x0000 // jl 3c0d
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 37c4
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	BYTE $0x90 // nop
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x02a18d0f; WORD $0x0000 // jge 3a8b
+	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
+	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	LONG $0xff5a8d4d // lea r11,[r10-0x1]
+	LONG $0x5faf0f4c; BYTE $0x60 // imul r11,QWORD PTR [rdi+0x60]
+	LONG $0x584f6b48; BYTE $0x03 // imul rcx,QWORD PTR [rdi+0x58],0x3
+	WORD $0x0149; BYTE $0xcb // add r11,rcx
+	WORD $0x014d; BYTE $0xeb // add r11,r13
+	LONG $0x505f3b4c // cmp r11,QWORD PTR [rdi+0x50]
+	LONG $0x01098d0f; WORD $0x0000 // jge 392a
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	WORD $0x854d; BYTE $0xdb // test r11,r11
+	LONG $0x01008c0f; WORD $0x0000 // jl 392d
+	LONG $0x684f8b48 // mov rcx,QWORD PTR [rdi+0x68]
+	LONG $0xd9af0f4c // imul r11,rcx
+	LONG $0x4faf0f48; BYTE $0x58 // imul rcx,QWORD PTR [rdi+0x58]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894d; BYTE $0xdc // mov r12,r11
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
 	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
 	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
@@ -1411,17 +3100,105 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
-	LONG $0xffff1fe9; BYTE $0xff // jmp 1820
+	WORD $0x0149; BYTE $0xcc // add r12,rcx
+	LONG $0x60678b4c // mov r12,QWORD PTR [rdi+0x60]
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xff1b850f; WORD $0xffff // jne 3840
+	LONG $0xfffeb6e9; BYTE $0xff // jmp 37e0
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 3965
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 3973
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 39b1
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 39bf
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 39fd
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 3a0b
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 3a49
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 3a57
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfea7850f; WORD $0xffff // jne 392d
+	LONG $0xfffd55e9; BYTE $0xff // jmp 37e0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -1429,15 +3206,15 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -1445,15 +3222,15 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
-	LONG $0x595cc1c4; WORD $0x8024 // vmulps ymm4,ymm4,YMMWORD PTR [r8+rax*4]
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
 	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
 	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
 	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
-	LONG $0x5954c1c4; WORD $0x806c; BYTE $0x20 // vmulps ymm5,ymm5,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
 	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
 	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
@@ -1461,15 +3238,15 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
-	LONG $0xda59c1c4; BYTE $0xe7 // vpminub xmm4,xmm4,xmm15
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x26 // vmovdqu XMMWORD PTR [r14],xmm4
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
-	LONG $0x594cc1c4; WORD $0x8034 // vmulps ymm6,ymm6,YMMWORD PTR [r8+rax*4]
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
 	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
 	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
 	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
-	LONG $0x5944c1c4; WORD $0x807c; BYTE $0x20 // vmulps ymm7,ymm7,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
 	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
 	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
@@ -1477,70 +3254,82 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
-	LONG $0xda49c1c4; BYTE $0xf7 // vpminub xmm6,xmm6,xmm15
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x36 // vmovdqu XMMWORD PTR [r14],xmm6
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x04fb6b4c // imul r15,rbx,0x4
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x04ea8349 // sub r10,0x4
-	LONG $0xfffd85e9; BYTE $0xff // jmp 17d6
-	LONG $0x02fa8349 // cmp r10,0x2
-	LONG $0x01878c0f; WORD $0x0000 // jl 1be2
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0xfffb77e9; BYTE $0xff // jmp 3784
+	LONG $0x01fa8349 // cmp r10,0x1
+	LONG $0x018f8c0f; WORD $0x0000 // jl 3da6
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1a7c
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
-	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	WORD $0x1d74 // je 3c4d
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x00808e0f; WORD $0x0000 // jle 1b2d
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x00928d0f; WORD $0x0000 // jge 3cfc
 	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 1abf
 	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	LONG $0x40048d4d // lea r8,[r8+rax*2]
+	LONG $0x410c8d4d // lea r9,[r9+rax*2]
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	WORD $0x1673 // jae 3cbe
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0x6f7e01c4; WORD $0x2014 // vmovdqu ymm10,YMMWORD PTR [r8+r12*1]
+	LONG $0x6f7e01c4; WORD $0x211c // vmovdqu ymm11,YMMWORD PTR [r9+r12*1]
+	WORD $0x0eeb // jmp 3ccc
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0x6f7e41c4; WORD $0x1814 // vmovdqu ymm10,YMMWORD PTR [r8+rbx*1]
-	LONG $0x6f7e41c4; WORD $0x191c // vmovdqu ymm11,YMMWORD PTR [r9+rbx*1]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
-	LONG $0xffff73e9; BYTE $0xff // jmp 1aa0
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	WORD $0x8f75 // jne 3c86
+	LONG $0xffff64e9; BYTE $0xff // jmp 3c60
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -1548,15 +3337,387 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x01ea8349 // sub r10,0x1
+	LONG $0xfffe67e9; BYTE $0xff // jmp 3c0d
+	WORD $0x8948; BYTE $0xf3 // mov rbx,rsi
+	LONG $0x404f8b48 // mov rcx,QWORD PTR [rdi+0x40]
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0x0bbb840f; WORD $0x0000 // je 4975
+	LONG $0x10c08348 // add rax,0x10
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xc14f0f48 // cmovg rax,rcx
+	LONG $0xfff9abe9; BYTE $0xff // jmp 3775
+	LONG $0x04fa8349 // cmp r10,0x4
+	LONG $0x08bc8c0f; WORD $0x0000 // jl 4690
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x1d74 // je 3e0a
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	WORD $0x3145; BYTE $0xff // xor r15d,r15d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x05688d0f; WORD $0x0000 // jge 43b2
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
+	LONG $0x02c78349 // add r15,0x2
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 3f92
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3eac
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3ec5
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3ede
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3ef7
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3f0d
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3f2f
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 3f48
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 3f61
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 3f7a
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 3f90
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 3fa0
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 40dc
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 3ff6
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 400f
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 4028
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 4041
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 4057
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 4079
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 4092
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 40ab
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 40c4
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 40da
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 40ea
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe65c1c4; BYTE $0xda // vpaddd ymm3,ymm3,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 4226
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 4140
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 4159
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 4172
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 418b
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 41a1
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 41c3
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 41dc
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 41f5
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 420e
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 4224
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 4234
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe55c1c4; BYTE $0xea // vpaddd ymm5,ymm5,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 4370
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 428a
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 42a3
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 42bc
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 42d5
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 42eb
+	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
+	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 430d
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 4326
+	LONG $0x02e98349 // sub r9,0x2
+	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 433f
+	LONG $0x04e98349 // sub r9,0x4
+	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 4358
+	LONG $0x08e98349 // sub r9,0x8
+	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 436e
+	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 437e
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
+	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
+	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
+	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
+	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
+	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
+	LONG $0xfe45c1c4; BYTE $0xfa // vpaddd ymm7,ymm7,ymm10
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfaaf850f; WORD $0xffff // jne 3e5c
+	LONG $0xfffa8ee9; BYTE $0xff // jmp 3e40
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
+	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
+	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
+	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
+	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
+	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
+	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
+	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
+	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
+	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
+	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
+	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
+	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 445b
+	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 4472
+	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
+	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 448a
+	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
+	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 4499
+	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
 	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
-	LONG $0x596cc1c4; WORD $0x8014 // vmulps ymm2,ymm2,YMMWORD PTR [r8+rax*4]
+	LONG $0x596cc1c4; BYTE $0xd0 // vmulps ymm2,ymm2,ymm8
 	LONG $0xd25dacc5 // vminps ymm2,ymm10,ymm2
 	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
 	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
-	LONG $0x5964c1c4; WORD $0x805c; BYTE $0x20 // vmulps ymm3,ymm3,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5964c1c4; BYTE $0xd9 // vmulps ymm3,ymm3,ymm9
 	LONG $0xdb5dacc5 // vminps ymm3,ymm10,ymm3
 	LONG $0xdb5bfdc5 // vcvtps2dq ymm3,ymm3
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
@@ -1564,171 +3725,221 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0xde69c1c4; BYTE $0xd6 // vpmaxub xmm2,xmm2,xmm14
-	LONG $0xda69c1c4; BYTE $0xd7 // vpminub xmm2,xmm2,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x16 // vmovdqu XMMWORD PTR [r14],xmm2
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x02fb6b4c // imul r15,rbx,0x2
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x02ea8349 // sub r10,0x2
+	LONG $0xda69c1c4; BYTE $0xd4 // vpminub xmm2,xmm2,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 44fa
+	LONG $0xd679c1c4; BYTE $0x13 // vmovq QWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 4511
+	LONG $0x7e79c1c4; BYTE $0x13 // vmovd DWORD PTR [r11],xmm2
+	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 4529
+	LONG $0x1579c3c4; WORD $0x0013 // vpextrw WORD PTR [r11],xmm2,0x0
+	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 4538
+	LONG $0x1479c3c4; WORD $0x0013 // vpextrb BYTE PTR [r11],xmm2,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
+	LONG $0xe45dacc5 // vminps ymm4,ymm10,ymm4
+	LONG $0xe45bfdc5 // vcvtps2dq ymm4,ymm4
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xe9 // vmulps ymm5,ymm5,ymm9
+	LONG $0xed5dacc5 // vminps ymm5,ymm10,ymm5
+	LONG $0xed5bfdc5 // vcvtps2dq ymm5,ymm5
+	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
+	LONG $0xed5dc1c4; BYTE $0xe5 // vpaddsw ymm4,ymm4,ymm13
+	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
+	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
+	LONG $0xde59c1c4; BYTE $0xe6 // vpmaxub xmm4,xmm4,xmm14
+	LONG $0xda59c1c4; BYTE $0xe4 // vpminub xmm4,xmm4,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 4599
+	LONG $0xd679c1c4; BYTE $0x23 // vmovq QWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 45b0
+	LONG $0x7e79c1c4; BYTE $0x23 // vmovd DWORD PTR [r11],xmm4
+	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 45c8
+	LONG $0x1579c3c4; WORD $0x0023 // vpextrw WORD PTR [r11],xmm4,0x0
+	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 45d7
+	LONG $0x1479c3c4; WORD $0x0023 // vpextrb BYTE PTR [r11],xmm4,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf0 // vmulps ymm6,ymm6,ymm8
+	LONG $0xf65dacc5 // vminps ymm6,ymm10,ymm6
+	LONG $0xf65bfdc5 // vcvtps2dq ymm6,ymm6
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xf9 // vmulps ymm7,ymm7,ymm9
+	LONG $0xff5dacc5 // vminps ymm7,ymm10,ymm7
+	LONG $0xff5bfdc5 // vcvtps2dq ymm7,ymm7
+	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
+	LONG $0xed4dc1c4; BYTE $0xf5 // vpaddsw ymm6,ymm6,ymm13
+	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
+	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
+	LONG $0xde49c1c4; BYTE $0xf6 // vpmaxub xmm6,xmm6,xmm14
+	LONG $0xda49c1c4; BYTE $0xf4 // vpminub xmm6,xmm6,xmm12
+	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
+	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
+	WORD $0x0e74 // je 4638
+	LONG $0xd679c1c4; BYTE $0x33 // vmovq QWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
+	LONG $0x08c38349 // add r11,0x8
+	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
+	WORD $0x0e74 // je 464f
+	LONG $0x7e79c1c4; BYTE $0x33 // vmovd DWORD PTR [r11],xmm6
+	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
+	LONG $0x04c38349 // add r11,0x4
+	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
+	WORD $0x0f74 // je 4667
+	LONG $0x1579c3c4; WORD $0x0033 // vpextrw WORD PTR [r11],xmm6,0x0
+	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
+	LONG $0x02c38349 // add r11,0x2
+	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
+	WORD $0x0674 // je 4676
+	LONG $0x1479c3c4; WORD $0x0033 // vpextrb BYTE PTR [r11],xmm6,0x0
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x04 // imul r8,QWORD PTR [rdi+0x58],0x4
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
+	LONG $0x04ea8349 // sub r10,0x4
+	LONG $0xfff73ae9; BYTE $0xff // jmp 3dca
 	LONG $0x01fa8349 // cmp r10,0x1
-	LONG $0x00fa8c0f; WORD $0x0000 // jl 1ce6
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
+	LONG $0x02db8c0f; WORD $0x0000 // jl 4975
+	LONG $0x6ef941c4; BYTE $0xfa // vmovq xmm15,r10
+	WORD $0x8948; BYTE $0xde // mov rsi,rbx
 	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1c0d
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	WORD $0x1d74 // je 46d0
+	LONG $0x1078c1c4; WORD $0x8004 // vmovups xmm0,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044187dc3c4 // vinsertf128 ymm0,ymm0,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x1078c1c4; WORD $0x804c; BYTE $0x10 // vmovups xmm1,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c1875c3c4 // vinsertf128 ymm1,ymm1,XMMWORD PTR [r8+rax*4+0x30],0x1
 	WORD $0x3145; BYTE $0xff // xor r15d,r15d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	WORD $0x537e // jle 1c7c
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 1c3b
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x287f3b4c // cmp r15,QWORD PTR [rdi+0x28]
+	LONG $0x018a8d0f; WORD $0x0000 // jge 4874
+	LONG $0x40478b44 // mov r8d,DWORD PTR [rdi+0x40]
+	WORD $0x0145; BYTE $0xc0 // add r8d,r8d
 	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	LONG $0x6f7e41c4; BYTE $0x10 // vmovdqu ymm10,YMMWORD PTR [r8]
-	LONG $0x6f7e41c4; BYTE $0x19 // vmovdqu ymm11,YMMWORD PTR [r9]
-	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
-	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
-	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
-	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
-	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
-	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	WORD $0xa4eb // jmp 1c20
-	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
-	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
-	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
-	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
-	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
-	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
-	LONG $0xed7dc1c4; BYTE $0xc5 // vpaddsw ymm0,ymm0,ymm13
-	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
-	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
-	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
-	LONG $0x7f7ac1c4; BYTE $0x06 // vmovdqu XMMWORD PTR [r14],xmm0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
-	LONG $0x01ea8349 // sub r10,0x1
-	WORD $0x8948; BYTE $0xce // mov rsi,rcx
-	LONG $0x10c08348 // add rax,0x10
-	LONG $0xfffabce9; BYTE $0xff // jmp 17ae
-	WORD $0x8948; BYTE $0xf1 // mov rcx,rsi
-	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
-	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
-	LONG $0x18478b4c // mov r8,QWORD PTR [rdi+0x18]
-	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x0d74 // je 1d13
-	LONG $0x6f7ec1c4; WORD $0x8004 // vmovdqu ymm0,YMMWORD PTR [r8+rax*4]
-	LONG $0x6f7ec1c4; WORD $0x804c; BYTE $0x20 // vmovdqu ymm1,YMMWORD PTR [r8+rax*4+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
-	WORD $0x014d; BYTE $0xe4 // add r12,r12
-	WORD $0x3145; BYTE $0xff // xor r15d,r15d
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	WORD $0x294d; BYTE $0xfb // sub r11,r15
-	LONG $0x01468e0f; WORD $0x0000 // jle 1e73
-	LONG $0xfa048b4e // mov r8,QWORD PTR [rdx+r15*8]
-	WORD $0x894d; BYTE $0xc1 // mov r9,r8
-	LONG $0x02fb8349 // cmp r11,0x2
-	WORD $0x057c // jl 1d3f
-	LONG $0xfa4c8b4e; BYTE $0x08 // mov r9,QWORD PTR [rdx+r15*8+0x8]
-	WORD $0x014d; BYTE $0xe8 // add r8,r13
-	WORD $0x014d; BYTE $0xe9 // add r9,r13
-	LONG $0x02c78349 // add r15,0x2
-	LONG $0x016f7ec5 // vmovdqu ymm8,YMMWORD PTR [rcx]
-	LONG $0x496f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rcx+0x20]
-	LONG $0x40c18348 // add rcx,0x40
-	WORD $0x8d4d; BYTE $0x18 // lea r11,[r8]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
+	WORD $0x894d; BYTE $0xeb // mov r11,r13
+	LONG $0x166f7ec5 // vmovdqu ymm10,YMMWORD PTR [rsi]
+	LONG $0x4e6f7ec5; BYTE $0x20 // vmovdqu ymm9,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x462d43c4; WORD $0x20c1 // vperm2i128 ymm8,ymm10,ymm9,0x20
+	LONG $0x462d43c4; WORD $0x31c9 // vperm2i128 ymm9,ymm10,ymm9,0x31
+	WORD $0x894c; BYTE $0xd9 // mov rcx,r11
+	LONG $0x504f3b48 // cmp rcx,QWORD PTR [rdi+0x50]
+	LONG $0x0110830f; WORD $0x0000 // jae 4832
+	WORD $0x8949; BYTE $0xcc // mov r12,rcx
+	LONG $0x67af0f4c; BYTE $0x68 // imul r12,QWORD PTR [rdi+0x68]
+	LONG $0xfa4c8b4e; BYTE $0xf0 // mov r9,QWORD PTR [rdx+r15*8-0x10]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
 	LONG $0xef2941c4; BYTE $0xd2 // vpxor xmm10,xmm10,xmm10
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 1d73
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202943c4; WORD $0x0013 // vpinsrb xmm10,xmm10,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 1d8c
-	LONG $0x02eb8349 // sub r11,0x2
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 474c
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202943c4; WORD $0x0011 // vpinsrb xmm10,xmm10,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 4765
+	LONG $0x02e98349 // sub r9,0x2
 	LONG $0x7329c1c4; WORD $0x02fa // vpslldq xmm10,xmm10,0x2
-	LONG $0xc42941c4; WORD $0x0013 // vpinsrw xmm10,xmm10,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 1da5
-	LONG $0x04eb8349 // sub r11,0x4
+	LONG $0xc42941c4; WORD $0x0011 // vpinsrw xmm10,xmm10,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 477e
+	LONG $0x04e98349 // sub r9,0x4
 	LONG $0x7329c1c4; WORD $0x04fa // vpslldq xmm10,xmm10,0x4
-	LONG $0x222943c4; WORD $0x0013 // vpinsrd xmm10,xmm10,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 1dbe
-	LONG $0x08eb8349 // sub r11,0x8
+	LONG $0x222943c4; WORD $0x0011 // vpinsrd xmm10,xmm10,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 4797
+	LONG $0x08e98349 // sub r9,0x8
 	LONG $0x7329c1c4; WORD $0x08fa // vpslldq xmm10,xmm10,0x8
-	LONG $0x22a943c4; WORD $0x0013 // vpinsrq xmm10,xmm10,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 1dd3
+	LONG $0x22a943c4; WORD $0x0011 // vpinsrq xmm10,xmm10,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 47ad
 	LONG $0x462d43c4; WORD $0x08d2 // vperm2i128 ymm10,ymm10,ymm10,0x8
-	LONG $0x382d43c4; WORD $0x0010 // vinserti128 ymm10,ymm10,XMMWORD PTR [r8],0x0
-	WORD $0x8d4d; BYTE $0x19 // lea r11,[r9]
-	WORD $0x014d; BYTE $0xe3 // add r11,r12
+	LONG $0x382d43c4; WORD $0xf051; BYTE $0x00 // vinserti128 ymm10,ymm10,XMMWORD PTR [r9-0x10],0x0
+	LONG $0xfa4c8b4e; BYTE $0xf8 // mov r9,QWORD PTR [rdx+r15*8-0x8]
+	WORD $0x014d; BYTE $0xe1 // add r9,r12
+	WORD $0x014d; BYTE $0xc1 // add r9,r8
 	LONG $0xef2141c4; BYTE $0xdb // vpxor xmm11,xmm11,xmm11
-	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0974 // je 1df0
-	WORD $0xff49; BYTE $0xcb // dec r11
-	LONG $0x202143c4; WORD $0x001b // vpinsrb xmm11,xmm11,BYTE PTR [r11],0x0
-	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x1074 // je 1e09
-	LONG $0x02eb8349 // sub r11,0x2
+	LONG $0x01c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x1
+	WORD $0x0974 // je 47cf
+	WORD $0xff49; BYTE $0xc9 // dec r9
+	LONG $0x202143c4; WORD $0x0019 // vpinsrb xmm11,xmm11,BYTE PTR [r9],0x0
+	LONG $0x02c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x2
+	WORD $0x1074 // je 47e8
+	LONG $0x02e98349 // sub r9,0x2
 	LONG $0x7321c1c4; WORD $0x02fb // vpslldq xmm11,xmm11,0x2
-	LONG $0xc42141c4; WORD $0x001b // vpinsrw xmm11,xmm11,WORD PTR [r11],0x0
-	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x1074 // je 1e22
-	LONG $0x04eb8349 // sub r11,0x4
+	LONG $0xc42141c4; WORD $0x0019 // vpinsrw xmm11,xmm11,WORD PTR [r9],0x0
+	LONG $0x04c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x4
+	WORD $0x1074 // je 4801
+	LONG $0x04e98349 // sub r9,0x4
 	LONG $0x7321c1c4; WORD $0x04fb // vpslldq xmm11,xmm11,0x4
-	LONG $0x222143c4; WORD $0x001b // vpinsrd xmm11,xmm11,DWORD PTR [r11],0x0
-	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x1074 // je 1e3b
-	LONG $0x08eb8349 // sub r11,0x8
+	LONG $0x222143c4; WORD $0x0019 // vpinsrd xmm11,xmm11,DWORD PTR [r9],0x0
+	LONG $0x08c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x8
+	WORD $0x1074 // je 481a
+	LONG $0x08e98349 // sub r9,0x8
 	LONG $0x7321c1c4; WORD $0x08fb // vpslldq xmm11,xmm11,0x8
-	LONG $0x22a143c4; WORD $0x001b // vpinsrq xmm11,xmm11,QWORD PTR [r11],0x0
-	LONG $0x10c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x10
-	WORD $0x0c74 // je 1e50
+	LONG $0x22a143c4; WORD $0x0019 // vpinsrq xmm11,xmm11,QWORD PTR [r9],0x0
+	LONG $0x10c0f741; WORD $0x0000; BYTE $0x00 // test r8d,0x10
+	WORD $0x0d74 // je 4830
 	LONG $0x462543c4; WORD $0x08db // vperm2i128 ymm11,ymm11,ymm11,0x8
-	LONG $0x382543c4; WORD $0x0019 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9],0x0
+	LONG $0x382543c4; WORD $0xf059; BYTE $0x00 // vinserti128 ymm11,ymm11,XMMWORD PTR [r9-0x10],0x0
+	WORD $0x0eeb // jmp 4840
+	QUAD $0x00008097797d62c4; BYTE $0x00 // vpbroadcastw ymm10,WORD PTR [rdi+0x80]
+	LONG $0x6f7d41c4; BYTE $0xda // vmovdqa ymm11,ymm10
 	LONG $0x612d41c4; BYTE $0xe3 // vpunpcklwd ymm12,ymm10,ymm11
 	LONG $0x692d41c4; BYTE $0xd3 // vpunpckhwd ymm10,ymm10,ymm11
 	LONG $0xf51d41c4; BYTE $0xe0 // vpmaddwd ymm12,ymm12,ymm8
 	LONG $0xfe7dc1c4; BYTE $0xc4 // vpaddd ymm0,ymm0,ymm12
 	LONG $0xf52d41c4; BYTE $0xd1 // vpmaddwd ymm10,ymm10,ymm9
 	LONG $0xfe75c1c4; BYTE $0xca // vpaddd ymm1,ymm1,ymm10
-	LONG $0xfffeade9; BYTE $0xff // jmp 1d20
+	LONG $0x584f0348 // add rcx,QWORD PTR [rdi+0x58]
+	LONG $0x605f034c // add r11,QWORD PTR [rdi+0x60]
+	WORD $0xff49; BYTE $0xca // dec r10
+	LONG $0xfe8d850f; WORD $0xffff // jne 46fc
+	LONG $0xfffe6ce9; BYTE $0xff // jmp 46e0
+	QUAD $0x000084af797d62c4; BYTE $0x00 // vpbroadcastw ymm13,WORD PTR [rdi+0x84]
+	QUAD $0x000088b7787962c4; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [rdi+0x88]
+	QUAD $0x00008ca7787962c4; BYTE $0x00 // vpbroadcastb xmm12,BYTE PTR [rdi+0x8c]
 	LONG $0x0000b841; WORD $0x4e80 // mov r8d,0x4e800000
 	LONG $0x6e7941c4; BYTE $0xd0 // vmovd xmm10,r8d
 	LONG $0x187d42c4; BYTE $0xd2 // vbroadcastss ymm10,xmm10
 	LONG $0x20478b4c // mov r8,QWORD PTR [rdi+0x20]
-	LONG $0x38678b4c // mov r12,QWORD PTR [rdi+0x38]
-	WORD $0x2949; BYTE $0xc4 // sub r12,rax
+	LONG $0x107841c4; WORD $0x8004 // vmovups xmm8,XMMWORD PTR [r8+rax*4]
+	QUAD $0x01208044183d43c4 // vinsertf128 ymm8,ymm8,XMMWORD PTR [r8+rax*4+0x20],0x1
+	LONG $0x107841c4; WORD $0x804c; BYTE $0x10 // vmovups xmm9,XMMWORD PTR [r8+rax*4+0x10]
+	QUAD $0x0130804c183543c4 // vinsertf128 ymm9,ymm9,XMMWORD PTR [r8+rax*4+0x30],0x1
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
-	LONG $0x597cc1c4; WORD $0x8004 // vmulps ymm0,ymm0,YMMWORD PTR [r8+rax*4]
+	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
 	LONG $0xc05dacc5 // vminps ymm0,ymm10,ymm0
 	LONG $0xc05bfdc5 // vcvtps2dq ymm0,ymm0
 	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
-	LONG $0x5974c1c4; WORD $0x804c; BYTE $0x20 // vmulps ymm1,ymm1,YMMWORD PTR [r8+rax*4+0x20]
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
 	LONG $0xc95dacc5 // vminps ymm1,ymm10,ymm1
 	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
@@ -1736,30 +3947,32 @@ TEXT ·depthwiseI16QU8Ymm4x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0xde79c1c4; BYTE $0xc6 // vpmaxub xmm0,xmm0,xmm14
-	LONG $0xda79c1c4; BYTE $0xc7 // vpminub xmm0,xmm0,xmm15
+	LONG $0xda79c1c4; BYTE $0xc4 // vpminub xmm0,xmm0,xmm12
 	WORD $0x894d; BYTE $0xf3 // mov r11,r14
+	LONG $0x40678b44 // mov r12d,DWORD PTR [rdi+0x40]
 	LONG $0x08c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x8
-	WORD $0x0e74 // je 1eea
+	WORD $0x0e74 // je 491d
 	LONG $0xd679c1c4; BYTE $0x03 // vmovq QWORD PTR [r11],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c38349 // add r11,0x8
 	LONG $0x04c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x4
-	WORD $0x0e74 // je 1f01
+	WORD $0x0e74 // je 4934
 	LONG $0x7e79c1c4; BYTE $0x03 // vmovd DWORD PTR [r11],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c38349 // add r11,0x4
 	LONG $0x02c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x2
-	WORD $0x0f74 // je 1f19
+	WORD $0x0f74 // je 494c
 	LONG $0x1579c3c4; WORD $0x0003 // vpextrw WORD PTR [r11],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c38349 // add r11,0x2
 	LONG $0x01c4f741; WORD $0x0000; BYTE $0x00 // test r12d,0x1
-	WORD $0x0674 // je 1f28
+	WORD $0x0674 // je 495b
 	LONG $0x1479c3c4; WORD $0x0003 // vpextrb BYTE PTR [r11],xmm0,0x0
-	LONG $0x4877034c // add r14,QWORD PTR [rdi+0x48]
-	LONG $0x01fb6b4c // imul r15,rbx,0x1
-	WORD $0x014d; BYTE $0xfd // add r13,r15
+	LONG $0x7077034c // add r14,QWORD PTR [rdi+0x70]
+	LONG $0x58476b4c; BYTE $0x01 // imul r8,QWORD PTR [rdi+0x58],0x1
+	WORD $0x014d; BYTE $0xc5 // add r13,r8
+	LONG $0x7ef941c4; BYTE $0xfa // vmovq r10,xmm15
 	LONG $0x01ea8349 // sub r10,0x1
-	LONG $0xfdb58f0f; WORD $0xffff // jg 1cf2
+	LONG $0xfffd1be9; BYTE $0xff // jmp 4690
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -2,17 +2,17 @@
 
 #include "textflag.h"
 
-// func maxpoolF32Ymm(a *spec.DepthwiseArgs)
+// func maxpoolF32Ymm(a *spec.PoolArgs)
 TEXT ·maxpoolF32Ymm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x187d62c4; WORD $0x505f // vbroadcastss ymm11,DWORD PTR [rdi+0x50]
-	LONG $0x187d62c4; WORD $0x5467 // vbroadcastss ymm12,DWORD PTR [rdi+0x54]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x187d62c4; WORD $0x405f // vbroadcastss ymm11,DWORD PTR [rdi+0x40]
+	LONG $0x187d62c4; WORD $0x4467 // vbroadcastss ymm12,DWORD PTR [rdi+0x44]
 	LONG $0x02e1c149 // shl r9,0x2
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
@@ -92,8 +92,8 @@ TEXT ·maxpoolF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x2e05e2c4; WORD $0x0604 // vmaskmovps YMMWORD PTR [rsi+rax*1],ymm15,ymm0
 	LONG $0x20c08348 // add rax,0x20
 	LONG $0xfffeafe9; BYTE $0xff // jmp 31
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	LONG $0xfffe94e9; BYTE $0xff // jmp 26
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
@@ -113,20 +113,20 @@ TEXT ·maxpoolF32Ymm(SB), NOSPLIT, $0-8
 	QUAD $0x00000000841f0f2e
 	QUAD $0x00000000801f0f00
 
-// func meanpoolF32Ymm(a *spec.DepthwiseArgs)
+// func meanpoolF32Ymm(a *spec.PoolArgs)
 TEXT ·meanpoolF32Ymm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x187d62c4; WORD $0x505f // vbroadcastss ymm11,DWORD PTR [rdi+0x50]
-	LONG $0x187d62c4; WORD $0x5467 // vbroadcastss ymm12,DWORD PTR [rdi+0x54]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x187d62c4; WORD $0x405f // vbroadcastss ymm11,DWORD PTR [rdi+0x40]
+	LONG $0x187d62c4; WORD $0x4467 // vbroadcastss ymm12,DWORD PTR [rdi+0x44]
 	LONG $0x02e1c149 // shl r9,0x2
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x187d62c4; BYTE $0x29 // vbroadcastss ymm13,DWORD PTR [rcx]
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
 	LONG $0x03188e0f; WORD $0x0000 // jle 550
@@ -321,8 +321,8 @@ TEXT ·meanpoolF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x2e05e2c4; WORD $0x0604 // vmaskmovps YMMWORD PTR [rsi+rax*1],ymm15,ymm0
 	LONG $0x20c08348 // add rax,0x20
 	LONG $0xfffcfae9; BYTE $0xff // jmp 23a
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	LONG $0xfffcdfe9; BYTE $0xff // jmp 22f
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper

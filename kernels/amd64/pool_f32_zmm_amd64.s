@@ -2,17 +2,17 @@
 
 #include "textflag.h"
 
-// func maxpoolF32Zmm(a *spec.DepthwiseArgs)
+// func maxpoolF32Zmm(a *spec.PoolArgs)
 TEXT ·maxpoolF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x487de262; WORD $0x6718; BYTE $0x14 // vbroadcastss zmm20,DWORD PTR [rdi+0x50]
-	LONG $0x487de262; WORD $0x6f18; BYTE $0x15 // vbroadcastss zmm21,DWORD PTR [rdi+0x54]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x487de262; WORD $0x6718; BYTE $0x10 // vbroadcastss zmm20,DWORD PTR [rdi+0x40]
+	LONG $0x487de262; WORD $0x6f18; BYTE $0x11 // vbroadcastss zmm21,DWORD PTR [rdi+0x44]
 	LONG $0x02e1c149 // shl r9,0x2
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
@@ -93,8 +93,8 @@ TEXT ·maxpoolF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0411; BYTE $0x06 // vmovups ZMMWORD PTR [rsi+rax*1]{k1},zmm0
 	LONG $0x40c08348 // add rax,0x40
 	LONG $0xfffe70e9; BYTE $0xff // jmp 33
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	LONG $0xfffe55e9; BYTE $0xff // jmp 28
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
@@ -104,20 +104,20 @@ TEXT ·maxpoolF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 
-// func meanpoolF32Zmm(a *spec.DepthwiseArgs)
+// func meanpoolF32Zmm(a *spec.PoolArgs)
 TEXT ·meanpoolF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x487de262; WORD $0x6718; BYTE $0x14 // vbroadcastss zmm20,DWORD PTR [rdi+0x50]
-	LONG $0x487de262; WORD $0x6f18; BYTE $0x15 // vbroadcastss zmm21,DWORD PTR [rdi+0x54]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x487de262; WORD $0x6718; BYTE $0x10 // vbroadcastss zmm20,DWORD PTR [rdi+0x40]
+	LONG $0x487de262; WORD $0x6f18; BYTE $0x11 // vbroadcastss zmm21,DWORD PTR [rdi+0x44]
 	LONG $0x02e1c149 // shl r9,0x2
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
-	LONG $0x204f8b48 // mov rcx,QWORD PTR [rdi+0x20]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x487de262; WORD $0x3118 // vbroadcastss zmm22,DWORD PTR [rcx]
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
 	LONG $0x030d8e0f; WORD $0x0000 // jle 548
@@ -282,8 +282,8 @@ TEXT ·meanpoolF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x497cf162; WORD $0x0411; BYTE $0x06 // vmovups ZMMWORD PTR [rsi+rax*1]{k1},zmm0
 	LONG $0x40c08348 // add rax,0x40
 	LONG $0xfffd05e9; BYTE $0xff // jmp 23d
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	LONG $0xfffceae9; BYTE $0xff // jmp 232
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper

@@ -2,17 +2,17 @@
 
 #include "textflag.h"
 
-// func maxpoolI8Ymm(a *spec.DepthwiseArgs)
+// func maxpoolI8Ymm(a *spec.PoolArgs)
 TEXT ·maxpoolI8Ymm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x787de2c4; WORD $0x5c57 // vpbroadcastb ymm2,BYTE PTR [rdi+0x5c]
-	LONG $0x787de2c4; WORD $0x605f // vpbroadcastb ymm3,BYTE PTR [rdi+0x60]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x787de2c4; WORD $0x4857 // vpbroadcastb ymm2,BYTE PTR [rdi+0x48]
+	LONG $0x787de2c4; WORD $0x4c5f // vpbroadcastb ymm3,BYTE PTR [rdi+0x4c]
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
 	LONG $0x00998e0f; WORD $0x0000 // jle c4
@@ -48,17 +48,17 @@ TEXT ·maxpoolI8Ymm(SB), NOSPLIT, $0-8
 	WORD $0xcb39 // cmp ebx,ecx
 	WORD $0x4c0f; BYTE $0xd9 // cmovl ebx,ecx
 	WORD $0xe5eb // jmp 7e
-	WORD $0x4f8b; BYTE $0x5c // mov ecx,DWORD PTR [rdi+0x5c]
+	WORD $0x4f8b; BYTE $0x48 // mov ecx,DWORD PTR [rdi+0x48]
 	WORD $0xcb39 // cmp ebx,ecx
 	WORD $0x4c0f; BYTE $0xd9 // cmovl ebx,ecx
-	WORD $0x4f8b; BYTE $0x60 // mov ecx,DWORD PTR [rdi+0x60]
+	WORD $0x4f8b; BYTE $0x4c // mov ecx,DWORD PTR [rdi+0x4c]
 	WORD $0xcb39 // cmp ebx,ecx
 	WORD $0x4f0f; BYTE $0xd9 // cmovg ebx,ecx
 	WORD $0x1c88; BYTE $0x06 // mov BYTE PTR [rsi+rax*1],bl
 	WORD $0xff48; BYTE $0xc0 // inc rax
 	LONG $0xffff79e9; BYTE $0xff // jmp 2d
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	LONG $0xffff5ee9; BYTE $0xff // jmp 22
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
@@ -70,17 +70,17 @@ TEXT ·maxpoolI8Ymm(SB), NOSPLIT, $0-8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 
-// func maxpoolU8Ymm(a *spec.DepthwiseArgs)
+// func maxpoolU8Ymm(a *spec.PoolArgs)
 TEXT ·maxpoolU8Ymm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x787de2c4; WORD $0x5c57 // vpbroadcastb ymm2,BYTE PTR [rdi+0x5c]
-	LONG $0x787de2c4; WORD $0x605f // vpbroadcastb ymm3,BYTE PTR [rdi+0x60]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x787de2c4; WORD $0x4857 // vpbroadcastb ymm2,BYTE PTR [rdi+0x48]
+	LONG $0x787de2c4; WORD $0x4c5f // vpbroadcastb ymm3,BYTE PTR [rdi+0x4c]
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
 	LONG $0x00978e0f; WORD $0x0000 // jle 1c2
@@ -116,17 +116,17 @@ TEXT ·maxpoolU8Ymm(SB), NOSPLIT, $0-8
 	WORD $0xcb39 // cmp ebx,ecx
 	WORD $0x4c0f; BYTE $0xd9 // cmovl ebx,ecx
 	WORD $0xe5eb // jmp 17c
-	WORD $0x4f8b; BYTE $0x5c // mov ecx,DWORD PTR [rdi+0x5c]
+	WORD $0x4f8b; BYTE $0x48 // mov ecx,DWORD PTR [rdi+0x48]
 	WORD $0xcb39 // cmp ebx,ecx
 	WORD $0x4c0f; BYTE $0xd9 // cmovl ebx,ecx
-	WORD $0x4f8b; BYTE $0x60 // mov ecx,DWORD PTR [rdi+0x60]
+	WORD $0x4f8b; BYTE $0x4c // mov ecx,DWORD PTR [rdi+0x4c]
 	WORD $0xcb39 // cmp ebx,ecx
 	WORD $0x4f0f; BYTE $0xd9 // cmovg ebx,ecx
 	WORD $0x1c88; BYTE $0x06 // mov BYTE PTR [rsi+rax*1],bl
 	WORD $0xff48; BYTE $0xc0 // inc rax
 	LONG $0xffff7be9; BYTE $0xff // jmp 12d
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	LONG $0xffff60e9; BYTE $0xff // jmp 122
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper

@@ -2,17 +2,17 @@
 
 #include "textflag.h"
 
-// func maxpoolI8Zmm(a *spec.DepthwiseArgs)
+// func maxpoolI8Zmm(a *spec.PoolArgs)
 TEXT ·maxpoolI8Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x487df262; WORD $0x5778; BYTE $0x5c // vpbroadcastb zmm2,BYTE PTR [rdi+0x5c]
-	LONG $0x487df262; WORD $0x5f78; BYTE $0x60 // vpbroadcastb zmm3,BYTE PTR [rdi+0x60]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x487df262; WORD $0x5778; BYTE $0x48 // vpbroadcastb zmm2,BYTE PTR [rdi+0x48]
+	LONG $0x487df262; WORD $0x5f78; BYTE $0x4c // vpbroadcastb zmm3,BYTE PTR [rdi+0x4c]
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
 	WORD $0x787e // jle a1
@@ -42,8 +42,8 @@ TEXT ·maxpoolI8Zmm(SB), NOSPLIT, $0-8
 	LONG $0x497ff162; WORD $0x047f; BYTE $0x06 // vmovdqu8 ZMMWORD PTR [rsi+rax*1]{k1},zmm0
 	LONG $0x40c08348 // add rax,0x40
 	WORD $0x97eb // jmp 2b
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	WORD $0x83eb // jmp 24
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
@@ -52,17 +52,17 @@ TEXT ·maxpoolI8Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 
-// func maxpoolU8Zmm(a *spec.DepthwiseArgs)
+// func maxpoolU8Zmm(a *spec.PoolArgs)
 TEXT ·maxpoolU8Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x17 // mov rdx,QWORD PTR [rdi]
-	LONG $0x10778b48 // mov rsi,QWORD PTR [rdi+0x10]
-	LONG $0x384f8b4c // mov r9,QWORD PTR [rdi+0x38]
-	LONG $0x30578b4c // mov r10,QWORD PTR [rdi+0x30]
-	LONG $0x285f8b4c // mov r11,QWORD PTR [rdi+0x28]
-	LONG $0x487df262; WORD $0x5778; BYTE $0x5c // vpbroadcastb zmm2,BYTE PTR [rdi+0x5c]
-	LONG $0x487df262; WORD $0x5f78; BYTE $0x60 // vpbroadcastb zmm3,BYTE PTR [rdi+0x60]
+	LONG $0x08778b48 // mov rsi,QWORD PTR [rdi+0x8]
+	LONG $0x284f8b4c // mov r9,QWORD PTR [rdi+0x28]
+	LONG $0x20578b4c // mov r10,QWORD PTR [rdi+0x20]
+	LONG $0x185f8b4c // mov r11,QWORD PTR [rdi+0x18]
+	LONG $0x487df262; WORD $0x5778; BYTE $0x48 // vpbroadcastb zmm2,BYTE PTR [rdi+0x48]
+	LONG $0x487df262; WORD $0x5f78; BYTE $0x4c // vpbroadcastb zmm3,BYTE PTR [rdi+0x4c]
 	WORD $0x3145; BYTE $0xed // xor r13d,r13d
 	WORD $0x854d; BYTE $0xd2 // test r10,r10
 	WORD $0x787e // jle 161
@@ -92,8 +92,8 @@ TEXT ·maxpoolU8Zmm(SB), NOSPLIT, $0-8
 	LONG $0x497ff162; WORD $0x047f; BYTE $0x06 // vmovdqu8 ZMMWORD PTR [rsi+rax*1]{k1},zmm0
 	LONG $0x40c08348 // add rax,0x40
 	WORD $0x97eb // jmp eb
-	LONG $0x48770348 // add rsi,QWORD PTR [rdi+0x48]
-	LONG $0x406f034c // add r13,QWORD PTR [rdi+0x40]
+	LONG $0x38770348 // add rsi,QWORD PTR [rdi+0x38]
+	LONG $0x306f034c // add r13,QWORD PTR [rdi+0x30]
 	WORD $0xff49; BYTE $0xca // dec r10
 	WORD $0x83eb // jmp e4
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper

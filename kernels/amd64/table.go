@@ -16,6 +16,7 @@ import (
 const (
 	fma  = cpu.AVX2 | cpu.FMA
 	vnni = cpu.AVX512 | cpu.AVX512VNNI
+	vbmi = vnni | cpu.AVX512VBMI
 	bf16 = cpu.AVX512 | cpu.AVX512BF16
 	// avxvnni has the instructions of VNNI for 256 bits alone.
 	avxvnni = cpu.AVX2 | cpu.AVXVNNI
@@ -72,18 +73,18 @@ var Table = bound([]spec.Row{
 	{Op: spec.DepthwiseRow, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.BF16, MR: 8, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Consistent, Name: "depthwiserowBF16NZmm8x16"},
 	{Op: spec.DepthwiseRow, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 8, NR: 8, KR: 1, Needs: fma, Num: spec.Consistent, Name: "depthwiserowBF16Ymm8x8"},
 	{Op: spec.DepthwiseRow, In: tensor.BF16, W: tensor.F32, Acc: tensor.F32, Out: tensor.BF16, MR: 8, NR: 8, KR: 1, Needs: fma, Num: spec.Consistent, Name: "depthwiserowBF16NYmm8x8"},
-	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 64, KR: 4, Shift: 128, Needs: vnni, Num: spec.Exact, Name: "depthwiseI8QVnni4x64"},
-	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 64, KR: 4, Needs: vnni, Num: spec.Exact, Name: "depthwiseU8I8QVnni4x64"},
-	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 32, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseI16QI8Vnni8x32", Code: "depthwiseI16QVnni8x32"},
-	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 32, KR: 1, Needs: vnni, Num: spec.Exact, Name: "depthwiseI16QU8Vnni8x32", Code: "depthwiseI16QVnni8x32"},
-	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiseI8QAvxVnni4x16"},
-	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiseU8I8QAvxVnni4x16"},
-	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiseI16QI8AvxVnni4x16"},
-	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiseI16QU8AvxVnni4x16"},
-	{Op: spec.Depthwise, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiseI8QYmm4x16"},
-	{Op: spec.Depthwise, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiseU8I8QYmm4x16"},
-	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiseI16QI8Ymm4x16"},
-	{Op: spec.Depthwise, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiseI16QU8Ymm4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 16, KR: 4, Shift: 128, Needs: vbmi, Num: spec.Exact, Name: "depthwiserowI8QVbmi8x16"},
+	{Op: spec.DepthwiseRow, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 16, KR: 4, Needs: vbmi, Num: spec.Exact, Name: "depthwiserowU8I8QVbmi8x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 8, NR: 16, KR: 2, Needs: vbmi, Num: spec.Exact, Name: "depthwiserowI16QI8Vbmi8x16", Code: "depthwiserowI16QVbmi8x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 8, NR: 16, KR: 2, Needs: vbmi, Num: spec.Exact, Name: "depthwiserowI16QU8Vbmi8x16", Code: "depthwiserowI16QVbmi8x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiserowI8QAvxVnni4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiserowU8I8QAvxVnni4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiserowI16QI8AvxVnni4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: avxvnni, Num: spec.Exact, Name: "depthwiserowI16QU8AvxVnni4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiserowI8QYmm4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiserowU8I8QYmm4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiserowI16QI8Ymm4x16"},
+	{Op: spec.DepthwiseRow, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 4, NR: 16, KR: 2, Needs: cpu.AVX2, Num: spec.Exact, Name: "depthwiserowI16QU8Ymm4x16"},
 	function(spec.Exp, "expF32Zmm"),
 	function(spec.Sigmoid, "sigmoidF32Zmm"),
 	function(spec.Tanh, "tanhF32Zmm"),

@@ -20,7 +20,7 @@ import (
 // argStructs are the argument structs whose fields sources may name.
 var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.GemmArgs](),
-	reflect.TypeFor[spec.DepthwiseArgs](),
+	reflect.TypeFor[spec.PoolArgs](),
 	reflect.TypeFor[spec.DepthwiseRowArgs](),
 	reflect.TypeFor[spec.MapArgs](),
 	reflect.TypeFor[spec.QuantArgs](),

@@ -16,35 +16,20 @@ func Bench(b *testing.B, row *spec.Row) {
 	const k = 256
 	macs := row.MR * row.NR * k
 	var call func()
-	if row.Op == spec.Depthwise {
-		const taps, width, channels = 9, 16, 128
-		macs = taps * width * channels
-		in := row.In.Bits() / 8
-		x := draw(rng, row.In, (width+taps)*channels, plain, nil)
-		w := draw(rng, row.W, (taps+row.KR)*channels, plain, nil)
-		out := tensor.New(row.Out, tensor.Shape{width, channels})
-		scale := make([]float32, channels)
-		var ins [taps]unsafe.Pointer
-		for i := range ins {
-			ins[i] = unsafe.Pointer(&x.bytes[i*channels*in])
-		}
-		args := &spec.DepthwiseArgs{In: unsafe.Pointer(&ins[0]), W: unsafe.Pointer(&w.bytes[0]), Out: unsafe.Pointer(&out.Data[0]), Scale: unsafe.Pointer(&scale[0]),
-			Taps: taps, Width: width, Channels: channels, InStep: channels * in, OutStep: channels * row.Out.Bits() / 8, Lo: -1e30, Hi: 1e30, QLo: -100, QHi: 100}
-		f := row.Func.(func(*spec.DepthwiseArgs))
-		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(w) }
-	} else if row.Op == spec.DepthwiseRow {
+	if row.Op == spec.DepthwiseRow {
 		const lines, across, width, channels = 3, 3, 16, 64
 		macs = lines * across * width * channels
 		in := row.In.Bits() / 8
 		x := draw(rng, row.In, lines*width*channels, plain, nil)
-		w := draw(rng, row.W, lines*across*channels, plain, nil)
+		w := packDepthwise(row, draw(rng, row.W, lines*across*channels, plain, nil), lines, across, channels)
 		out := tensor.New(row.Out, tensor.Shape{width, channels})
-		var ins [lines]unsafe.Pointer
+		scale := make([]float32, channels)
+		var ins [lines + 1]unsafe.Pointer // no row has KR above 4
 		for i := range ins {
-			ins[i] = unsafe.Pointer(&x.bytes[i*width*channels*in])
+			ins[i] = unsafe.Pointer(&x.bytes[min(i, lines-1)*width*channels*in])
 		}
-		args := &spec.DepthwiseRowArgs{In: unsafe.Pointer(&ins[0]), W: unsafe.Pointer(&w.bytes[0]), Out: unsafe.Pointer(&out.Data[0]), Lines: lines, Across: across, Width: width,
-			Channels: channels, Start: -1, Columns: width, Stride: 1, Dilation: 1, InStep: channels * in, OutStep: channels * row.Out.Bits() / 8, Lo: -1e30, Hi: 1e30}
+		args := &spec.DepthwiseRowArgs{In: unsafe.Pointer(&ins[0]), W: unsafe.Pointer(&w[0]), Out: unsafe.Pointer(&out.Data[0]), Scale: unsafe.Pointer(&scale[0]), Lines: lines, Across: across, Width: width,
+			Channels: channels, Start: -1, Columns: width, Stride: 1, Dilation: 1, InStep: channels * in, OutStep: channels * row.Out.Bits() / 8, Lo: -1e30, Hi: 1e30, QLo: -100, QHi: 100}
 		f := row.Func.(func(*spec.DepthwiseRowArgs))
 		call = func() { f(args); runtime.KeepAlive(x); runtime.KeepAlive(w) }
 	} else if row.Op == spec.Peak {

@@ -51,21 +51,34 @@ func depthwiseRowCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	w := draw(rng, row.W, lines*across*channels, kind(c[10]), nil)
 	size, in := row.Out.Bits()/8, row.In.Bits()/8
 	xb := s.input(x.bytes, in, place(c[11]))
-	wb := s.input(w.bytes, row.W.Bits()/8, place(c[12]))
+	wb := s.input(packDepthwise(row, w, lines, across, channels), row.W.Bits()/8, place(c[12]))
 	ob := s.output(max(0, (width-1)*gap+channels)*size, size, place(c[13]))
-	e := newEpilogue(row, s, rng, channels, kind(c[9]), c[14], c[15], place(c[12]))
+	per := channels
+	if !row.In.IsFloat() {
+		per = max(channels, row.NR)
+	}
+	e := newEpilogue(row, s, rng, per, kind(c[9]), c[14], c[15], place(c[12]))
+	floats := row.In.IsFloat()
 	ins := make([]unsafe.Pointer, lines)
+	if !floats {
+		ins = make([]unsafe.Pointer, (lines+row.KR-1)/row.KR*row.KR)
+	}
 	for i := range ins {
-		if c[6] == 0 || c[6] == 1 && rng.IntN(2) == 0 {
+		if !floats || c[6] == 0 || c[6] == 1 && rng.IntN(2) == 0 {
 			ins[i] = unsafe.Pointer(&sentinels[0]) // of a row without elements
 			if length > 0 {
-				ins[i] = unsafe.Pointer(&xb.data[i*length*in])
+				ins[i] = unsafe.Pointer(&xb.data[min(i, lines-1)*length*in])
 			}
 		}
 	}
 	wasIns := slices.Clone(ins)
-	args := spec.DepthwiseRowArgs{W: wb.pointer(), Out: ob.pointer(), Bias: e.biasB.pointer(), Lines: lines, Across: across, Width: width, Channels: channels,
-		Start: start, Columns: columns, Stride: stride, Dilation: dilation, InStep: step * in, OutStep: gap * size, Lo: e.lo, Hi: e.hi}
+	pad := int32(0)
+	if !floats {
+		lo, hi := row.In.IntRange()
+		pad = int32(lo + rng.Int64N(hi-lo+1))
+	}
+	args := spec.DepthwiseRowArgs{W: wb.pointer(), Out: ob.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(), Lines: lines, Across: across, Width: width, Channels: channels,
+		Start: start, Columns: columns, Stride: stride, Dilation: dilation, InStep: step * in, OutStep: gap * size, Lo: e.lo, Hi: e.hi, Pad: pad, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
 	if lines > 0 {
 		args.In = unsafe.Pointer(&ins[0])
 	}
@@ -76,22 +89,38 @@ func depthwiseRowCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	for p := range width {
 		for ch := range channels {
-			f := e.startFloat(ch)
+			f, n := float32(0), int64(0)
 			var m margin
-			m.add(f, 1)
-			for l, line := range ins {
+			if floats {
+				f = e.startFloat(ch)
+				m.add(f, 1)
+			} else {
+				n = e.startInt(ch)
+			}
+			for l, line := range ins[:lines] {
 				for k := range across {
-					column := start + p*stride + k*dilation
-					if line == nil || column < 0 || column >= columns {
-						continue
+					column, weight := start+p*stride+k*dilation, (l*across+k)*channels+ch
+					there := line != nil && column >= 0 && column < columns
+					switch {
+					case !floats && there:
+						n += (x.i[l*length+column*step+ch] + int64(row.Shift)) * w.i[weight]
+					case !floats:
+						n += (int64(pad) + int64(row.Shift)) * w.i[weight]
+					case there:
+						a, b := x.f[l*length+column*step+ch], w.f[weight]
+						f = fmath.FMA(a, b, f)
+						m.add(a, b)
 					}
-					a, b := x.f[l*length+column*step+ch], w.f[(l*across+k)*channels+ch]
-					f = fmath.FMA(a, b, f)
-					m.add(a, b)
 				}
 			}
+			wantF, wantI := float32(0), int64(0)
+			if floats {
+				wantF = e.float(f)
+			} else {
+				wantI = e.integer(n, ch)
+			}
 			what := fmt.Sprintf("Out[%d][%d] of %dx%d, %dx%d taps, stride %d, dilation %d, from column %d of %d", p, ch, width, channels, lines, across, stride, dilation, start, columns)
-			compare(t, row, unsafe.Pointer(&ob.data[(p*gap+ch)*size]), what, e.float(f), 0, &m)
+			compare(t, row, unsafe.Pointer(&ob.data[(p*gap+ch)*size]), what, wantF, wantI, &m)
 		}
 		if p+1 < width {
 			for _, v := range ob.data[(p*gap+channels)*size : (p+1)*gap*size] {
@@ -109,3 +138,23 @@ func depthwiseRowCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 }
 
 var sentinels [1]float32
+
+// packDepthwise brings weights [lines][across][channels] into the order of the row.
+func packDepthwise(row *spec.Row, w *values, lines, across, channels int) []byte {
+	if row.In.IsFloat() {
+		return w.bytes
+	}
+	size, groups := row.W.Bits()/8, (lines+row.KR-1)/row.KR
+	var packed []byte
+	for b := range (channels + row.NR - 1) / row.NR {
+		for l := range groups * row.KR * across * row.NR { // by group, tap, channel, line
+			r, ch, t, g := l%row.KR, row.Block(b, channels)+l/row.KR%row.NR, l/(row.KR*row.NR)%across, l/(row.KR*row.NR*across)
+			if line := g*row.KR + r; line < lines && ch < channels {
+				packed = append(packed, w.bytes[((line*across+t)*channels+ch)*size:][:size]...)
+			} else {
+				packed = append(packed, make([]byte, size)...)
+			}
+		}
+	}
+	return packed
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"time"
 	"unsafe"
 
@@ -45,8 +44,6 @@ func Run(t T, row *spec.Row, o Options) {
 		levels, test := gemmLevels(row), gemmCase
 		switch row.Op {
 		case spec.Gemm, spec.Gemv:
-		case spec.Depthwise:
-			levels, test = depthwiseLevels(row), depthwiseCase
 		case spec.DepthwiseRow:
 			levels, test = depthwiseRowLevels(row), depthwiseRowCase
 		case spec.Peak, spec.Read:
@@ -370,145 +367,4 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 func (e *epilogue) unchanged(t T) {
 	e.biasB.unchanged(t, "Bias")
 	e.scalB.unchanged(t, "Scale")
-}
-
-// tapCounts are the numbers of taps of a depthwise kernel.
-var tapCounts = []int{0, 1, 2, 3, 9, 25}
-
-// Which rows the taps of a depthwise convolution read.
-const (
-	ownRow     = iota
-	sharedRows // several taps read the same row, as where one row stands for padding
-	overlaps   // taps lie one position apart, as those of a kernel's row do
-	numTapKinds
-)
-
-// The factors of a depthwise convolution: channels, positions, taps, which rows the taps read, distances of inputs and of outputs, elements, places of
-// inputs, weights, output, bias, bounds.
-func depthwiseLevels(row *spec.Row) []int {
-	return []int{2*row.NR + 4, 2*row.MR + 2, len(tapCounts), int(numTapKinds), 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
-}
-
-// depthwisePlaces tells where a channel's weight of a tap lies in W, and where its bias; of one beyond the last, how many elements there are. zero reports the
-// weights that stand for nothing.
-func depthwisePlaces(row *spec.Row, channels, taps int) (at func(tap, ch int) int, placed func(ch int) int, zero func(i int) bool) {
-	if row.KR == 1 {
-		return func(tap, ch int) int {
-			if tap == taps {
-				return taps * channels
-			}
-			return tap*channels + ch
-		}, func(ch int) int { return ch }, nil
-	}
-	blocks, groups := (channels+row.NR-1)/row.NR, (taps+row.KR-1)/row.KR
-	place := make([]int, row.NR)
-	for p := range row.NR {
-		place[row.Channel(p)] = p
-	}
-	placed = func(ch int) int {
-		if ch == channels {
-			return blocks * row.NR
-		}
-		return ch/row.NR*row.NR + place[ch%row.NR]
-	}
-	at = func(tap, ch int) int {
-		if tap == taps {
-			return blocks * groups * row.NR * row.KR
-		}
-		return ((ch/row.NR*groups+tap/row.KR)*row.NR+place[ch%row.NR])*row.KR + tap%row.KR
-	}
-	zero = func(i int) bool {
-		k, p, g := i%row.KR, i/row.KR%row.NR, i/(row.KR*row.NR)
-		return g%groups*row.KR+k >= taps || g/groups*row.NR+row.Channel(p) >= channels
-	}
-	return at, placed, zero
-}
-
-func depthwiseCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
-	channels, width, taps := c[0], c[1], tapCounts[c[2]]
-	if channels > 2*row.NR+1 {
-		channels = 8*row.NR + c[0]
-	}
-	// Inputs of neighbouring positions lie step elements apart, outputs gap elements.
-	step := [...]int{channels, 2 * channels, channels + 3}[c[4]]
-	gap := channels + [...]int{0, 5}[c[5]]
-	length := max(0, (width-1)*step+channels) // of what one tap reads
-	from, total := make([]int, taps), 0
-	for i := range from {
-		switch {
-		case c[3] == sharedRows && i > 0 && rng.IntN(2) == 0:
-			from[i] = from[rng.IntN(i)]
-		case c[3] == overlaps:
-			from[i] = i * channels
-		default:
-			from[i] = i * length
-		}
-		total = max(total, from[i]+length)
-	}
-	if width == 0 || channels == 0 {
-		total = 0
-	}
-	x := draw(rng, row.In, total, kind(c[6]), nil)
-	at, placed, zero := depthwisePlaces(row, channels, taps)
-	w := draw(rng, row.W, at(taps, channels), kind(c[7]), zero)
-	size, in := row.Out.Bits()/8, row.In.Bits()/8
-	xb := s.input(x.bytes, in, place(c[8]))
-	wb := s.input(w.bytes, row.W.Bits()/8, place(c[9]))
-	ob := s.output(max(0, (width-1)*gap+channels)*size, size, place(c[10]))
-	e := newEpilogue(row, s, rng, placed(channels), kind(c[6]), c[11], c[12], place(c[9]))
-	ins := make([]unsafe.Pointer, taps)
-	for i := range ins {
-		if total > 0 {
-			ins[i] = unsafe.Pointer(&xb.data[from[i]*in])
-		}
-	}
-	wasIns := slices.Clone(ins)
-	args := spec.DepthwiseArgs{W: wb.pointer(), Out: ob.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(), Taps: taps, Width: width, Channels: channels,
-		InStep: step * in, OutStep: gap * size, Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
-	if taps > 0 {
-		args.In = unsafe.Pointer(&ins[0])
-	}
-	was := args
-	row.Func.(func(*spec.DepthwiseArgs))(&args)
-	if args != was || !slices.Equal(ins, wasIns) {
-		t.Errorf("%s: the kernel changed its arguments", row.Name)
-	}
-	for p := range width {
-		for ch := range channels {
-			f, n := float32(0), int64(0)
-			var m margin
-			if row.In.IsFloat() {
-				f = e.startFloat(placed(ch))
-				m.add(f, 1)
-			} else {
-				n = e.startInt(placed(ch))
-			}
-			for i, first := range from {
-				if row.In.IsFloat() {
-					f = fmath.FMA(x.f[first+p*step+ch], w.f[at(i, ch)], f)
-					m.add(x.f[first+p*step+ch], w.f[at(i, ch)])
-				} else {
-					n += (x.i[first+p*step+ch] + int64(row.Shift)) * w.i[at(i, ch)]
-				}
-			}
-			if row.In.IsFloat() {
-				f = e.float(f)
-			} else {
-				n = e.integer(n, placed(ch))
-			}
-			compare(t, row, unsafe.Pointer(&ob.data[(p*gap+ch)*size]), fmt.Sprintf("Out[%d][%d] of %dx%d, %d taps", p, ch, width, channels, taps), f, n, &m)
-		}
-		if p+1 < width {
-			for _, v := range ob.data[(p*gap+channels)*size : (p+1)*gap*size] {
-				if v != sentinel {
-					t.Errorf("%s: the kernel wrote between positions", row.Name)
-					return
-				}
-			}
-		}
-	}
-	xb.unchanged(t, "In")
-	ob.outside(t)
-	wb.unchanged(t, "W")
-	e.unchanged(t)
 }

@@ -68,8 +68,8 @@ func TestTable(t *testing.T) {
 			switch r.Op {
 			case spec.Gemm, spec.Gemv:
 				_, ok = r.Func.(func(*spec.GemmArgs))
-			case spec.Depthwise, spec.MaxPool, spec.MeanPool:
-				_, ok = r.Func.(func(*spec.DepthwiseArgs))
+			case spec.MaxPool, spec.MeanPool:
+				_, ok = r.Func.(func(*spec.PoolArgs))
 			case spec.DepthwiseRow:
 				_, ok = r.Func.(func(*spec.DepthwiseRowArgs))
 			case spec.WinogradIn, spec.WinogradOut:

@@ -106,9 +106,12 @@ func reduceCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	yb.outside(t)
 }
 
+// poolTaps are the numbers of taps of a pool.
+var poolTaps = []int{0, 1, 2, 3, 9, 16, 25, 35}
+
 // The factors of a pool: channels, positions, taps, distances of inputs and of outputs, elements, places of inputs and output, bounds.
 func poolLevels(row *spec.Row) []int {
-	return []int{2*row.NR + 4, 4, len(tapCounts) + 2, 3, 2, int(numKinds), int(numPlaces), int(numPlaces), boundLevels}
+	return []int{2*row.NR + 4, 4, len(poolTaps), 3, 2, int(numKinds), int(numPlaces), int(numPlaces), boundLevels}
 }
 
 func poolCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
@@ -116,7 +119,7 @@ func poolCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	if channels > 2*row.NR+1 {
 		channels = 5*row.NR + c[0]
 	}
-	taps := append(slices.Clone(tapCounts), 16, 35)[c[2]]
+	taps := poolTaps[c[2]]
 	if row.Op == spec.MaxPool {
 		taps = max(1, taps)
 	}
@@ -142,13 +145,13 @@ func poolCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	by := [1]float32{float32(1 + rng.IntN(50))}
 	wasIns := slices.Clone(ins)
-	args := spec.DepthwiseArgs{Out: ob.pointer(), Scale: unsafe.Pointer(&by), Taps: taps, Width: width, Channels: channels,
+	args := spec.PoolArgs{Out: ob.pointer(), Scale: unsafe.Pointer(&by), Taps: taps, Width: width, Channels: channels,
 		InStep: step * size, OutStep: gap * size, Lo: e.lo, Hi: e.hi, QLo: e.qlo, QHi: e.qhi}
 	if taps > 0 {
 		args.In = unsafe.Pointer(&ins[0])
 	}
 	was := args
-	row.Func.(func(*spec.DepthwiseArgs))(&args)
+	row.Func.(func(*spec.PoolArgs))(&args)
 	if args != was || !slices.Equal(ins, wasIns) {
 		t.Errorf("%s: the kernel changed its arguments", row.Name)
 	}

@@ -94,48 +94,48 @@ func Requantise[C sum](acc C, scale float32, zero, lo, hi int32) int32 {
 	return int32(q)
 }
 
-// depthwiseQuant is spec.Depthwise with requantised results.
-func depthwiseQuant[A, B operand, O output](a *spec.DepthwiseArgs) {
-	for x := range a.Width {
-		depthwiseQuantAt[A, B](a, x*a.InStep, unsafe.Slice((*O)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels))
-	}
-}
-
-func depthwiseQuantAt[A, B operand, O output](a *spec.DepthwiseArgs, at int, out []O) {
-	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Taps)
-	scale := unsafe.Slice((*float32)(a.Scale), a.Channels)
-	bias := biases[int32](a.Bias, a.Channels)
+// depthwiseInt is spec.DepthwiseRow with requantised results.
+func depthwiseInt[A, B operand, O output](a *spec.DepthwiseRowArgs) {
+	const nr = 4
 	var za A
 	var zb B
-	sizeA, sizeB := int(unsafe.Sizeof(za)), int(unsafe.Sizeof(zb))
-	c := 0
-	for ; c+4 <= a.Channels; c += 4 {
-		var c0, c1, c2, c3 int32
-		if bias != nil {
-			b := (*[4]int32)(bias[c:])
-			c0, c1, c2, c3 = b[0], b[1], b[2], b[3]
+	sizeA := int(unsafe.Sizeof(za))
+	in := unsafe.Slice((*unsafe.Pointer)(a.In), a.Lines)
+	scale, bias := unsafe.Slice((*float32)(a.Scale), a.Channels), biases[int32](a.Bias, a.Channels)
+	pad := [nr]A{A(a.Pad), A(a.Pad), A(a.Pad), A(a.Pad)}
+	block := spec.Row{NR: nr}
+	for x := range a.Width {
+		out := unsafe.Slice((*O)(unsafe.Add(a.Out, x*a.OutStep)), a.Channels)
+		w := a.W
+		for b := range (a.Channels + nr - 1) / nr {
+			first := block.Block(b, a.Channels)
+			var c [nr]int32
+			if bias != nil {
+				copy(c[:], bias[first:])
+			}
+			some := pad
+			for _, line := range in {
+				for t := range a.Across {
+					v := &pad
+					if i := a.Start + x*a.Stride + t*a.Dilation; i >= 0 && i < a.Columns {
+						if at := unsafe.Add(line, i*a.InStep+first*sizeA); a.Channels >= nr {
+							v = (*[nr]A)(at)
+						} else {
+							copy(some[:], unsafe.Slice((*A)(at), a.Channels))
+							v = &some
+						}
+					}
+					y := (*[nr]B)(w)
+					c[0] += int32(v[0]) * int32(y[0])
+					c[1] += int32(v[1]) * int32(y[1])
+					c[2] += int32(v[2]) * int32(y[2])
+					c[3] += int32(v[3]) * int32(y[3])
+					w = unsafe.Add(w, nr*int(unsafe.Sizeof(zb)))
+				}
+			}
+			for i := range min(nr, a.Channels) {
+				out[first+i] = O(Requantise(c[i], scale[first+i], a.OutZero, a.QLo, a.QHi))
+			}
 		}
-		for t, p := range in {
-			x, y := (*[4]A)(unsafe.Add(p, at+c*sizeA)), (*[4]B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB))
-			c0 += int32(x[0]) * int32(y[0])
-			c1 += int32(x[1]) * int32(y[1])
-			c2 += int32(x[2]) * int32(y[2])
-			c3 += int32(x[3]) * int32(y[3])
-		}
-		s, o := (*[4]float32)(scale[c:]), (*[4]O)(out[c:])
-		o[0] = O(Requantise(c0, s[0], a.OutZero, a.QLo, a.QHi))
-		o[1] = O(Requantise(c1, s[1], a.OutZero, a.QLo, a.QHi))
-		o[2] = O(Requantise(c2, s[2], a.OutZero, a.QLo, a.QHi))
-		o[3] = O(Requantise(c3, s[3], a.OutZero, a.QLo, a.QHi))
-	}
-	for ; c < a.Channels; c++ {
-		var sum int32
-		if bias != nil {
-			sum = bias[c]
-		}
-		for t, p := range in {
-			sum += int32(*(*A)(unsafe.Add(p, at+c*sizeA))) * int32(*(*B)(unsafe.Add(a.W, (t*a.Channels+c)*sizeB)))
-		}
-		out[c] = O(Requantise(sum, scale[c], a.OutZero, a.QLo, a.QHi))
 	}
 }

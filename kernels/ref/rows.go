@@ -40,7 +40,7 @@ func maxRows(a *spec.RowsArgs) {
 	}
 }
 
-func maxPool[T float32 | int8 | uint8](a *spec.DepthwiseArgs) {
+func maxPool[T float32 | int8 | uint8](a *spec.PoolArgs) {
 	if a.Channels == 0 || a.Width == 0 {
 		return
 	}
@@ -67,7 +67,7 @@ func maxPool[T float32 | int8 | uint8](a *spec.DepthwiseArgs) {
 	}
 }
 
-func meanPool(a *spec.DepthwiseArgs) {
+func meanPool(a *spec.PoolArgs) {
 	if a.Channels == 0 || a.Width == 0 {
 		return
 	}

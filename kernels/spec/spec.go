@@ -25,11 +25,8 @@ const (
 	Gemm Op = iota
 	// Gemv is Gemm of few rows with one tap, no index and any number of columns: the panels of B lie one after the other, and each is read once.
 	Gemv
-	// Depthwise: for x < Width, c < Channels: acc = Bias[c]; for t < Taps: acc += (In[t][x][c] + Shift) * W[t][c];
-	// Out[x][c] = epilogue(acc, c).
-	Depthwise
-	// DepthwiseRow: for x < Width, c < Channels: acc = Bias[c]; for l < Lines, t < Across: acc += In[l][Start+x*Stride+t*Dilation][c] * W[l][t][c];
-	// Out[x][c] = epilogue(acc, c). Columns outside of [0,Columns), and lines that are nil, are left out.
+	// DepthwiseRow: for x < Width, c < Channels: acc = Bias[c]; for l < Lines, t < Across: acc += (In[l][Start+x*Stride+t*Dilation][c] + Shift) * W[l][t][c];
+	// Out[x][c] = epilogue(acc, c). Columns outside of [0,Columns) are Pad in all channels; floats leave them out, and lines that are nil.
 	DepthwiseRow
 	// Functions of one element: for i < N: Y[i] = f(X[i]), with the steps of internal/fmath.
 	Exp
@@ -85,14 +82,14 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "gemv", "depthwise", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
+	return [...]string{"gemm", "gemv", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
 		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
 }
 
 // Multiplies reports whether an operation sums products of its input and weights, which is what a step that drives it is measured by.
 func (o Op) Multiplies() bool {
-	return o == Gemm || o == Gemv || o == Depthwise || o == DepthwiseRow
+	return o == Gemm || o == Gemv || o == DepthwiseRow
 }
 
 // Class says how far a row's results may be from those of the reference.
@@ -121,7 +118,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseArgs), func(*DepthwiseRowArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs) or func(*QuantArgs), func(*ScaleArgs) or func(*WinogradArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseRowArgs), func(*PoolArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs), func(*QuantArgs), func(*ScaleArgs) or func(*WinogradArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -129,13 +126,9 @@ func (r *Row) String() string {
 	return fmt.Sprintf("%s %v*%v+%v->%v %dx%dx%d %s", r.Name, r.In, r.W, r.Acc, r.Out, r.MR, r.NR, r.KR, r.Num)
 }
 
-// Channel is the channel, in its block of NR, that stands at place p of what a depthwise row with KR above 1 is given per channel. The order is that
-// in which the elements of KR taps, as integers of 32/KR bits, lie once they are interleaved within vectors of 16 bytes.
-func (r *Row) Channel(p int) int {
-	vector := 4 * r.KR // channels of one
-	n := r.NR / vector
-	return p/4%n*vector + p/(4*n)*4 + p%4
-}
+// Block is the first channel of block b of the weights of a depthwise row of integers. The last block begins early, so that all its channels exist
+// where there are NR of them.
+func (r *Row) Block(b, channels int) int { return max(0, min(b*r.NR, channels-r.NR)) }
 
 // Epilogue turns a sum into an element of the result.
 //
@@ -169,46 +162,46 @@ type GemmArgs struct {
 	QLo, QHi       int32
 }
 
-// DepthwiseArgs describes Width neighbouring output positions of a depthwise convolution; see Epilogue above, with the channel for the
-// column.
+// PoolArgs describes Width neighbouring output positions of a pool.
 //
 // In holds Taps pointers, to Channels elements of the input of the first position, whose neighbours follow InStep bytes apart. Outputs lie
-// OutStep bytes apart. Pools have neither W nor Bias; Taps is above 0 for MaxPool, whose bounds are Lo and Hi or, for integers, QLo and QHi.
-//
-// Where KR is 1, W is [Taps][Channels]. Otherwise it is [ceil(Channels/NR)][ceil(Taps/KR)][NR][KR], and Bias and Scale hold ceil(Channels/NR)*NR
-// elements: place p of a block of NR stands for channel Row.Channel(p) of the block. W is zero beyond Taps and Channels.
-//
-// OutZero lies within the range of integers of Out's type.
-type DepthwiseArgs struct {
-	In, W    unsafe.Pointer
+// OutStep bytes apart. Taps is above 0 for MaxPool, whose bounds are Lo and Hi or, for integers, QLo and QHi.
+type PoolArgs struct {
+	In       unsafe.Pointer
 	Out      unsafe.Pointer
-	Bias     unsafe.Pointer // Channels elements of type Acc; nil is 0
-	Scale    unsafe.Pointer // Channels elements of type float32
+	Scale    unsafe.Pointer // MeanPool: one float32
 	Taps     int
 	Width    int
 	Channels int
 	InStep   int
 	OutStep  int
 	Lo, Hi   float32
-	OutZero  int32
 	QLo, QHi int32
 }
 
-// DepthwiseRowArgs describes Width neighbouring output positions of a depthwise convolution of floats; see Epilogue above, with the channel for the
+// DepthwiseRowArgs describes Width neighbouring output positions of a depthwise convolution; see Epilogue above, with the channel for the
 // column.
 //
-// In holds Lines pointers to rows of the input, of Columns columns InStep bytes apart, each of Channels elements. Outputs lie OutStep bytes apart. W
-// is [Lines][Across][Channels]. Across and Stride are above 0.
+// In holds Lines pointers to rows of the input, of Columns columns InStep bytes apart, each of Channels elements; for integers, Lines rounded up to
+// a multiple of KR, none nil. Outputs lie OutStep bytes apart, and none overlaps the input. Across and Stride are above 0. Of integers, Bias and Scale
+// hold NR elements at least.
+//
+// W of floats is [Lines][Across][Channels]. W of integers is [ceil(Channels/NR)][ceil(Lines/KR)][Across][NR][KR], with channels from Row.Block on,
+// and zero beyond Lines and Channels.
 type DepthwiseRowArgs struct {
 	In, W            unsafe.Pointer
 	Out              unsafe.Pointer
 	Bias             unsafe.Pointer // Channels elements of type Acc; nil is 0
+	Scale            unsafe.Pointer // Channels elements of type float32
 	Lines, Across    int
 	Width, Channels  int
 	Start, Columns   int
 	Stride, Dilation int
 	InStep, OutStep  int
 	Lo, Hi           float32
+	Pad              int32
+	OutZero          int32 // within the range of Out
+	QLo, QHi         int32
 }
 
 // MapArgs describes N elements of a function; Y may be X where the types are the same.

@@ -14,6 +14,7 @@
 // r12 column, r13 column of the first position, xmm13 taps left.
 	.altmacro
 	.include "ymm.inc"
+	.include "depthwise.inc"
 	.include "bf16.inc"
 
 .macro fma acc, tap
@@ -187,28 +188,6 @@
 	.endif
 .endm
 
-// exist sets r13 for the tile.
-.macro exist
-	mov	r8d, 63
-	vmovq	r15, xmm15
-	xor	ecx, ecx
-	neg	r15			// columns of the tile before the row
-	cmovg	rcx, r15
-	cmp	rcx, r8
-	cmovg	rcx, r8
-	mov	r13, -1
-	shl	r13, cl
-	xor	ecx, ecx
-	add	r15, [rdi + DepthwiseRowArgs_Columns] // and before its end
-	cmovg	rcx, r15
-	cmp	rcx, r8
-	cmovg	rcx, r8
-	mov	r8d, 1
-	shl	r8, cl
-	dec	r8
-	and	r13, r8
-.endm
-
 // vector computes n positions of one vector of channels. taps is 0 for any kernel.
 .macro vector in, out, data, masked, taps, stride, n
 	vxorps	xmm0, xmm0, xmm0
@@ -273,6 +252,7 @@
 // tile computes n positions, all channels.
 .macro tile in, out, data, taps, stride, n
 	.if \taps
+	vmovq	r15, xmm15
 	exist
 	.else
 	cmp	rbx, 8

@@ -14,6 +14,7 @@
 // The routine for any kernel has instead: r9 Stride in bytes, r10 from the last position of a tap to the first one of the next, r11 Stride,
 // r12 column, r13 column of the first position, k6 taps left.
 	.altmacro
+	.include "depthwise.inc"
 
 .macro fma acc, tap
 	vfmadd231ps zmm\acc, zmm8, zmm\tap
@@ -131,32 +132,11 @@
 	.endif
 .endm
 
-// mask sets r13 for the tile that begins at column k5.
-.macro mask
-	mov	r8d, 63
-	kmovq	r15, k5
-	xor	ecx, ecx
-	neg	r15			// columns of the tile before the row
-	cmovg	rcx, r15
-	cmp	rcx, r8
-	cmovg	rcx, r8
-	mov	r13, -1
-	shl	r13, cl
-	xor	ecx, ecx
-	add	r15, [rdi + DepthwiseRowArgs_Columns] // and before its end
-	cmovg	rcx, r15
-	cmp	rcx, r8
-	cmovg	rcx, r8
-	mov	r8d, 1
-	shl	r8, cl
-	dec	r8
-	and	r13, r8
-.endm
-
 // tile computes n positions, all channels. taps is 0 for any kernel.
 .macro tile in, out, taps, stride, n
 	.if \taps
-	mask
+	kmovq	r15, k5
+	exist
 	.endif
 	xor	eax, eax
 	mov	ecx, 0xffff

@@ -5,22 +5,22 @@
 	{vex} vpdpwssd ymm\acc, ymm\x, ymm\w
 .endm
 
-// func depthwiseI8QAvxVnni4x16(a *spec.DepthwiseArgs)
+// func depthwiserowI8QAvxVnni4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseI8QAvxVnni4x16:
+depthwiserowI8QAvxVnni4x16:
 	routine	1, 1, .LI8Q
 
-// func depthwiseU8I8QAvxVnni4x16(a *spec.DepthwiseArgs)
+// func depthwiserowU8I8QAvxVnni4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseU8I8QAvxVnni4x16:
+depthwiserowU8I8QAvxVnni4x16:
 	routine	0, 0, .LU8I8Q
 
-// func depthwiseI16QI8AvxVnni4x16(a *spec.DepthwiseArgs)
+// func depthwiserowI16QI8AvxVnni4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseI16QI8AvxVnni4x16:
+depthwiserowI16QI8AvxVnni4x16:
 	routine	2, 1, .LI16QI8
 
-// func depthwiseI16QU8AvxVnni4x16(a *spec.DepthwiseArgs)
+// func depthwiserowI16QU8AvxVnni4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseI16QU8AvxVnni4x16:
+depthwiserowI16QU8AvxVnni4x16:
 	routine	2, 0, .LI16QU8

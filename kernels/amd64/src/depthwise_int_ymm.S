@@ -6,22 +6,22 @@
 	vpaddd	ymm\acc, ymm\acc, ymm\x
 .endm
 
-// func depthwiseI8QYmm4x16(a *spec.DepthwiseArgs)
+// func depthwiserowI8QYmm4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseI8QYmm4x16:
+depthwiserowI8QYmm4x16:
 	routine	1, 1, .LI8Q
 
-// func depthwiseU8I8QYmm4x16(a *spec.DepthwiseArgs)
+// func depthwiserowU8I8QYmm4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseU8I8QYmm4x16:
+depthwiserowU8I8QYmm4x16:
 	routine	0, 0, .LU8I8Q
 
-// func depthwiseI16QI8Ymm4x16(a *spec.DepthwiseArgs)
+// func depthwiserowI16QI8Ymm4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseI16QI8Ymm4x16:
+depthwiserowI16QI8Ymm4x16:
 	routine	2, 1, .LI16QI8
 
-// func depthwiseI16QU8Ymm4x16(a *spec.DepthwiseArgs)
+// func depthwiserowI16QU8Ymm4x16(a *spec.DepthwiseRowArgs)
 	.balign 64
-depthwiseI16QU8Ymm4x16:
+depthwiserowI16QU8Ymm4x16:
 	routine	2, 0, .LI16QU8

@@ -8,13 +8,13 @@
 	.altmacro
 
 .macro begin
-	mov	rdx, [rdi + DepthwiseArgs_In]
-	mov	rsi, [rdi + DepthwiseArgs_Out]
-	mov	r9, [rdi + DepthwiseArgs_Channels]
-	mov	r10, [rdi + DepthwiseArgs_Width]
-	mov	r11, [rdi + DepthwiseArgs_Taps]
-	vbroadcastss ymm11, dword ptr [rdi + DepthwiseArgs_Lo]
-	vbroadcastss ymm12, dword ptr [rdi + DepthwiseArgs_Hi]
+	mov	rdx, [rdi + PoolArgs_In]
+	mov	rsi, [rdi + PoolArgs_Out]
+	mov	r9, [rdi + PoolArgs_Channels]
+	mov	r10, [rdi + PoolArgs_Width]
+	mov	r11, [rdi + PoolArgs_Taps]
+	vbroadcastss ymm11, dword ptr [rdi + PoolArgs_Lo]
+	vbroadcastss ymm12, dword ptr [rdi + PoolArgs_Hi]
 	shl	r9, 2
 	xor	r13d, r13d
 .endm
@@ -32,12 +32,12 @@
 	vminps	ymm\acc, ymm12, ymm\acc
 .endm
 .macro advance
-	add	rsi, [rdi + DepthwiseArgs_OutStep]
-	add	r13, [rdi + DepthwiseArgs_InStep]
+	add	rsi, [rdi + PoolArgs_OutStep]
+	add	r13, [rdi + PoolArgs_InStep]
 	dec	r10
 .endm
 
-// func maxpoolF32Ymm(a *spec.DepthwiseArgs)
+// func maxpoolF32Ymm(a *spec.PoolArgs)
 	.balign 64
 maxpoolF32Ymm:
 	begin
@@ -141,11 +141,11 @@ maxpoolF32Ymm.data:
 	vaddps	ymm\a, ymm\a, ymm\b
 .endm
 
-// func meanpoolF32Ymm(a *spec.DepthwiseArgs)
+// func meanpoolF32Ymm(a *spec.PoolArgs)
 	.balign 64
 meanpoolF32Ymm:
 	begin
-	mov	rcx, [rdi + DepthwiseArgs_Scale]
+	mov	rcx, [rdi + PoolArgs_Scale]
 	vbroadcastss ymm13, dword ptr [rcx]
 3:	test	r10, r10
 	jle	9f

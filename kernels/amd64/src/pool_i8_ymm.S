@@ -7,13 +7,13 @@
 // r15  tap              r11  Taps                     rcx     scratch
 
 .macro maxpool larger, smaller, widen
-	mov	rdx, [rdi + DepthwiseArgs_In]
-	mov	rsi, [rdi + DepthwiseArgs_Out]
-	mov	r9, [rdi + DepthwiseArgs_Channels]
-	mov	r10, [rdi + DepthwiseArgs_Width]
-	mov	r11, [rdi + DepthwiseArgs_Taps]
-	vpbroadcastb ymm2, byte ptr [rdi + DepthwiseArgs_QLo]
-	vpbroadcastb ymm3, byte ptr [rdi + DepthwiseArgs_QHi]
+	mov	rdx, [rdi + PoolArgs_In]
+	mov	rsi, [rdi + PoolArgs_Out]
+	mov	r9, [rdi + PoolArgs_Channels]
+	mov	r10, [rdi + PoolArgs_Width]
+	mov	r11, [rdi + PoolArgs_Taps]
+	vpbroadcastb ymm2, byte ptr [rdi + PoolArgs_QLo]
+	vpbroadcastb ymm3, byte ptr [rdi + PoolArgs_QHi]
 	xor	r13d, r13d
 1:	test	r10, r10
 	jle	9f
@@ -49,29 +49,29 @@
 	cmp	ebx, ecx
 	cmovl	ebx, ecx
 	jmp	6b
-7:	mov	ecx, [rdi + DepthwiseArgs_QLo]
+7:	mov	ecx, [rdi + PoolArgs_QLo]
 	cmp	ebx, ecx
 	cmovl	ebx, ecx
-	mov	ecx, [rdi + DepthwiseArgs_QHi]
+	mov	ecx, [rdi + PoolArgs_QHi]
 	cmp	ebx, ecx
 	cmovg	ebx, ecx
 	mov	[rsi + rax], bl
 	inc	rax
 	jmp	2b
-8:	add	rsi, [rdi + DepthwiseArgs_OutStep]
-	add	r13, [rdi + DepthwiseArgs_InStep]
+8:	add	rsi, [rdi + PoolArgs_OutStep]
+	add	r13, [rdi + PoolArgs_InStep]
 	dec	r10
 	jmp	1b
 9:	vzeroupper
 	ret
 .endm
 
-// func maxpoolI8Ymm(a *spec.DepthwiseArgs)
+// func maxpoolI8Ymm(a *spec.PoolArgs)
 	.balign 64
 maxpoolI8Ymm:
 	maxpool	vpmaxsb, vpminsb, movsx
 
-// func maxpoolU8Ymm(a *spec.DepthwiseArgs)
+// func maxpoolU8Ymm(a *spec.PoolArgs)
 	.balign 64
 maxpoolU8Ymm:
 	maxpool	vpmaxub, vpminub, movzx

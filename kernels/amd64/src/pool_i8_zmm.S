@@ -7,13 +7,13 @@
 // r15  tap              r11  Taps
 
 .macro maxpool larger, smaller
-	mov	rdx, [rdi + DepthwiseArgs_In]
-	mov	rsi, [rdi + DepthwiseArgs_Out]
-	mov	r9, [rdi + DepthwiseArgs_Channels]
-	mov	r10, [rdi + DepthwiseArgs_Width]
-	mov	r11, [rdi + DepthwiseArgs_Taps]
-	vpbroadcastb zmm2, byte ptr [rdi + DepthwiseArgs_QLo]
-	vpbroadcastb zmm3, byte ptr [rdi + DepthwiseArgs_QHi]
+	mov	rdx, [rdi + PoolArgs_In]
+	mov	rsi, [rdi + PoolArgs_Out]
+	mov	r9, [rdi + PoolArgs_Channels]
+	mov	r10, [rdi + PoolArgs_Width]
+	mov	r11, [rdi + PoolArgs_Taps]
+	vpbroadcastb zmm2, byte ptr [rdi + PoolArgs_QLo]
+	vpbroadcastb zmm3, byte ptr [rdi + PoolArgs_QHi]
 	xor	r13d, r13d
 1:	test	r10, r10
 	jle	7f
@@ -43,20 +43,20 @@
 	vmovdqu8 [rsi + rax]{k1}, zmm0
 	add	rax, 64
 	jmp	2b
-6:	add	rsi, [rdi + DepthwiseArgs_OutStep]
-	add	r13, [rdi + DepthwiseArgs_InStep]
+6:	add	rsi, [rdi + PoolArgs_OutStep]
+	add	r13, [rdi + PoolArgs_InStep]
 	dec	r10
 	jmp	1b
 7:	vzeroupper
 	ret
 .endm
 
-// func maxpoolI8Zmm(a *spec.DepthwiseArgs)
+// func maxpoolI8Zmm(a *spec.PoolArgs)
 	.balign 64
 maxpoolI8Zmm:
 	maxpool	vpmaxsb, vpminsb
 
-// func maxpoolU8Zmm(a *spec.DepthwiseArgs)
+// func maxpoolU8Zmm(a *spec.PoolArgs)
 	.balign 64
 maxpoolU8Zmm:
 	maxpool	vpmaxub, vpminub

@@ -118,7 +118,8 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	switch {
 	case deep && row == nil:
 		x := rounding(c, v.x)
-		f := newFilters[float32](c, v, c.Select(spec.DepthwiseRow, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num), roundedWide(w), lo, hi)
+		f := newFilters[float32](c, v, c.Select(spec.DepthwiseRow, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num), roundedWide(w), 0)
+		f.args.Lo, f.args.Hi = lo, hi
 		f.follow(chain, direct)
 		run = func() {
 			if len(bs) > 0 && len(bs) < v.outC {
@@ -129,7 +130,8 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		}
 	case deep:
 		x := narrow(c, v.x)
-		f := newFilters[uint16](c, v, row, roundedWide(w), lo, hi)
+		f := newFilters[uint16](c, v, row, roundedWide(w), 0)
+		f.args.Lo, f.args.Hi = lo, hi
 		f.follow(chain, direct)
 		run = func() {
 			if len(bs) > 0 && len(bs) < v.outC {

@@ -16,12 +16,13 @@ import (
 type filters[T, W operand] struct {
 	*conv
 	compute func(*spec.DepthwiseRowArgs)
-	w       []W // [taps][outC]
+	w       []W // as spec.DepthwiseRowArgs has it
 	pack    func()
 	// args holds what all positions share; its pointers are set by each run.
 	args  spec.DepthwiseRowArgs
 	x     []T
 	wide  []T // the input with each channel repeated, where that is needed
+	pad   []T // a row of padding, of integers
 	dst   []byte
 	size  int // of an element of y, in bytes
 	parts int // that a row is cut into, for the threads
@@ -30,8 +31,10 @@ type filters[T, W operand] struct {
 	// chain, if set, follows on the results, which are FP32; where narrow is set, they are then rounded to BF16.
 	chain  *elem.Chain
 	narrow bool
-	shares []filterShare
-	body   func(lo, hi int)
+	// factors, if set, gives the scales of position x of a row of the output, and for how many positions from there on they hold.
+	factors func(row, x int) (scale unsafe.Pointer, n int)
+	shares  []filterShare
+	body    func(lo, hi int)
 }
 
 // filterShare holds each share's own pointers.
@@ -42,48 +45,89 @@ type filterShare struct {
 	elem.ChainLane
 }
 
-// newFilters prepares the convolution; results lie within lo and hi.
-func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], lo, hi float32) *filters[T, W] {
+// newFilters prepares the convolution with weights w, or with weights of 1 where w is nil; pad is what lies in the padding. The bounds, the bias and
+// what requantises are the caller's to add to the arguments.
+func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], pad T) *filters[T, W] {
 	taps := v.taps()
 	c.Executes(row, v.m*taps*v.outC)
 	f := &filters[T, W]{conv: v, compute: row.Func.(func(*spec.DepthwiseRowArgs)), size: row.Out.Bits() / 8}
-	turn := func(dst []W, at func(i, o int) W) { // [outC][taps] to [taps][outC]
-		for ch := range v.outC {
-			for t := range taps {
-				dst[t*v.outC+ch] = at(ch*taps+t, ch)
-			}
-		}
-	}
-	if w.constant != nil {
-		f.w = op.PackedSlice(c, w.constant, w.kind+"/depthwise", taps*v.outC, func(dst []W) { turn(dst, w.load()) })
-	} else {
-		f.w = op.Make[W](c, taps*v.outC)
-		f.pack = func() { turn(f.w, w.load()) }
-	}
 	f.inStep, f.outStep = v.x.RowStep(), v.y.RowStep()
 	if v.og > 1 {
 		f.wide = op.Make[T](c, v.batch*v.inPos*v.outC)
 		f.inStep = v.outC
 	}
-	rows := v.m / max(1, v.out[2])
-	want := max(1, min(4*c.Par.Threads(), v.m))
-	if c.Par.Threads() == 1 {
-		want = 1
+	across, lines := v.kernel[2], v.kernel[0]*v.kernel[1]
+	size, order := taps*v.outC, orderFilters[W]
+	if !row.In.IsFloat() {
+		size, order = ceil(v.outC, row.NR)*ceil(lines, row.KR)*across*row.NR*row.KR, orderIntFilters[W]
+		f.pad = filled(c, v.in[2]*f.inStep, pad)
 	}
+	pack := func(dst []W, at func(i, o int) W) { order(dst, row, lines, across, v.outC, at) }
+	switch {
+	case w == nil:
+		f.w = make([]W, size)
+		pack(f.w, func(int, int) W { return 1 })
+	case w.constant != nil:
+		f.w = op.PackedSlice(c, w.constant, w.kind+"/"+row.Name, size, func(dst []W) { pack(dst, w.load()) })
+	default:
+		f.w = op.Make[W](c, size)
+		f.pack = func() { pack(f.w, w.load()) }
+	}
+	rows := v.m / max(1, v.out[2])
+	rate := 12 // multiply-adds in a nanosecond
+	if row.Needs == 0 {
+		rate = 1
+	}
+	want := op.Shares(c.Par, max(1, v.m), v.m*taps*v.outC/rate)
 	f.parts = max(1, min(ceil(want, max(1, rows)), v.out[2]))
 	f.shares = make([]filterShare, max(1, min(want, rows*f.parts)))
 	for i := range f.shares {
-		f.shares[i].in = make([]unsafe.Pointer, v.kernel[0]*v.kernel[1])
+		f.shares[i].in = make([]unsafe.Pointer, ceil(lines, row.KR)*row.KR)
 	}
 	var element T
-	f.args = spec.DepthwiseRowArgs{Across: v.kernel[2], Lines: v.kernel[0] * v.kernel[1], Channels: v.outC, Columns: v.in[2], Stride: v.stride[2], Dilation: v.dilation[2],
-		InStep: f.inStep * int(unsafe.Sizeof(element)), OutStep: f.outStep * f.size, Lo: lo, Hi: hi}
+	f.args = spec.DepthwiseRowArgs{Across: across, Lines: lines, Channels: v.outC, Columns: v.in[2], Stride: v.stride[2], Dilation: v.dilation[2],
+		InStep: f.inStep * int(unsafe.Sizeof(element)), OutStep: f.outStep * f.size, Pad: int32(pad)}
 	f.body = func(from, to int) {
 		for l := from; l < to; l++ {
 			f.share(&f.shares[l], l*rows*f.parts/len(f.shares), (l+1)*rows*f.parts/len(f.shares))
 		}
 	}
 	return f
+}
+
+// filled returns n elements of a value.
+func filled[T any](c *op.Call, n int, v T) []T {
+	s := op.Make[T](c, n)
+	for i := range s {
+		s[i] = v
+	}
+	return s
+}
+
+// orderFilters brings [channels][lines·across] into the order of rows of floats.
+func orderFilters[W operand](dst []W, _ *spec.Row, lines, across, channels int, at func(i, o int) W) {
+	taps := lines * across
+	for ch := range channels {
+		for t := range taps {
+			dst[t*channels+ch] = at(ch*taps+t, ch)
+		}
+	}
+}
+
+// orderIntFilters does so for rows of integers; dst begins as zeros.
+func orderIntFilters[W operand](dst []W, row *spec.Row, lines, across, channels int, at func(i, o int) W) {
+	nr, kr := row.NR, row.KR
+	groups := ceil(lines, kr)
+	for b := range ceil(channels, nr) {
+		for p := range min(nr, channels) {
+			ch := row.Block(b, channels) + p
+			for l := range lines {
+				for t := range across {
+					dst[(((b*groups+l/kr)*across+t)*nr+p)*kr+l%kr] = at((ch*lines+l)*across+t, ch)
+				}
+			}
+		}
+	}
 }
 
 // follow lets a chain follow on the results; narrow rounds them to BF16 then.
@@ -99,8 +143,8 @@ func (f *filters[T, W]) follow(chain *elem.Chain, narrow bool) {
 
 // run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
 func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
-	if len(f.w) < f.taps()*f.outC || len(x) < f.conv.x.Span() || len(out) < f.y.Span()*f.size {
-		panic("BUG: input, weights or output are short")
+	if len(x) < f.conv.x.Span() || len(out) < f.y.Span()*f.size {
+		panic("BUG: input or output are short")
 	}
 	f.x, f.dst = x, out
 	if f.wide != nil {
@@ -121,59 +165,81 @@ func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
 func (f *filters[T, W]) share(s *filterShare, from, to int) {
 	s.args = f.args
 	a := &s.args
-	a.In, a.W = unsafe.Pointer(&s.in[0]), unsafe.Pointer(&f.w[0])
+	a.In, a.W = unsafe.Pointer(unsafe.SliceData(s.in)), unsafe.Pointer(unsafe.SliceData(f.w))
 	for u := from; u < to; u++ {
 		row, part := u/f.parts, u%f.parts
 		first, end := part*f.out[2]/f.parts, (part+1)*f.out[2]/f.parts
-		if f.narrow {
-			a.Out = unsafe.Pointer(&s.wide[0])
-		} else {
-			a.Out = unsafe.Pointer(&f.dst[(row*f.out[2]+first)*f.outStep*f.size])
-		}
 		f.lines(s.in, row)
-		a.Start, a.Width = first*f.stride[2]-f.begin[2], end-first
-		f.compute(a)
-		if f.chain == nil {
-			continue
-		}
-		at, count := (row*f.out[2]+first)*f.outC, (end-first)*f.outC
-		if f.narrow {
-			f.chain.Apply(&s.ChainLane, s.wide[:count], s.wide[:count], at)
-			kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&f.dst[2*at])), count), s.wide[:count])
-			continue
-		}
-		// The whole part where positions follow each other, else one by one.
-		length := count
-		if f.outStep != f.outC {
-			length = f.outC
-		}
-		for i := 0; i < count; i += length {
-			y := floatsAt(f.dst, (at+i)/f.outC*f.outStep, length)
-			f.chain.Apply(&s.ChainLane, y, y, at+i)
+		for first < end {
+			stop := end
+			if f.factors != nil {
+				scale, n := f.factors(row, first)
+				a.Scale, stop = scale, min(end, first+n)
+			}
+			f.positions(s, row, first, stop)
+			first = stop
 		}
 	}
 	runtime.KeepAlive(s)
 }
 
-// lines points in to the rows of the input that an output row reads; nil stands for padding.
+// positions computes positions first to end-1 of an output row, whose lines are set.
+func (f *filters[T, W]) positions(s *filterShare, row, first, end int) {
+	a, at := &s.args, row*f.out[2]+first
+	if f.narrow {
+		a.Out = unsafe.Pointer(&s.wide[0])
+	} else {
+		a.Out = unsafe.Pointer(&f.dst[at*f.outStep*f.size])
+	}
+	a.Start, a.Width = first*f.stride[2]-f.begin[2], end-first
+	f.compute(a)
+	if f.chain == nil {
+		return
+	}
+	at *= f.outC
+	count := (end - first) * f.outC
+	if f.narrow {
+		f.chain.Apply(&s.ChainLane, s.wide[:count], s.wide[:count], at)
+		kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&f.dst[2*at])), count), s.wide[:count])
+		return
+	}
+	// The whole part where positions follow each other, else one by one.
+	length := count
+	if f.outStep != f.outC {
+		length = f.outC
+	}
+	for i := 0; i < count; i += length {
+		y := floatsAt(f.dst, (at+i)/f.outC*f.outStep, length)
+		f.chain.Apply(&s.ChainLane, y, y, at+i)
+	}
+}
+
+// lines points in to the rows of the input that an output row reads. Padding is nil for floats and a row of it for integers; behind the last line are
+// more of these.
 func (f *filters[T, W]) lines(in []unsafe.Pointer, row int) {
+	padding := unsafe.Pointer(unsafe.SliceData(f.pad))
 	image, o0, o1 := row/(f.out[0]*f.out[1]), row/f.out[1]%f.out[0], row%f.out[1]
 	for k0 := range f.kernel[0] {
 		i0 := o0*f.stride[0] - f.begin[0] + k0*f.dilation[0]
 		for k1 := range f.kernel[1] {
 			i1 := o1*f.stride[1] - f.begin[1] + k1*f.dilation[1]
-			in[k0*f.kernel[1]+k1] = nil
+			in[0] = padding
 			if i0 >= 0 && i0 < f.in[0] && i1 >= 0 && i1 < f.in[1] && f.in[2] > 0 {
-				in[k0*f.kernel[1]+k1] = unsafe.Pointer(&f.x[(image*f.inPos+(i0*f.in[1]+i1)*f.in[2])*f.inStep])
+				in[0] = unsafe.Pointer(&f.x[(image*f.inPos+(i0*f.in[1]+i1)*f.in[2])*f.inStep])
 			}
+			in = in[1:]
 		}
+	}
+	for i := range in {
+		in[i] = padding
 	}
 }
 
 // depthwise runs one filter per channel on floats.
 func (v *conv) depthwise(c *op.Call, w *source[float32], chain *elem.Chain, xs, ys, bs *[]float32, lo, hi float32) func() {
 	row := c.Select(spec.DepthwiseRow, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-	f := newFilters[float32](c, v, row, w, lo, hi)
+	f := newFilters[float32](c, v, row, w, 0)
+	f.args.Lo, f.args.Hi = lo, hi
 	f.follow(chain, false)
 	return func() {
 		if len(*bs) > 0 && len(*bs) < v.outC {

@@ -95,19 +95,18 @@ func copied(x *tensor.Tensor, zero func() int32) func() []int16 {
 // fixedBias reports whether a bias is the same in every run.
 func fixedBias(b *tensor.Tensor) bool { return b == nil || b.HasData() }
 
-// correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel; once, where the bias is fixed. It reports
-// whether it did. Its calls are all for the same dst and shift.
-func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64, fixed bool) func(dst []C, shift int) bool {
+// correction returns the function that fills what sums of x*w begin with: bias - zx*Σ w per channel; once, where the bias is fixed. Its calls are all
+// for the same dst and shift.
+func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) int64, fixed bool) func(dst []C, shift int) {
 	done := false
-	return func(dst []C, shift int) bool {
+	return func(dst []C, shift int) {
 		if done {
-			return false
+			return
 		}
 		done = fixed
 		for o := range dst {
 			dst[o] = C(bias(o) - (int64(zx)+int64(shift))*facts.sum[o])
 		}
-		return true
 	}
 }
 
@@ -123,22 +122,21 @@ func requantTile[C int32 | int64](ldc, first int, y *tensor.Tensor, r *requant, 
 }
 
 // quantKernel drives a row that requantises: y = requantise(Σ x*w + start). src reads x once per run; pad is what lies in the padding.
-func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, zw func(o int) int32, src func() []T, start func(dst []C, shift int) bool, pad T) op.Run {
+func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, v *conv, r *requant, zw func(o int) int32, src func() []T, start func(dst []C, shift int), pad T) op.Run {
 	in, wt, acc, out := tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), v.y.DType
 	w := intSource[W](v.w, zw, true, v.outC)
 	first, scale := make([]C, v.outC), r.columns(v.outC)
 	var x []T
 	var run func()
-	shift, changed := 0, func() {}
+	shift := 0
 	if v.cg == 1 && v.group > 1 && acc == tensor.I32 {
-		row := c.Select(spec.Depthwise, in, wt, acc, out, c.Num)
+		row := c.Select(spec.DepthwiseRow, in, wt, acc, out, c.Num)
 		shift = row.Shift
-		f := newChannelwise[T](c, v, row, w, pad)
-		begin, orderBegin := perChannel[T, W, C](f)
-		factor, orderFactor := perChannel[T, W, float32](f)
-		orderFactor(scale)
-		f.args = spec.DepthwiseArgs{Bias: pointer(begin), Scale: pointer(factor), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
-		changed = func() { orderBegin(first) }
+		n := max(v.outC, row.NR)
+		first, scale = make([]C, n), r.columns(n)
+		f := newFilters[T](c, v, row, w, pad)
+		f.args.Bias, f.args.Scale = pointer(first), pointer(scale)
+		f.args.OutZero, f.args.QLo, f.args.QHi = r.zero, r.lo, r.hi
 		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
 		row := v.selectRow(c, in, wt, acc, out)
@@ -152,9 +150,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	return func() error {
 		if len(v.y.Data) > 0 {
 			x = src()
-			if start(first, shift) {
-				changed()
-			}
+			start(first[:v.outC], shift)
 			run()
 		}
 		return nil

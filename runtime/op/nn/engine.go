@@ -72,10 +72,11 @@ func (e *engine[A, B, C]) split(par op.Par) {
 	e.rowShare = min(ceil(shares, e.colShare), tiles)
 }
 
-// work is about the time, in nanoseconds, that the product takes one thread. Products of few rows wait for their weights.
+// work is about the time, in nanoseconds, that the product takes one thread. Products of few rows wait for their weights; tiles take as long where they are
+// not full.
 func (e *engine[A, B, C]) work() float64 {
 	var b B
-	bytes := float64(e.taps) * float64(e.k) * float64(e.n) * float64(unsafe.Sizeof(b))
+	bytes := float64(e.panels()) * float64(unsafe.Sizeof(b))
 	if e.row.Needs == 0 { // plain Go
 		return bytes * float64(e.m) / 4
 	}

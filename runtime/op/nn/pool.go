@@ -357,7 +357,7 @@ func prepareAverage(c *op.Call, global bool) (op.Run, error) {
 			return nil
 		}, nil
 	}
-	f := newPooler[float32](c, w, spec.MeanPool, spec.DepthwiseArgs{Lo: lo, Hi: hi}, 0, div)
+	f := newPooler[float32](c, w, spec.MeanPool, spec.PoolArgs{Lo: lo, Hi: hi}, 0, div)
 	return func() error {
 		f.run(c.Par, fy.room(), fx.get())
 		fy.put()
@@ -377,7 +377,7 @@ func largestFloats(c *op.Call, w *window, lo, hi float32) op.Run {
 			return nil
 		}
 	}
-	f := newPooler(c, w, spec.MaxPool, spec.DepthwiseArgs{Lo: lo, Hi: hi}, clamp(lowest[float32](), lo, hi), nil)
+	f := newPooler(c, w, spec.MaxPool, spec.PoolArgs{Lo: lo, Hi: hi}, clamp(lowest[float32](), lo, hi), nil)
 	return func() error {
 		f.run(c.Par, tensor.Of[float32](y), tensor.Of[float32](x))
 		return nil
@@ -388,7 +388,7 @@ func largestFloats(c *op.Call, w *window, lo, hi float32) op.Run {
 func largestBytes[T int8 | uint8](c *op.Call, w *window, bounded bool, lo, hi float32) op.Run {
 	x, y := c.In[0], c.Scratch(0, c.In[0].DType, shapeOf(w.batch, w.channels, w.outSpatial(), true))
 	least, most := y.DType.IntRange()
-	args := spec.DepthwiseArgs{QLo: int32(least), QHi: int32(most)}
+	args := spec.PoolArgs{QLo: int32(least), QHi: int32(most)}
 	if bounded {
 		args.QLo, args.QHi = int32(lo), int32(hi)
 	}

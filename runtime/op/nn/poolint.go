@@ -18,27 +18,26 @@ func poolConv(c *op.Call, w *window) *conv {
 // are averaged.
 func averageKernel[T int8 | uint8](c *op.Call, w *window, div func(p int) int, ratio float64, zx T, r *requant) op.Run {
 	d := tensor.DTypeOf[T]()
-	row := c.Select(spec.Depthwise, d, tensor.I8, tensor.I32, d, c.Num)
-	f := newChannelwise[T, int8](c, poolConv(c, w), row, nil, zx)
-	begin, order := perChannel[T, int8, int32](f)
-	first := make([]int32, w.channels)
+	row := c.Select(spec.DepthwiseRow, d, tensor.I8, tensor.I32, d, c.Num)
+	f := newFilters[T, int8](c, poolConv(c, w), row, nil, zx)
+	n := max(w.channels, row.NR)
+	first := make([]int32, n)
 	for i := range first {
 		first[i] = -int32(w.taps()) * (int32(zx) + int32(row.Shift))
 	}
-	order(first)
 	scales := map[int][]float32{}
 	used := make([][]float32, w.positions()) // by output position
 	for p := range used {
-		n := max(1, div(p))
-		if scales[n] == nil {
-			scales[n] = op.Make[float32](c, len(begin))
-			for i := range scales[n] {
-				scales[n][i] = float32(ratio / float64(n))
+		count := max(1, div(p))
+		if scales[count] == nil {
+			scales[count] = op.Make[float32](c, n)
+			for i := range scales[count] {
+				scales[count][i] = float32(ratio / float64(count))
 			}
 		}
-		used[p] = scales[n]
+		used[p] = scales[count]
 	}
-	f.args = spec.DepthwiseArgs{Bias: pointer(begin), OutZero: r.zero, QLo: r.lo, QHi: r.hi}
+	f.args.Bias, f.args.OutZero, f.args.QLo, f.args.QHi = pointer(first), r.zero, r.lo, r.hi
 	f.factors = func(line, x int) (unsafe.Pointer, int) {
 		at := used[line%(w.out[0]*w.out[1])*w.out[2]:][:w.out[2]]
 		end := x + 1

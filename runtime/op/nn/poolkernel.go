@@ -23,8 +23,8 @@ func wholePool(c *op.Call, w *window, largest bool) *elem.Columns {
 // by one.
 type pooler[T float32 | int8 | uint8] struct {
 	w        *window
-	kernel   func(*spec.DepthwiseArgs)
-	args     spec.DepthwiseArgs // what all calls have in common
+	kernel   func(*spec.PoolArgs)
+	args     spec.PoolArgs // what all calls have in common
 	shares   []poolShare
 	rowShare int // shares of positions, for each of the channels
 	// inStep and outStep are from one position to the next, in elements.
@@ -40,16 +40,16 @@ type pooler[T float32 | int8 | uint8] struct {
 
 // poolShare is what one share needs.
 type poolShare struct {
-	args spec.DepthwiseArgs
+	args spec.PoolArgs
 	taps []unsafe.Pointer
 	offs []int32
 	by   [1]float32
 }
 
-func newPooler[T float32 | int8 | uint8](c *op.Call, w *window, o spec.Op, args spec.DepthwiseArgs, lowest T, div func(p int) int) *pooler[T] {
+func newPooler[T float32 | int8 | uint8](c *op.Call, w *window, o spec.Op, args spec.PoolArgs, lowest T, div func(p int) int) *pooler[T] {
 	d := tensor.DTypeOf[T]()
 	row := c.Select(o, d, d, d, d, c.Num)
-	f := &pooler[T]{w: w, kernel: row.Func.(func(*spec.DepthwiseArgs)), args: args, lowest: lowest, div: div, inStep: c.In[0].RowStep(), outStep: c.Out[0].RowStep()}
+	f := &pooler[T]{w: w, kernel: row.Func.(func(*spec.PoolArgs)), args: args, lowest: lowest, div: div, inStep: c.In[0].RowStep(), outStep: c.Out[0].RowStep()}
 	if div != nil {
 		f.zeros = op.Make[T](c, w.channels)
 	}
