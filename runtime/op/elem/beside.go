@@ -3,8 +3,6 @@ package elem
 import (
 	"unsafe"
 
-	"github.com/edgerun/edgerun/internal/num"
-	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -15,44 +13,37 @@ type beside struct {
 	l       lines
 	cols    int // lines of a tile
 	tiles   int // of each outer element; of all lines where these are turned
-	shares  []tile
-	work    func(t *tile, y, x []float32)
+	shares  []Tile
+	work    func(t *Tile, y, x []float32)
 	in, out []float32 // of this run
 	body    func(lo, hi int)
 }
 
-// tile is what one share of the work needs: n rows of cols elements, step apart, whose columns are lines.
-type tile struct {
-	n, cols, step int
+// Tile computes on lines that lie side by side: the columns of N rows of Cols elements, Step apart. It belongs to one share of work.
+type Tile struct {
+	N, Cols, Step int
 	line          int       // the first line's number
 	turned        []float32 // rows of lines that have been turned
 	a, b, lanes   []float32 // two rows, and one for each of 16 lanes or as many as there are rows
-	k             *tileKernels
 	rows          spec.RowsArgs
 	two           spec.BinaryArgs
 	one           spec.MapArgs
 }
 
-// tileKernels are the rows of the kernel table that tiles need.
-type tileKernels struct {
-	turn, sum, max func(*spec.RowsArgs)
-	tall           int // rows that turn takes
+// NewTile makes the buffers for at most n rows and cols columns.
+func NewTile(c *op.Call, n, cols int) Tile {
+	cols = padded(cols)
+	return Tile{a: op.Make[float32](c, cols), b: op.Make[float32](c, cols), lanes: op.Make[float32](c, min(16, n)*cols)}
 }
 
 // besideLimit bounds the elements of lines that are worth turning: longer ones fill vectors by themselves.
 const besideLimit = 512
 
 // newBeside prepares work on tiles, in which y may be x. An element takes about ns nanoseconds.
-func newBeside(c *op.Call, l lines, ns float64, work func(t *tile, y, x []float32)) *beside {
+func newBeside(c *op.Call, l lines, ns float64, work func(t *Tile, y, x []float32)) *beside {
 	b := &beside{l: l, work: work}
-	f32 := func(o spec.Op) func(*spec.RowsArgs) {
-		return c.Select(o, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32).Func.(func(*spec.RowsArgs))
-	}
-	k := &tileKernels{sum: f32(spec.SumRows), max: f32(spec.MaxRows)}
 	all, beside := l.outer, l.inner // groups of lines, and how many of them lie side by side
 	if l.inner == 1 {
-		turn := c.Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
-		k.turn, k.tall = turn.Func.(func(*spec.RowsArgs)), turn.MR
 		all, beside = 1, l.outer
 	}
 	if l.count() == 0 || l.n == 0 {
@@ -63,11 +54,11 @@ func newBeside(c *op.Call, l lines, ns float64, work func(t *tile, y, x []float3
 	b.cols = min(padded((beside+wanted-1)/wanted), max(64, min(256, 1<<14/l.n&^15)))
 	b.tiles = (beside + b.cols - 1) / b.cols
 	items := all * b.tiles
-	b.shares = make([]tile, max(1, min(shares, items)))
+	b.shares = make([]Tile, max(1, min(shares, items)))
 	for i := range b.shares {
 		t := &b.shares[i]
-		t.n, t.k = l.n, k
-		t.a, t.b, t.lanes = op.Make[float32](c, b.cols), op.Make[float32](c, b.cols), op.Make[float32](c, min(16, l.n)*b.cols)
+		*t = NewTile(c, l.n, b.cols)
+		t.N = l.n
 		if l.inner == 1 {
 			t.turned = op.Make[float32](c, l.n*b.cols)
 		}
@@ -83,24 +74,20 @@ func newBeside(c *op.Call, l lines, ns float64, work func(t *tile, y, x []float3
 }
 
 // tile computes tile k.
-func (b *beside) tile(t *tile, k int) {
+func (b *beside) tile(t *Tile, k int) {
 	group, col := k/b.tiles, k%b.tiles*b.cols
 	if b.l.inner > 1 {
-		t.cols, t.step, t.line = min(b.cols, b.l.inner-col), b.l.inner, group*b.l.inner+col
-		from, n := group*t.n*t.step+col, (t.n-1)*t.step+t.cols
+		t.Cols, t.Step, t.line = min(b.cols, b.l.inner-col), b.l.inner, group*b.l.inner+col
+		from, n := group*t.N*t.Step+col, (t.N-1)*t.Step+t.Cols
 		b.work(t, b.out[from:from+n], b.in[from:from+n])
 		return
 	}
-	t.cols, t.step, t.line = min(b.cols, b.l.outer-col), b.cols, col
-	from, to := col*t.n, (col+t.cols)*t.n
-	x, y, rows := b.in[from:to], b.out[from:to], t.turned[:(t.n-1)*t.step+t.cols]
-	for i := 0; i < t.cols; i += t.k.tall {
-		t.turn(rows[i:], x[i*t.n:], min(t.k.tall, t.cols-i), t.n, t.n, t.step)
-	}
+	t.Cols, t.Step, t.line = min(b.cols, b.l.outer-col), b.cols, col
+	from, to := col*t.N, (col+t.Cols)*t.N
+	x, y, rows := b.in[from:to], b.out[from:to], t.turned[:(t.N-1)*t.Step+t.Cols]
+	t.Turn(rows, x, t.Cols, t.N, t.N, t.Step)
 	b.work(t, rows, rows)
-	for i := 0; i < t.n; i += t.k.tall {
-		t.turn(y[i:], rows[i*t.step:], min(t.k.tall, t.n-i), t.cols, t.step, t.n)
-	}
+	t.Turn(y, rows, t.N, t.Cols, t.Step, t.N)
 }
 
 // run computes all lines of in.
@@ -111,60 +98,74 @@ func (b *beside) run(par op.Par, out, in []float32) {
 	}
 }
 
-// turn makes columns of rows.
-func (t *tile) turn(y, x []float32, rows, cols, xstep, ystep int) {
-	t.rows = spec.RowsArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&y[0]), Rows: rows, Cols: cols, XStride: 4 * xstep, YStride: 4 * ystep}
-	t.k.turn(&t.rows)
+// Turn makes columns of rows, whose steps are in elements.
+func (t *Tile) Turn(y, x []float32, rows, cols, xstep, ystep int) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	_, _ = x[(rows-1)*xstep+cols-1], y[(cols-1)*ystep+rows-1]
+	for i := 0; i < rows; i += turnTall {
+		t.rows = spec.RowsArgs{X: unsafe.Pointer(&x[i*xstep]), Y: unsafe.Pointer(&y[i]), Rows: min(turnTall, rows-i), Cols: cols, XStride: 4 * xstep, YStride: 4 * ystep}
+		turnKernel(&t.rows)
+	}
 }
 
-// row is row i of x.
-func (t *tile) row(x []float32, i int) []float32 { return x[i*t.step:][:t.cols] }
+// Row is row i of x.
+func (t *Tile) Row(x []float32, i int) []float32 { return x[i*t.Step:][:t.Cols] }
 
 // reduce calls a row of the kernel table that reduces the rows of x to y.
-func (t *tile) reduce(f func(*spec.RowsArgs), y, x []float32) {
-	for i := 0; i < t.n; i += columnRows {
-		t.rows = spec.RowsArgs{X: unsafe.Pointer(&x[i*t.step]), Y: unsafe.Pointer(&y[0]), Rows: min(columnRows, t.n-i), Cols: t.cols,
-			XStride: 4 * t.step, YStride: len(t.a) * 4, First: i}
+func (t *Tile) reduce(f func(*spec.RowsArgs), y, x []float32) {
+	for i := 0; i < t.N; i += columnRows {
+		t.rows = spec.RowsArgs{X: unsafe.Pointer(&x[i*t.Step]), Y: unsafe.Pointer(&y[0]), Rows: min(columnRows, t.N-i), Cols: t.Cols,
+			XStride: 4 * t.Step, YStride: len(t.a) * 4, First: i}
 		f(&t.rows)
 	}
 }
 
-// max is the largest element of each line; NaN where there is one. The result stays until the next one.
-func (t *tile) max(x []float32) []float32 {
-	m := t.a[:t.cols]
+// Max is the largest element of each line; NaN where there is one. The result stays until the next one.
+func (t *Tile) Max(x []float32) []float32 {
+	m := t.a[:t.Cols]
 	copy(m, x)
-	t.reduce(t.k.max, m, x)
+	t.reduce(maxRowsKernel, m, x)
 	return m
 }
 
-// sum is the sum of each line, in 16 lanes and then pairwise. The result stays until the next one.
-func (t *tile) sum(x []float32) []float32 {
+// Sum is the sum of each line, in 16 lanes and then pairwise. The result stays until the next one.
+func (t *Tile) Sum(x []float32) []float32 {
 	clear(t.lanes)
-	t.reduce(t.k.sum, t.lanes, x)
+	t.reduce(sumRowsKernel, t.lanes, x)
 	return t.pairwise()
 }
 
 // lane is the row of the lanes that row i falls into.
-func (t *tile) lane(i int) []float32 { return t.lanes[(i&15)*len(t.a):][:t.cols] }
+func (t *Tile) lane(i int) []float32 { return t.lanes[(i&15)*len(t.a):][:t.Cols] }
 
 // pairwise adds the lanes. Those that no row falls into are 0 and change nothing.
-func (t *tile) pairwise() []float32 {
+func (t *Tile) pairwise() []float32 {
 	for half := 8; half > 0; half /= 2 {
-		for k := range min(half, min(16, t.n)-half) {
-			t.pair(addPairs, t.lane(k), t.lane(k), t.lane(k+half), 1)
+		for k := range min(half, min(16, t.N)-half) {
+			t.Add(t.lane(k), t.lane(k), t.lane(k+half), 1)
 		}
 	}
 	return t.lane(0)
 }
 
-// pair computes a row with a function of two.
-func (t *tile) pair(f func(*spec.BinaryArgs), y, x, b []float32, step int) {
-	t.two = spec.BinaryArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&y[0]), B: unsafe.Pointer(&b[0]), N: t.cols, Step: step}
+// Add computes a row of y from one of x, and one of b or, where step is 0, an element. Sub, Mul and Div do the same.
+func (t *Tile) Add(y, x, b []float32, step int) { t.pair(addPairs, y, x, b, step) }
+func (t *Tile) Sub(y, x, b []float32, step int) { t.pair(subPairs, y, x, b, step) }
+func (t *Tile) Mul(y, x, b []float32, step int) { t.pair(mulPairs, y, x, b, step) }
+func (t *Tile) Div(y, x, b []float32, step int) { t.pair(divPairs, y, x, b, step) }
+
+func (t *Tile) pair(f func(*spec.BinaryArgs), y, x, b []float32, step int) {
+	t.two = spec.BinaryArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&y[0]), B: unsafe.Pointer(&b[0]), N: t.Cols, Step: step}
 	f(&t.two)
 }
 
-// apply computes a row with a function of one.
-func (t *tile) apply(f func(*spec.MapArgs), y, x []float32) {
-	t.one = spec.MapArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&y[0]), N: t.cols}
+// Exp computes a row of y from one of x, as Tanh does.
+func (t *Tile) Exp(y, x []float32)  { t.apply(expKernel, y, x) }
+func (t *Tile) Tanh(y, x []float32) { t.apply(tanhKernel, y, x) }
+
+func (t *Tile) apply(f func(*spec.MapArgs), y, x []float32) {
+	t.one = spec.MapArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&y[0]), N: t.Cols}
 	f(&t.one)
 }

@@ -26,6 +26,12 @@ var (
 	addPairs                = row32(spec.Add).Func.(func(*spec.BinaryArgs))
 	subPairs                = row32(spec.Sub).Func.(func(*spec.BinaryArgs))
 	divPairs                = row32(spec.Div).Func.(func(*spec.BinaryArgs))
+	mulPairs                = row32(spec.Mul).Func.(func(*spec.BinaryArgs))
+	tanhKernel              = row32(spec.Tanh).Func.(func(*spec.MapArgs))
+	sumRowsKernel           = row32(spec.SumRows).Func.(func(*spec.RowsArgs))
+	maxRowsKernel           = row32(spec.MaxRows).Func.(func(*spec.RowsArgs))
+	turnRow                 = kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
+	turnKernel, turnTall    = turnRow.Func.(func(*spec.RowsArgs)), turnRow.MR
 )
 
 // kernelBlock is the number of elements of one call, which cannot be interrupted.

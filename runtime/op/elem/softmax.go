@@ -125,37 +125,37 @@ func softmax32(c *op.Call, l lines) op.Run {
 }
 
 // softmaxTile is softmax of lines side by side.
-func softmaxTile(t *tile, y, x []float32) {
-	m := t.max(x)
-	for i := range t.n {
-		r := t.row(y, i)
-		t.pair(subPairs, r, t.row(x, i), m, 1)
-		t.apply(expKernel, r, r)
+func softmaxTile(t *Tile, y, x []float32) {
+	m := t.Max(x)
+	for i := range t.N {
+		r := t.Row(y, i)
+		t.Sub(r, t.Row(x, i), m, 1)
+		t.Exp(r, r)
 	}
-	s := t.sum(y)
-	for i := range t.n {
-		r := t.row(y, i)
-		t.pair(divPairs, r, r, s, 1)
+	s := t.Sum(y)
+	for i := range t.N {
+		r := t.Row(y, i)
+		t.Div(r, r, s, 1)
 	}
 }
 
 // logSoftmaxTile is logSoftmax of lines side by side.
-func logSoftmaxTile(t *tile, y, x []float32) {
-	m, e := t.max(x), t.b[:t.cols]
+func logSoftmaxTile(t *Tile, y, x []float32) {
+	m, e := t.Max(x), t.b[:t.Cols]
 	clear(t.lanes)
-	for i := range t.n {
-		r, l := t.row(y, i), t.lane(i)
-		t.pair(subPairs, r, t.row(x, i), m, 1)
-		t.apply(expKernel, e, r)
-		t.pair(addPairs, l, l, e, 1)
+	for i := range t.N {
+		r, l := t.Row(y, i), t.lane(i)
+		t.Sub(r, t.Row(x, i), m, 1)
+		t.Exp(e, r)
+		t.Add(l, l, e, 1)
 	}
 	s := t.pairwise()
 	for j, v := range s {
 		s[j] = fmath.Log(v)
 	}
-	for i := range t.n {
-		r := t.row(y, i)
-		t.pair(subPairs, r, r, s, 1)
+	for i := range t.N {
+		r := t.Row(y, i)
+		t.Sub(r, r, s, 1)
 	}
 }
 

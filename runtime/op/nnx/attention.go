@@ -144,6 +144,7 @@ func prepareAttention[T float](c *op.Call) (op.Run, error) {
 	for b := range a.offset {
 		a.offset[b] = d.past
 	}
+	a.finish(c)
 	y := newTarget[T](c, 0, d.batch*d.heads*d.qLen*d.dv)
 	qk := newTarget[T](c, 3, 0)
 	return func() error {

@@ -225,6 +225,7 @@ func prepareMSAttention[T float](c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.finish(c)
 	y, present := newTarget[T](c, 0, batch*steps*v), newTarget[T](c, 1, 0)
 	qkv := op.Make[T](c, batch*steps*width)
 	return func() error {
@@ -478,6 +479,7 @@ func prepareMHA[T float](c *op.Call) (op.Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.finish(c)
 	y, pk, pv, qk := newTarget[T](c, 0, m.batch*m.qLen*m.heads*m.dv), newTarget[T](c, 1, 0), newTarget[T](c, 2, 0), newTarget[T](c, 3, 0)
 	queries, keys, values, biases, pastK, pastV := src[0], src[m.kIn], src[m.vIn], src[3], src[6], src[7]
 	return func() error {

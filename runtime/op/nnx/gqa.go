@@ -149,6 +149,7 @@ func prepareGQA[T float](c *op.Call) (op.Run, error) {
 			return nil, err
 		}
 	}
+	a.finish(c)
 	y, pk, pv := newTarget[T](c, 0, d.batch*d.steps*d.heads*d.size), newTarget[T](c, 1, 0), newTarget[T](c, 2, 0)
 	row := make([]T, d.size)
 	var cosines, sines []T

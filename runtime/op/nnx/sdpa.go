@@ -51,6 +51,7 @@ type sdpa[T float] struct {
 	qk            []T // nil, or what stage says of all scores, [batch, heads, qLen, kvLen]
 	stage         int // 0 scaled product, 1 softcapped, 2 with bias, 3 softmax
 	body          func(lo, hi int)
+	tiles         *sdpaTiles // nil: none for this type
 }
 
 // mask is a bias or a choice of keys, broadcast to [batch, heads, qLen, length]; keys from length on are not seen.
@@ -113,7 +114,21 @@ func (a *sdpa[T]) prepare(c *op.Call) error {
 	return nil
 }
 
-func (a *sdpa[T]) run() { a.par.For(a.batch*a.heads, 1, a.body) }
+// finish makes tiles where these serve the type; all that Prepare sets is set.
+func (a *sdpa[T]) finish(c *op.Call) {
+	if f, ok := any(a).(*sdpa[float32]); ok {
+		f.tiles = newSDPATiles(c, f)
+	}
+}
+
+// run uses tiles, but for scores that somebody wants to see.
+func (a *sdpa[T]) run() {
+	if a.tiles != nil && a.qk == nil {
+		a.tiles.run()
+		return
+	}
+	a.par.For(a.batch*a.heads, 1, a.body)
+}
 
 func (a *sdpa[T]) row(b, h, i int) {
 	hk := h / (a.heads / a.kvHeads)
