@@ -28,6 +28,9 @@ type Tile struct {
 	rows          spec.RowsArgs
 	two           spec.BinaryArgs
 	one           spec.MapArgs
+	sums          [16]float32
+	scalar        [1]float32
+	_             [128]byte // other threads write to the next one
 }
 
 // NewTile makes the buffers for at most n rows and cols columns.
@@ -157,13 +160,34 @@ func (t *Tile) Mul(y, x, b []float32, step int) { t.pair(mulPairs, y, x, b, step
 func (t *Tile) Div(y, x, b []float32, step int) { t.pair(divPairs, y, x, b, step) }
 
 func (t *Tile) pair(f func(*spec.BinaryArgs), y, x, b []float32, step int) {
-	t.two = spec.BinaryArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&y[0]), B: unsafe.Pointer(&b[0]), N: t.Cols, Step: step}
-	f(&t.two)
+	for i := 0; i < t.Cols; i += kernelBlock {
+		t.two = spec.BinaryArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&y[i]), B: unsafe.Pointer(&b[i*step]), N: min(kernelBlock, t.Cols-i), Step: step}
+		f(&t.two)
+	}
+}
+
+// number is v as the one element of a step of 0.
+func (t *Tile) number(v float32) []float32 {
+	t.scalar[0] = v
+	return t.scalar[:]
 }
 
 // Exp computes a row of y from one of x, as Tanh does.
 func (t *Tile) Exp(y, x []float32)  { t.apply(expKernel, y, x) }
 func (t *Tile) Tanh(y, x []float32) { t.apply(tanhKernel, y, x) }
+
+// SumLanes adds x in 16 lanes and then pairwise; SquareLanes does it with squares.
+func (t *Tile) SumLanes(x []float32) float32    { return t.fold(sumKernel, x) }
+func (t *Tile) SquareLanes(x []float32) float32 { return t.fold(squareKernel, x) }
+
+func (t *Tile) fold(f func(*spec.MapArgs), x []float32) float32 {
+	t.sums = [16]float32{}
+	for i := 0; i < len(x); i += kernelBlock {
+		t.one = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&t.sums), N: min(kernelBlock, len(x)-i)}
+		f(&t.one)
+	}
+	return pairwise(&t.sums)
+}
 
 func (t *Tile) apply(f func(*spec.MapArgs), y, x []float32) {
 	t.one = spec.MapArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&y[0]), N: t.Cols}

@@ -274,6 +274,10 @@ func perChannel[T float](c *op.Call, groups, params int) (op.Run, error) {
 	piece := size / per
 	var a, b []T
 	begin := func() { a, b = p[0].get(), p[1].get() }
+	if v, ok := any(&p).(*[2]*vector[float32]); ok {
+		f := &byChannel{groups: groups, per: per, piece: piece}
+		return normalise32(c, size, false, func() { f.a, f.b = v[0].get(), v[1].get() }, f), nil
+	}
 	return normalise(c, size, begin, func(r int, y []T, _, _ T) {
 		for k := range per {
 			j := r%groups*per + k
@@ -371,6 +375,17 @@ func (p *repeated[T]) begin() {
 	p.data = p.full
 }
 
+// at is what belongs to elements from element k on, and its step; nil where the input is absent.
+func (p *repeated[T]) at(k int) ([]T, int) {
+	switch {
+	case p == nil:
+		return nil, 0
+	case p.period == 1:
+		return p.data, 0
+	}
+	return p.data[k%p.period:], 1
+}
+
 // scale multiplies the run y, which begins at element k.
 func (p *repeated[T]) scale(y []T, k int) {
 	switch {
@@ -421,6 +436,12 @@ func layerNorm[T float](c *op.Call) (op.Run, error) {
 		}
 	}
 	begin := func() { a.begin(); b.begin() }
+	if a32, ok := any(a).(*repeated[float32]); ok {
+		return normalise32(c, size, false, begin, &byElement{size: size, a: a32, b: any(b).(*repeated[float32]), keep: func(r int, mean, inv float32) {
+			note[0](r, float64(mean))
+			note[1](r, float64(inv))
+		}}), nil
+	}
 	return normalise(c, size, begin, func(r int, y []T, mean, inv T) {
 		a.scale(y, r*size)
 		b.add(y, r*size)
@@ -457,6 +478,9 @@ func rmsNorm[T float](c *op.Call) (op.Run, error) {
 		if note, err = writer(c, t); err != nil {
 			return nil, err
 		}
+	}
+	if a32, ok := any(a).(*repeated[float32]); ok {
+		return normalise32(c, size, true, a.begin, &byElement{size: size, a: a32, keep: func(r int, _, inv float32) { note(r, float64(inv)) }}), nil
 	}
 	x, y := newView[T](c, c.In[0]), newView[T](c, c.Scratch(0, c.In[0].DType, c.In[0].Shape))
 	eps := T(c.Attrs.Float("epsilon", 1e-5))
