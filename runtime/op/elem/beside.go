@@ -30,7 +30,6 @@ type Tile struct {
 	one           spec.MapArgs
 	sums          [16]float32
 	scalar        [1]float32
-	_             [128]byte // other threads write to the next one
 }
 
 // NewTile makes the buffers for at most n rows and cols columns.

@@ -50,7 +50,7 @@ func prepareDynamicMatMul(c *op.Call) (op.Run, error) {
 	c.Take(a.Len())
 	q := tensor.New(tensor.U8, a.Shape)
 	scale, zero := tensor.New(tensor.F32, tensor.Shape{}), tensor.New(tensor.U8, tensor.Shape{})
-	quantise, err := prepareDynamicQuantizeLinear(&op.Call{Name: c.Name, Op: c.Op, In: []*tensor.Tensor{a}, Out: []*tensor.Tensor{q, scale, zero}})
+	quantise, err := prepareDynamicQuantizeLinear(&op.Call{Name: c.Name, Op: c.Op, Par: c.Par, In: []*tensor.Tensor{a}, Out: []*tensor.Tensor{q, scale, zero}})
 	if err != nil {
 		return nil, err
 	}

@@ -502,23 +502,35 @@ func prepareDynamicQuantizeLinear(c *op.Call) (op.Run, error) {
 	if err := c.Want(0, tensor.F32); err != nil {
 		return nil, err
 	}
-	return func() error {
+	n := c.In[0].Len()
+	ranges := make([][2]float32, max(1, op.Shares(c.Par, 4*c.Par.Threads(), n/8)))
+	measure := func(from, to int) {
 		x := tensor.Of[float32](c.In[0])
-		lo, hi := float32(0), float32(0)
-		for _, v := range x {
-			lo, hi = min(lo, v), max(hi, v)
+		for i := from; i < to; i++ {
+			ranges[i][0], ranges[i][1] = kernels.Range(x[i*n/len(ranges) : (i+1)*n/len(ranges)])
 		}
-		scale := (hi - lo) / 255
-		zero := float64(0)
+	}
+	var scale float32
+	var zero int32
+	var round func(from, to int)
+	if y := c.Output(0); y != nil {
+		f := rounder(c, y)
+		round = func(from, to int) { f(tensor.Of[float32](c.In[0]), from, to, scale, zero) }
+	}
+	return func() error {
+		c.Par.For(len(ranges), 1, measure)
+		lo, hi := float32(0), float32(0)
+		for _, r := range ranges {
+			lo, hi = min(lo, r[0]), max(hi, r[1])
+		}
+		scale, zero = (hi-lo)/255, 0
 		if scale > 0 {
-			zero = min(max(math.RoundToEven(float64(-lo/scale)), 0), 255)
+			zero = nearest(float64(-lo/scale), 0, 0, 255)
 		} else {
 			scale = 1
 		}
-		if y := c.Output(0); y != nil {
-			for i, v := range x {
-				y.Data[i] = uint8(min(max(math.RoundToEven(float64(v/scale))+zero, 0), 255))
-			}
+		if round != nil {
+			forElements(c, c.Out[0], round)
 		}
 		if s := c.Output(1); s != nil {
 			tensor.Of[float32](s)[0] = scale
