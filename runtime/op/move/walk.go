@@ -200,6 +200,9 @@ func walk[T word](w *walker, c *op.Call, x, y *tensor.Tensor) func() {
 	last := len(w.dims) - 1
 	if w.dst[last] == 1 && w.src[last] != 1 {
 		if d := slices.Index(w.src[:last], 1); d >= 0 {
+			if f := turnFew[T](w, c, x, y, d); f != nil {
+				return f
+			}
 			if tensor.DTypeOf[T]() == tensor.U32 && w.src[last] > 0 && w.dst[d] > 0 {
 				return turn32(w, c, x, y, d)
 			}
