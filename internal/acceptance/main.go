@@ -37,6 +37,7 @@ type env struct {
 	tmp     string            // scratch
 	bin     string            // the binary for this machine
 	cross   map[string]string // binaries by os/arch
+	kernels []kernel          // what product has measured
 	fuzz    time.Duration
 	fuzzers int
 }
