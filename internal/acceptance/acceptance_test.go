@@ -25,7 +25,7 @@ func TestSameBytes(t *testing.T) {
 		run  func(mask string, threads int) *outcome
 		want string
 	}{
-		{"same", func(string, int) *outcome { return &outcome{map[string]string{"a": "1"}, 2, 2} }, "2 of 2 pass, with the same bytes of 1 under"},
+		{"same", func(string, int) *outcome { return &outcome{map[string]string{"a": "1"}, 2, 2} }, "2 of 2 pass, with the same bytes of 1 outputs or cases under"},
 		{"a mask", func(mask string, _ int) *outcome { return &outcome{map[string]string{"a": mask}, 2, 2} }, "the first: mask \"\", 1 threads: other bytes in a"},
 		{"threads", func(_ string, n int) *outcome { return &outcome{map[string]string{"a": fmt.Sprint(n / 8)}, 2, 2} }, "8 threads: other bytes in a"},
 		{"a failure", func(string, int) *outcome { return &outcome{map[string]string{"a": "1"}, 1, 2} }, "1 threads: 1 of 2 pass"},
