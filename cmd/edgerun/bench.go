@@ -101,12 +101,12 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 				return err
 			}
 			defer s.Close()
+			opened := time.Since(start)
 			bar.phase("first run", 0, "")
 			first, err := firstRun(cmd.Context(), l, s, shapes)
 			if err != nil {
 				return err
 			}
-			load := time.Since(start) - first.lost
 			in, out := first.in, first.out
 			if err := pf.tune(cmd.Context(), s, in, bar); err != nil {
 				return err
@@ -125,7 +125,7 @@ registers for each kind of arithmetic and instruction, and reading from each lev
 			}
 			r := benchResult{Schema: "edgerun.bench/1", Model: args[0], Precision: l.Precision.String(), Threads: s.Threads(), PlanID: p.ID,
 				MedianMS: quantile(times, .5), MinMS: ms(times[0]), P50MS: quantile(times, .5), P90MS: quantile(times, .9), P99MS: quantile(times, .99), Runs: len(times),
-				LoadMS: ms(load), ArenaMiB: float64(p.ArenaSize) / (1 << 20), MACs: p.MACs()}
+				LoadMS: ms(opened + first.took), ArenaMiB: float64(p.ArenaSize) / (1 << 20), MACs: p.MACs()}
 			for _, t := range in {
 				r.Inputs = append(r.Inputs, t.String())
 			}

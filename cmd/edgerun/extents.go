@@ -290,30 +290,31 @@ func planInputs(ctx context.Context, l *loaded, flags []string) (shapes []tensor
 // begun is a model after its first inference.
 type begun struct {
 	in, out []*tensor.Tensor
-	lost    time.Duration // that went into guesses which the model does not take
+	took    time.Duration // of planning and of the inference, without guesses that the model does not take and without drawing the inputs
 	peakRSS int64         // before the inputs were drawn; 0 where it is not known
 }
 
 // firstRun draws random inputs, in the shapes that the flags give or in the first that the model takes, and runs them once.
 func firstRun(ctx context.Context, l *loaded, s *runtime.Session, flags []string) (b begun, err error) {
-	start := time.Now()
-	last := start
 	err = tryShapes(ctx, l, flags, func(shapes []tensor.Shape) error {
-		last = time.Now()
+		start := time.Now()
 		if _, err := s.Plan(shapes); err != nil {
 			return err
 		}
+		planned := time.Since(start)
 		if b.in == nil {
 			b.peakRSS, _ = peakRSS()
 		}
 		var first error
 		for _, most := range []int{100, 1} { // indices may have to be small
-			last = time.Now()
 			if b.in, err = randomInputs(l.Model, shapes, most); err != nil {
 				return err
 			}
 			b.out = newOutputs(l.Model)
-			if err = s.Run(ctx, b.in, b.out); err == nil || ctx.Err() != nil {
+			start = time.Now()
+			err = s.Run(ctx, b.in, b.out)
+			b.took = planned + time.Since(start)
+			if err == nil || ctx.Err() != nil {
 				return err
 			}
 			if first == nil {
@@ -322,6 +323,5 @@ func firstRun(ctx context.Context, l *loaded, s *runtime.Session, flags []string
 		}
 		return first
 	})
-	b.lost = last.Sub(start)
 	return b, err
 }

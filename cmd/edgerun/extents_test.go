@@ -79,7 +79,7 @@ func TestGuessesThatFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (tensor.Shape{1, 16}); !b.in[0].Shape.Equal(want) || !b.in[1].Shape.Equal(want) || !b.out[0].Shape.Equal(want) || b.lost <= 0 {
+	if want := (tensor.Shape{1, 16}); !b.in[0].Shape.Equal(want) || !b.in[1].Shape.Equal(want) || !b.out[0].Shape.Equal(want) || b.took <= 0 {
 		t.Errorf("%+v, want %v", b, want)
 	}
 	if b, err = firstRun(context.Background(), l, s, []string{"ids=2,7"}); err != nil || !b.in[1].Shape.Equal(tensor.Shape{2, 7}) {
