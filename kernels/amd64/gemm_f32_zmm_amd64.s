@@ -49,7 +49,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ce162; WORD $0xfa28 // vmovaps zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x4daf840f; WORD $0x0000 // je 4e97
+	LONG $0x4e4f840f; WORD $0x0000 // je 4f37
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x28f98348 // cmp rcx,0x28
 	LONG $0x3e848f0f; WORD $0x0000 // jg 3f7a
@@ -328,7 +328,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8172 // jb 6a0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfa18850f; WORD $0xffff // jne 140
-	LONG $0x00476ae9; BYTE $0x00 // jmp 4e97
+	LONG $0x00480ae9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -423,7 +423,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xdd72 // jb 880
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe94850f; WORD $0xffff // jne 740
-	LONG $0x0045e6e9; BYTE $0x00 // jmp 4e97
+	LONG $0x004686e9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -520,7 +520,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xd072 // jb a00
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe87850f; WORD $0xffff // jne 8c0
-	LONG $0x004459e9; BYTE $0x00 // jmp 4e97
+	LONG $0x0044f9e9; BYTE $0x00 // jmp 4f37
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
@@ -620,7 +620,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xb672 // jb b80
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe6d850f; WORD $0xffff // jne a40
-	LONG $0x0042bfe9; BYTE $0x00 // jmp 4e97
+	LONG $0x00435fe9; BYTE $0x00 // jmp 4f37
 	LONG $0x01f88348 // cmp rax,0x1
 	LONG $0x060b840f; WORD $0x0000 // je 11ed
 	LONG $0x02f88348 // cmp rax,0x2
@@ -888,7 +888,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8172 // jb 1160
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfa18850f; WORD $0xffff // jne c00
-	LONG $0x003caae9; BYTE $0x00 // jmp 4e97
+	LONG $0x003d4ae9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -983,7 +983,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xdd72 // jb 1340
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe94850f; WORD $0xffff // jne 1200
-	LONG $0x003b26e9; BYTE $0x00 // jmp 4e97
+	LONG $0x003bc6e9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -1080,7 +1080,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xd072 // jb 14c0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe87850f; WORD $0xffff // jne 1380
-	LONG $0x003999e9; BYTE $0x00 // jmp 4e97
+	LONG $0x003a39e9; BYTE $0x00 // jmp 4f37
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
@@ -1180,7 +1180,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xb672 // jb 1640
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe6d850f; WORD $0xffff // jne 1500
-	LONG $0x0037ffe9; BYTE $0x00 // jmp 4e97
+	LONG $0x00389fe9; BYTE $0x00 // jmp 4f37
 	LONG $0x01f88348 // cmp rax,0x1
 	LONG $0x07e6840f; WORD $0x0000 // je 1e88
 	LONG $0x02f88348 // cmp rax,0x2
@@ -1527,7 +1527,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xff46820f; WORD $0xffff // jb 1dc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xf83d850f; WORD $0xffff // jne 16c0
-	LONG $0x00300fe9; BYTE $0x00 // jmp 4e97
+	LONG $0x0030afe9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
@@ -1625,7 +1625,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xd072 // jb 1fe0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe87850f; WORD $0xffff // jne 1ea0
-	LONG $0x002e79e9; BYTE $0x00 // jmp 4e97
+	LONG $0x002f19e9; BYTE $0x00 // jmp 4f37
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
@@ -1724,7 +1724,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xbd72 // jb 2160
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe74850f; WORD $0xffff // jne 2020
-	LONG $0x002ce6e9; BYTE $0x00 // jmp 4e97
+	LONG $0x002d86e9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -1830,7 +1830,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x9772 // jb 2300
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe4e850f; WORD $0xffff // jne 21c0
-	LONG $0x002b20e9; BYTE $0x00 // jmp 4e97
+	LONG $0x002bc0e9; BYTE $0x00 // jmp 4f37
 	LONG $0x01f88348 // cmp rax,0x1
 	LONG $0x07e7840f; WORD $0x0000 // je 2b68
 	LONG $0x02f88348 // cmp rax,0x2
@@ -2177,7 +2177,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xff46820f; WORD $0xffff // jb 2aa0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xf83d850f; WORD $0xffff // jne 23a0
-	LONG $0x00232fe9; BYTE $0x00 // jmp 4e97
+	LONG $0x0023cfe9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
@@ -2275,7 +2275,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xd072 // jb 2cc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe87850f; WORD $0xffff // jne 2b80
-	LONG $0x002199e9; BYTE $0x00 // jmp 4e97
+	LONG $0x002239e9; BYTE $0x00 // jmp 4f37
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
@@ -2374,7 +2374,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xbd72 // jb 2e40
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe74850f; WORD $0xffff // jne 2d00
-	LONG $0x002006e9; BYTE $0x00 // jmp 4e97
+	LONG $0x0020a6e9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -2480,7 +2480,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x9772 // jb 2fe0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe4e850f; WORD $0xffff // jne 2ea0
-	LONG $0x001e40e9; BYTE $0x00 // jmp 4e97
+	LONG $0x001ee0e9; BYTE $0x00 // jmp 4f37
 	LONG $0x01f88348 // cmp rax,0x1
 	LONG $0x09de840f; WORD $0x0000 // je 3a3f
 	LONG $0x02f88348 // cmp rax,0x2
@@ -2909,7 +2909,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xff0f820f; WORD $0xffff // jb 3940
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xf646850f; WORD $0xffff // jne 3080
-	LONG $0x001458e9; BYTE $0x00 // jmp 4e97
+	LONG $0x0014f8e9; BYTE $0x00 // jmp 4f37
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
@@ -3007,7 +3007,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc372 // jb 3b80
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe7a850f; WORD $0xffff // jne 3a40
-	LONG $0x0012cce9; BYTE $0x00 // jmp 4e97
+	LONG $0x00136ce9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
@@ -3110,7 +3110,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xaa72 // jb 3d20
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe61850f; WORD $0xffff // jne 3be0
-	LONG $0x001113e9; BYTE $0x00 // jmp 4e97
+	LONG $0x0011b3e9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
@@ -3222,13 +3222,13 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xff74820f; WORD $0xffff // jb 3ee0
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe2b850f; WORD $0xffff // jne 3da0
-	LONG $0x000f1de9; BYTE $0x00 // jmp 4e97
+	LONG $0x000fbde9; BYTE $0x00 // jmp 4f37
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x09db840f; WORD $0x0000 // je 495f
+	LONG $0x0a7b840f; WORD $0x0000 // je 49ff
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0b5d840f; WORD $0x0000 // je 4aeb
+	LONG $0x0bfd840f; WORD $0x0000 // je 4b8b
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0d0c8e0f; WORD $0x0000 // jle 4ca4
+	LONG $0x0dac8e0f; WORD $0x0000 // jle 4d44
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
@@ -3310,10 +3310,13 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x07728c0f; WORD $0x0000 // jl 4844
+	LONG $0x081a8c0f; WORD $0x0000 // jl 48ec
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
+	LONG $0x0096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2000]
+	LONG $0x4096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2040]
+	LONG $0x8096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2080]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3350,6 +3353,9 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
+	LONG $0xc096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x20c0]
+	LONG $0x0096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2100]
+	LONG $0x4096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2140]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x05 // vmovups zmm26,ZMMWORD PTR [rsi+0x140]
@@ -3386,6 +3392,9 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
+	LONG $0x8096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2180]
+	LONG $0xc096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x21c0]
+	LONG $0x0096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2200]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x08 // vmovups zmm26,ZMMWORD PTR [rsi+0x200]
@@ -3422,6 +3431,9 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
+	LONG $0x4096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2240]
+	LONG $0x8096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2280]
+	LONG $0xc096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x22c0]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x0b // vmovups zmm26,ZMMWORD PTR [rsi+0x2c0]
@@ -3458,6 +3470,9 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
+	LONG $0x0096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2300]
+	LONG $0x4096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2340]
+	LONG $0x8096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2380]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x0e // vmovups zmm26,ZMMWORD PTR [rsi+0x380]
@@ -3494,6 +3509,9 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
+	LONG $0xc096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x23c0]
+	LONG $0x0096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2400]
+	LONG $0x4096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2440]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x11 // vmovups zmm26,ZMMWORD PTR [rsi+0x440]
@@ -3530,6 +3548,9 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
+	LONG $0x8096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2480]
+	LONG $0xc096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x24c0]
+	LONG $0x0096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2500]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x14 // vmovups zmm26,ZMMWORD PTR [rsi+0x500]
@@ -3566,6 +3587,9 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
+	LONG $0x4096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2540]
+	LONG $0x8096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2580]
+	LONG $0xc096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x25c0]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x17 // vmovups zmm26,ZMMWORD PTR [rsi+0x5c0]
@@ -3604,12 +3628,11 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xf89c8e0f; WORD $0xffff // jle 40e0
+	LONG $0xf7f48e0f; WORD $0xffff // jle 40e0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x0100830f; WORD $0x0000 // jae 4951
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x00f8830f; WORD $0x0000 // jae 49f1
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3648,14 +3671,14 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 4860
+	LONG $0xff0f820f; WORD $0xffff // jb 4900
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf646850f; WORD $0xffff // jne 3fa0
-	LONG $0x000538e9; BYTE $0x00 // jmp 4e97
+	LONG $0xf5a6850f; WORD $0xffff // jne 3fa0
+	LONG $0x000538e9; BYTE $0x00 // jmp 4f37
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4a22
+	LONG $0x00b5840f; WORD $0x0000 // je 4ac2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3705,7 +3728,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4a7e
+	WORD $0x5ceb // jmp 4b1e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3733,7 +3756,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5073 // jae 4add
+	WORD $0x5073 // jae 4b7d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3746,15 +3769,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 4aa0
+	WORD $0xc372 // jb 4b40
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe7a850f; WORD $0xffff // jne 4960
-	LONG $0x0003ace9; BYTE $0x00 // jmp 4e97
+	LONG $0xfe7a850f; WORD $0xffff // jne 4a00
+	LONG $0x0003ace9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4bc2
+	LONG $0x00b5840f; WORD $0x0000 // je 4c62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3804,7 +3827,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4c1e
+	WORD $0x5ceb // jmp 4cbe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3832,7 +3855,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x6973 // jae 4c96
+	WORD $0x6973 // jae 4d36
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3849,16 +3872,16 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 4c40
+	WORD $0xaa72 // jb 4ce0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe61850f; WORD $0xffff // jne 4b00
-	LONG $0x0001f3e9; BYTE $0x00 // jmp 4e97
+	LONG $0xfe61850f; WORD $0xffff // jne 4ba0
+	LONG $0x0001f3e9; BYTE $0x00 // jmp 4f37
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4d82
+	LONG $0x00b5840f; WORD $0x0000 // je 4e22
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3908,7 +3931,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4dde
+	WORD $0x5ceb // jmp 4e7e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3936,7 +3959,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x009b830f; WORD $0x0000 // jae 4e8c
+	LONG $0x009b830f; WORD $0x0000 // jae 4f2c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3961,10 +3984,10 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 4e00
+	LONG $0xff74820f; WORD $0xffff // jb 4ea0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2b850f; WORD $0xffff // jne 4cc0
-	WORD $0x00eb // jmp 4e97
+	LONG $0xfe2b850f; WORD $0xffff // jne 4d60
+	WORD $0x00eb // jmp 4f37
 	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
 	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
@@ -3972,56 +3995,56 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0xdb98f8c5 // kortestw k3,k3
-	LONG $0x0292850f; WORD $0x0000 // jne 5151
+	LONG $0x0292850f; WORD $0x0000 // jne 51f1
 	LONG $0xd298f8c5 // kortestw k2,k2
-	LONG $0x00f8850f; WORD $0x0000 // jne 4fc1
+	LONG $0x00f8850f; WORD $0x0000 // jne 5061
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
 	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x048c8e0f; WORD $0x0000 // jle 5371
+	LONG $0x048c8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
 	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x046d8e0f; WORD $0x0000 // jle 5371
+	LONG $0x046d8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
 	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x044e8e0f; WORD $0x0000 // jle 5371
+	LONG $0x044e8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
 	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x042f8e0f; WORD $0x0000 // jle 5371
+	LONG $0x042f8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
 	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x04108e0f; WORD $0x0000 // jle 5371
+	LONG $0x04108e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
 	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x03f18e0f; WORD $0x0000 // jle 5371
+	LONG $0x03f18e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
 	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x03d28e0f; WORD $0x0000 // jle 5371
+	LONG $0x03d28e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
 	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x08f88348 // cmp rax,0x8
-	LONG $0x03b38e0f; WORD $0x0000 // jle 5371
+	LONG $0x03b38e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
@@ -4030,7 +4053,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xc95d // vminps zmm1,zmm30,zmm1
 	LONG $0x4a7cf162; WORD $0x4e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm1
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x03818e0f; WORD $0x0000 // jle 5371
+	LONG $0x03818e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -4039,7 +4062,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xe45d // vminps zmm4,zmm30,zmm4
 	LONG $0x4a7cf162; WORD $0x6611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm4
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x034f8e0f; WORD $0x0000 // jle 5371
+	LONG $0x034f8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -4048,7 +4071,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xff5d // vminps zmm7,zmm30,zmm7
 	LONG $0x4a7cf162; WORD $0x7e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm7
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x031d8e0f; WORD $0x0000 // jle 5371
+	LONG $0x031d8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -4057,7 +4080,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xd25d // vminps zmm10,zmm30,zmm10
 	LONG $0x4a7c7162; WORD $0x5611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm10
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x02eb8e0f; WORD $0x0000 // jle 5371
+	LONG $0x02eb8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -4066,7 +4089,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xed5d // vminps zmm13,zmm30,zmm13
 	LONG $0x4a7c7162; WORD $0x6e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm13
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x02b98e0f; WORD $0x0000 // jle 5371
+	LONG $0x02b98e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -4075,7 +4098,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc05d // vminps zmm16,zmm30,zmm16
 	LONG $0x4a7ce162; WORD $0x4611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm16
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x02878e0f; WORD $0x0000 // jle 5371
+	LONG $0x02878e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -4084,7 +4107,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xdb5d // vminps zmm19,zmm30,zmm19
 	LONG $0x4a7ce162; WORD $0x5e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm19
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x02558e0f; WORD $0x0000 // jle 5371
+	LONG $0x02558e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -4093,7 +4116,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xf65d // vminps zmm22,zmm30,zmm22
 	LONG $0x4a7ce162; WORD $0x7611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm22
 	LONG $0x08f88348 // cmp rax,0x8
-	LONG $0x02238e0f; WORD $0x0000 // jle 5371
+	LONG $0x02238e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
@@ -4105,7 +4128,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xd25d // vminps zmm2,zmm30,zmm2
 	LONG $0x4b7cf162; WORD $0x5611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01de8e0f; WORD $0x0000 // jle 5371
+	LONG $0x01de8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -4117,7 +4140,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xed5d // vminps zmm5,zmm30,zmm5
 	LONG $0x4b7cf162; WORD $0x6e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x01998e0f; WORD $0x0000 // jle 5371
+	LONG $0x01998e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -4129,7 +4152,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xc05d // vminps zmm8,zmm30,zmm8
 	LONG $0x4b7c7162; WORD $0x4611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01548e0f; WORD $0x0000 // jle 5371
+	LONG $0x01548e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -4141,7 +4164,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xdb5d // vminps zmm11,zmm30,zmm11
 	LONG $0x4b7c7162; WORD $0x5e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x010f8e0f; WORD $0x0000 // jle 5371
+	LONG $0x010f8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -4153,7 +4176,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xf65d // vminps zmm14,zmm30,zmm14
 	LONG $0x4b7c7162; WORD $0x7611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00ca8e0f; WORD $0x0000 // jle 5371
+	LONG $0x00ca8e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -4165,7 +4188,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc95d // vminps zmm17,zmm30,zmm17
 	LONG $0x4b7ce162; WORD $0x4e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x00858e0f; WORD $0x0000 // jle 5371
+	LONG $0x00858e0f; WORD $0x0000 // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -4177,7 +4200,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xe45d // vminps zmm20,zmm30,zmm20
 	LONG $0x4b7ce162; WORD $0x6611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x447e // jle 5371
+	WORD $0x447e // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -4189,7 +4212,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xff5d // vminps zmm23,zmm30,zmm23
 	LONG $0x4b7ce162; WORD $0x7e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 5371
+	WORD $0x037e // jle 5411
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

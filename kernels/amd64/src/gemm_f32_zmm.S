@@ -68,7 +68,8 @@
 	.endif
 .endm
 
-// products adds all taps to the sums of a tile. Tiles of all rows take eight steps at a time, and fetch what comes next of each row.
+// products adds all taps to the sums of a tile. Tiles of all rows take eight steps at a time, and fetch what comes next of each row and, where all
+// columns exist, what comes of B some pages on: it may lie behind the caches, and be too short for the processor to see it coming.
 .macro products rows, halves
 	.balign 32
 3:	rows_of_tap 8
@@ -106,6 +107,11 @@
 .endm
 .macro ahead halves, u, reg
 	prefetcht0 [\reg + rax + 64]
+	.if \halves == 6
+	prefetcht1 [rsi + 192*\u + 8192]
+	prefetcht1 [rsi + 192*\u + 8256]
+	prefetcht1 [rsi + 192*\u + 8320]
+	.endif
 	step	8, \halves, \u
 .endm
 
