@@ -15,6 +15,7 @@ type Args struct {
 	Binary spec.BinaryArgs
 	Quant  spec.QuantArgs
 	Scale  spec.ScaleArgs
+	Mix    spec.MixArgs
 	Lanes  [16]float32
 	busy   atomic.Bool
 	_      [64]byte // threads do not share a line of cache
@@ -40,6 +41,6 @@ func Borrow() *Args {
 
 // Return gives room back. It keeps no pointer.
 func (a *Args) Return() {
-	a.Map, a.Binary, a.Quant, a.Scale = spec.MapArgs{}, spec.BinaryArgs{}, spec.QuantArgs{}, spec.ScaleArgs{}
+	a.Map, a.Binary, a.Quant, a.Scale, a.Mix = spec.MapArgs{}, spec.BinaryArgs{}, spec.QuantArgs{}, spec.ScaleArgs{}, spec.MixArgs{}
 	a.busy.Store(false)
 }

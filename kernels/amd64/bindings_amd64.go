@@ -314,6 +314,12 @@ func minlanesF32Ymm(a *spec.MapArgs)
 func minlanesF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func mixF32Ymm(a *spec.MixArgs)
+
+//go:noescape
+func mixF32Zmm(a *spec.MixArgs)
+
+//go:noescape
 func mulF32Ymm(a *spec.BinaryArgs)
 
 //go:noescape
@@ -556,6 +562,8 @@ var functions = map[string]any{
 	"meanpoolF32Zmm":                meanpoolF32Zmm,
 	"minlanesF32Ymm":                minlanesF32Ymm,
 	"minlanesF32Zmm":                minlanesF32Zmm,
+	"mixF32Ymm":                     mixF32Ymm,
+	"mixF32Zmm":                     mixF32Zmm,
 	"mulF32Ymm":                     mulF32Ymm,
 	"mulF32Zmm":                     mulF32Zmm,
 	"peakBF16Zmm24x16":              peakBF16Zmm24x16,

@@ -28,6 +28,7 @@ var argStructs = []reflect.Type{
 	reflect.TypeFor[spec.WinogradArgs](),
 	reflect.TypeFor[spec.BinaryArgs](),
 	reflect.TypeFor[spec.RowsArgs](),
+	reflect.TypeFor[spec.MixArgs](),
 }
 
 // signature is the Go declaration of a routine.

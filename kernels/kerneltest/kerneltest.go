@@ -54,6 +54,8 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = binaryLevels(row), binaryCase
 		case spec.Turn:
 			levels, test = turnLevels(row), turnCase
+		case spec.Mix:
+			levels, test = mixLevels(row), mixCase
 		case spec.SumRows, spec.MaxRows:
 			levels, test = reduceLevels(row), reduceCase
 		case spec.MaxPool, spec.MeanPool:

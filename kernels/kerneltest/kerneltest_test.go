@@ -80,6 +80,8 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.QuantArgs))
 			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
 				_, ok = r.Func.(func(*spec.BinaryArgs))
+			case spec.Mix:
+				_, ok = r.Func.(func(*spec.MixArgs))
 			case spec.Turn, spec.SumRows, spec.MaxRows:
 				_, ok = r.Func.(func(*spec.RowsArgs))
 			default:

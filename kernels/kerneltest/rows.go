@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 )
 
@@ -103,6 +104,57 @@ func reduceCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		}
 	}
 	xb.unchanged(t, "X")
+	yb.outside(t)
+}
+
+// The factors of a mix of rows: columns, rows, taps, distance of outputs, elements, places of inputs and output.
+func mixLevels(row *spec.Row) []int {
+	return []int{6*row.NR + 3, 4, 4, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces)}
+}
+
+func mixCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
+	cols, rows, taps := c[0], c[1], [...]int{1, 2, 3, 7}[c[2]]
+	gap := cols + 3*c[3]
+	n := cols + rng.IntN(9) // of X, whose rows overlap
+	x, w := draw(rng, row.In, n, kind(c[4]), nil), draw(rng, row.W, rows*taps, kind(c[5]), nil)
+	at := make([]int64, rows*taps)
+	for i := range at {
+		at[i] = int64(4 * rng.IntN(n-cols+1))
+	}
+	xb, wb, ab := s.input(x.bytes, 4, place(c[6])), s.input(w.bytes, 4, place(c[6])), s.input(tensor.Bytes(at), 8, place(c[6]))
+	yb := s.output(max(0, (rows-1)*gap+cols)*4, 4, place(c[7]))
+	args := spec.MixArgs{X: xb.pointer(), Y: yb.pointer(), At: ab.pointer(), W: wb.pointer(), Rows: rows, Cols: cols, Taps: taps, YStride: 4 * gap}
+	was := args
+	row.Func.(func(*spec.MixArgs))(&args)
+	if args != was {
+		t.Errorf("%s: the kernel changed its arguments", row.Name)
+	}
+	for i := range rows {
+		for j := range cols {
+			var want float32
+			for k := range taps {
+				p := float32(x.f[int(at[i*taps+k])/4+j] * w.f[i*taps+k])
+				if want += p; k == 0 {
+					want = p
+				}
+			}
+			compare(t, row, unsafe.Pointer(&yb.data[4*(i*gap+j)]), fmt.Sprintf("Y[%d][%d] of %dx%d, %d taps", i, j, rows, cols, taps), want, 0, &margin{})
+			if t.Failed() {
+				return
+			}
+		}
+		if i+1 < rows {
+			for _, v := range yb.data[4*(i*gap+cols) : 4*(i+1)*gap] {
+				if v != sentinel {
+					t.Errorf("%s: the kernel wrote between rows", row.Name)
+					return
+				}
+			}
+		}
+	}
+	xb.unchanged(t, "X")
+	wb.unchanged(t, "W")
+	ab.unchanged(t, "At")
 	yb.outside(t)
 }
 

@@ -40,6 +40,22 @@ func maxRows(a *spec.RowsArgs) {
 	}
 }
 
+func mix(a *spec.MixArgs) {
+	for i := range a.Rows {
+		at, w := rowOf[int64](a.At, i, 8*a.Taps, a.Taps), rowOf[float32](a.W, i, 4*a.Taps, a.Taps)
+		y := rowOf[float32](a.Y, i, a.YStride, a.Cols)
+		for t, f := range w {
+			for j, v := range rowOf[float32](a.X, 1, int(at[t]), a.Cols) {
+				if p := float32(v * f); t == 0 {
+					y[j] = p
+				} else {
+					y[j] += p
+				}
+			}
+		}
+	}
+}
+
 func maxPool[T float32 | int8 | uint8](a *spec.PoolArgs) {
 	if a.Channels == 0 || a.Width == 0 {
 		return

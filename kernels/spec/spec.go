@@ -69,6 +69,8 @@ const (
 	// Reductions of rows: for i < Rows, j < Cols:
 	SumRows // Y[(First+i)%16][j] += X[i][j]
 	MaxRows // Y[0][j] = larger(Y[0][j], X[i][j])
+	// Mix: for i < Rows, j < Cols: Y[i][j] = X[At[i][0]][j]*W[i][0] + X[At[i][1]][j]*W[i][1] + ..., over Taps, each product and each sum rounded.
+	Mix
 	// Pools: for x < Width, c < Channels, over t < Taps in order:
 	MaxPool  // Out[x][c] = the largest of In[t][x][c] as larger tells it, within the bounds of an epilogue
 	MeanPool // lane[t%16] += In[t][x][c], from 0 on; Out[x][c] = pairwise(lane) / Scale[0], within [Lo, Hi]
@@ -84,7 +86,7 @@ const Ops = int(numOps)
 func (o Op) String() string {
 	return [...]string{"gemm", "gemv", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
-		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
+		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
 }
 
 // Multiplies reports whether an operation sums products of its input and weights, which is what a step that drives it is measured by.
@@ -118,7 +120,7 @@ type Row struct {
 	ULP  float64
 	Name string
 	Code string // the routine, where it bears another name than the row
-	// Func is a func(*GemmArgs), func(*DepthwiseRowArgs), func(*PoolArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs), func(*QuantArgs), func(*ScaleArgs) or func(*WinogradArgs), by Op; nil where another architecture's row is only listed.
+	// Func is a func(*GemmArgs), func(*DepthwiseRowArgs), func(*PoolArgs), func(*MapArgs), func(*BinaryArgs), func(*RowsArgs), func(*MixArgs), func(*QuantArgs), func(*ScaleArgs) or func(*WinogradArgs), by Op; nil where another architecture's row is only listed.
 	Func any
 }
 
@@ -260,6 +262,15 @@ type WinogradArgs struct {
 
 // WinogradScratch is the room for 36 addresses and 36 vectors of 64 bytes.
 const WinogradScratch = 36 * (8 + 64)
+
+// MixArgs describes a mix of rows. At holds, for each row of Y, Taps numbers of type int64: where a row of X begins, in bytes from X. W holds as many
+// weights. Taps is above 0.
+type MixArgs struct {
+	X, Y, At, W unsafe.Pointer
+	Rows, Cols  int
+	Taps        int
+	YStride     int // bytes
+}
 
 // QuantArgs describes N elements of an operation on integers that stand for reals; Y may be A or B where the elements have one size.
 //

@@ -2,8 +2,12 @@ package move
 
 import (
 	"math"
+	"unsafe"
 
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/op/move/number"
 )
@@ -329,7 +333,12 @@ type stage struct {
 	w               []float32
 	outer, n, inner int
 	outside         float32
+	taps            int     // of each output position, none of them outside; 0 where these differ
+	offsets         []int64 // of the taps, in bytes
 }
+
+// mixKernel mixes lines.
+var mixKernel = kernels.Here().Select(spec.Mix, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32).Func.(func(*spec.MixArgs))
 
 func newStage(taps [][]tap, outer, n, inner int, outside float32) *stage {
 	s := &stage{outer: outer, n: n, inner: inner, outside: outside}
@@ -340,11 +349,44 @@ func newStage(taps [][]tap, outer, n, inner int, outside float32) *stage {
 		}
 	}
 	s.first = append(s.first, len(s.at))
+	s.taps = len(s.at) / max(1, len(taps))
+	for _, ts := range taps {
+		if len(ts) != s.taps || len(ts) > 0 && ts[0].at < 0 {
+			s.taps = 0
+		}
+		for _, t := range ts {
+			s.offsets = append(s.offsets, int64(4*t.at*inner))
+		}
+	}
 	return s
+}
+
+// mix is run for as many taps everywhere, in calls that are not too long.
+func (s *stage) mix(dst, src []float32, lo, hi, step int) {
+	const most = 1 << 14 // elements of a call
+	out := len(s.first) - 1
+	room := kernels.Borrow()
+	a := &room.Mix
+	for lo < hi {
+		p := lo % out
+		n := min(hi-lo, out-p, 1+most/s.inner)
+		x, y := src[lo/out*s.n*s.inner:][:s.n*s.inner], dst[lo*step:][:(n-1)*step+s.inner]
+		for j := 0; j < s.inner; j += most {
+			*a = spec.MixArgs{X: unsafe.Pointer(&x[j]), Y: unsafe.Pointer(&y[j]), At: unsafe.Pointer(&s.offsets[p*s.taps]), W: unsafe.Pointer(&s.w[p*s.taps]),
+				Rows: n, Cols: min(most, s.inner-j), Taps: s.taps, YStride: 4 * step}
+			mixKernel(a)
+		}
+		lo += n
+	}
+	room.Return()
 }
 
 // run computes lines lo to hi, of which each has inner elements, step from one to the next: x0*w0 + x1*w1 + ..., rounded at each step.
 func (s *stage) run(dst, src []float32, lo, hi, step int) {
+	if s.taps > 0 && s.inner > 0 && hi > lo {
+		s.mix(dst, src, lo, hi, step)
+		return
+	}
 	out := len(s.first) - 1
 	if s.inner == 1 {
 		for q := lo; q < hi; q++ {
@@ -378,12 +420,6 @@ func (s *stage) run(dst, src []float32, lo, hi, step int) {
 		case s.at[a] < 0:
 			for i := range y {
 				y[i] = s.outside
-			}
-			continue
-		case b == a+2:
-			u, v, wu, wv := line(a), line(a+1), s.w[a], s.w[a+1]
-			for i := range y {
-				y[i] = float32(u[i]*wu) + float32(v[i]*wv)
 			}
 			continue
 		}
