@@ -278,6 +278,13 @@ func projection[T float](c *op.Call, bias, rows, width int) (func(out []T), erro
 	if err != nil {
 		return nil, err
 	}
+	if b, ok := any(b).(*source[float32]); ok {
+		m, x := newTurned(c, any(w).(*source[float32]), width, in, rows), any(x).(*source[float32])
+		return func(out []T) {
+			m.ready()
+			m.mulAll(any(out).([]float32), b.get(), x.get(), rows)
+		}, nil
+	}
 	ar := arithOf[T]()
 	var xs, ws, start, y []T
 	zeros := make([]T, width)

@@ -24,6 +24,7 @@ type matrix[T float] struct {
 	kernel       func(*spec.GemmArgs)
 	packed       []float32
 	fixed        bool
+	byInput      bool // the weights are k rows of n, one for each input; FP32 only
 	lanes        []lane
 	body         func(lo, hi int)
 	byRows       bool
@@ -40,6 +41,19 @@ const callSize = 1 << 18
 // newMatrix takes n rows of k elements from src, beginning at element first. Products of all (see mulAll) have the given number of rows.
 func newMatrix[T float](c *op.Call, src *source[T], first, n, k, rows int) *matrix[T] {
 	m := &matrix[T]{arith: arithOf[T](), c: c, k: k, n: n, src: src, first: first}
+	m.prepare(rows)
+	return m
+}
+
+// newTurned takes k rows of n elements from src.
+func newTurned(c *op.Call, src *source[float32], n, k, rows int) *matrix[float32] {
+	m := &matrix[float32]{arith: arithOf[float32](), c: c, k: k, n: n, src: src, byInput: true}
+	m.prepare(rows)
+	return m
+}
+
+func (m *matrix[T]) prepare(rows int) {
+	c, src, first, n, k := m.c, m.src, m.first, m.n, m.k
 	mr, nr := 1, 4
 	if tensor.DTypeOf[T]() == tensor.F32 {
 		m.row = c.Select(spec.Gemv, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
@@ -51,7 +65,11 @@ func newMatrix[T float](c *op.Call, src *source[T], first, n, k, rows int) *matr
 				m.packed = make([]float32, m.size())
 				pack(m.packed)
 			} else {
-				m.packed = op.PackedSlice(c, src.t, "nnx.gemv/"+m.row.Name+"/"+strconv.Itoa(first)+"+"+strconv.Itoa(n)+"x"+strconv.Itoa(k), m.size(), pack)
+				kind := "nnx.gemv/"
+				if m.byInput {
+					kind = "nnx.gemv.turned/"
+				}
+				m.packed = op.PackedSlice(c, src.t, kind+m.row.Name+"/"+strconv.Itoa(first)+"+"+strconv.Itoa(n)+"x"+strconv.Itoa(k), m.size(), pack)
 			}
 		} else {
 			m.packed = op.Make[float32](c, m.size())
@@ -74,7 +92,6 @@ func newMatrix[T float](c *op.Call, src *source[T], first, n, k, rows int) *matr
 			}
 		}
 	}
-	return m
 }
 
 // gemvRate is the number of multiply-adds that a thread makes in about a nanosecond where weights come from the second-level cache.
@@ -86,6 +103,17 @@ func (m *matrix[T]) size() int { return (m.n + m.row.NR - 1) / m.row.NR * m.row.
 func (m *matrix[T]) pack(dst []float32, w []T) {
 	w = w[m.first : m.first+m.n*m.k]
 	nr := m.row.NR
+	if m.byInput {
+		for i := range m.k {
+			for j := 0; j < m.n; j += nr {
+				to := dst[j*m.k+i*nr:]
+				for l, v := range w[i*m.n+j : i*m.n+min(j+nr, m.n)] {
+					to[l] = float32(v)
+				}
+			}
+		}
+		return
+	}
 	for j := range m.n {
 		to := dst[j/nr*nr*m.k+j%nr:]
 		for i, v := range w[j*m.k : (j+1)*m.k] {
