@@ -74,6 +74,7 @@ func newBatched[A, B operand, C accum](c *op.Call, par op.Par, x *matrices, row 
 	if w.constant != nil {
 		attach(c, e, w, x.kind(), index, func(j int) int { return j })
 	} else {
+		e.take(w)
 		e.b = op.Make[B](c, e.panels())
 		at := func(k, j int) B { return now.element(index(k, j), j) }
 		body := func(lo, hi int) {

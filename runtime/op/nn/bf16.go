@@ -50,7 +50,9 @@ func rounding(c *op.Call, t *tensor.Tensor) func() []float32 {
 
 // rounded is a source's elements as BF16.
 func rounded(s *source[float32]) *source[uint16] {
-	return through(s, "bf16", half.BF16)
+	r := through(s, "bf16", half.BF16)
+	r.widen = kernels.WidenBF16
+	return r
 }
 
 // roundedWide is a source's elements, rounded to BF16, as FP32.
@@ -72,12 +74,17 @@ func through[B operand](s *source[float32], kind string, f func(float32) B) *sou
 	}}
 }
 
-// bf16Row is the row for products of BF16 into out, or nil where that of FP32 is at least as fast: it gives what the reference gives.
-func bf16Row(c *op.Call, out tensor.DType) *spec.Row {
-	if kernels.Here().Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16).Needs == 0 {
-		return nil
+// bf16Row is the row for products of m rows of BF16 into out, or, where no kernel multiplies these, into FP32; follow tells whether the rows follow each
+// other. It is nil where rows of FP32 are at least as fast, with A and panels of B widened: they give what the reference gives.
+func bf16Row(c *op.Call, m int, follow bool, out tensor.DType) *spec.Row {
+	if kernels.Here().Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16).Needs != 0 {
+		return c.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16)
 	}
-	return c.Select(spec.Gemm, tensor.BF16, tensor.BF16, tensor.F32, out, num.BF16)
+	tiles := kernels.Here().Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.BF16)
+	if follow && fewRows(m, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, tiles) {
+		return c.Select(spec.Gemv, tensor.BF16, tensor.BF16, tensor.F32, tensor.F32, num.BF16)
+	}
+	return nil
 }
 
 // prepareBF16Conv prepares y = clamp(conv(x, w) + b).
@@ -90,23 +97,19 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	bias := newFloats(c, c.Input(2))
 	var bs []float32
 	out := tensor.F32
-	direct := v.y.DType == tensor.BF16 && after == nil // a chain rounds itself
-	if direct && chain == nil {
+	if v.y.DType == tensor.BF16 && after == nil && chain == nil {
 		out = tensor.BF16
 	}
 	deep := v.cg == 1 && v.group > 1
 	var row *spec.Row
 	switch {
 	case !deep:
-		row = bf16Row(c, out)
-	default:
-		if kernels.Here().Select(spec.DepthwiseRow, tensor.BF16, tensor.F32, tensor.F32, out, num.BF16).Needs != 0 {
-			row = c.Select(spec.DepthwiseRow, tensor.BF16, tensor.F32, tensor.F32, out, c.Num)
-		}
+		row = bf16Row(c, v.m, v.pointwise(), out)
+	case kernels.Here().Select(spec.DepthwiseRow, tensor.BF16, tensor.F32, tensor.F32, out, num.BF16).Needs != 0:
+		row = c.Select(spec.DepthwiseRow, tensor.BF16, tensor.F32, tensor.F32, out, c.Num)
 	}
-	if row == nil && chain == nil {
-		direct, out = false, tensor.F32
-	}
+	// A chain rounds itself.
+	direct := v.y.DType == tensor.BF16 && after == nil && (chain != nil || row != nil && row.Out == tensor.BF16)
 	var y *floats
 	var ys []float32
 	dst := func() []byte { return v.y.Data }
@@ -152,7 +155,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		x := rounding(c, v.x)
 		var xs []float32
 		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		products := convProducts(c, v, row, roundedWide(w), func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, dst, lo, hi))
+		products := convProducts(c, v, row, rounded(w), func() []float32 { return xs }, 0, nil, floatEpilogue[float32, uint16](v, chain, &bs, dst, lo, hi))
 		run = func() {
 			xs = x()
 			products()
@@ -188,11 +191,11 @@ func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor, cha
 	if y.DType == tensor.BF16 && chain == nil {
 		out = tensor.BF16
 	}
-	row := bf16Row(c, out)
+	row := bf16Row(c, x.m, true, out)
 	var fy *floats
 	var ys []float32
 	dst := func() []byte { return y.Data }
-	if y.DType != tensor.BF16 || row == nil && chain == nil {
+	if y.DType != tensor.BF16 || chain == nil && (row == nil || row.Out != tensor.BF16) {
 		fy = newFloats(c, y)
 		dst = func() []byte { return tensor.Bytes(ys) }
 	}
@@ -209,7 +212,7 @@ func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor, cha
 		from := rounding(c, a)
 		var as []float32
 		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		products := matProducts(c, x, row, roundedWide(w), func() []float32 { return as }, matEpilogue[float32, float32](x, y, chain, dst, &bs, lo, hi))
+		products := matProducts(c, x, row, rounded(w), func() []float32 { return as }, matEpilogue[float32, uint16](x, y, chain, dst, &bs, lo, hi))
 		run = func() {
 			as = from()
 			products()

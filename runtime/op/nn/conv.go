@@ -308,8 +308,13 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	case w.constant != nil && v.winograd(c):
 		run = prepareWinograd(c, v, w, chain, &xs, &ys, &bs, lo, hi)
 	default:
+		src, dst := func() []float32 { return xs }, func() []byte { return tensor.Bytes(ys) }
+		if row, half := storedHalf(c, w, v.m, v.pointwise()); half != nil {
+			run = convProducts(c, v, row, half, src, 0, nil, floatEpilogue[float32, uint16](v, chain, &bs, dst, lo, hi))
+			break
+		}
 		row := v.selectRow(c, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
-		run = convProducts(c, v, row, w, func() []float32 { return xs }, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, func() []byte { return tensor.Bytes(ys) }, lo, hi))
+		run = convProducts(c, v, row, w, src, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, dst, lo, hi))
 	}
 	return func() error {
 		xs, ys, bs = x.get(), y.room(), bias.get()

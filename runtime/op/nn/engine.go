@@ -30,6 +30,8 @@ type engine[A, B operand, C accum] struct {
 	lanes              []lane[A, C]
 	rowShare, colShare int
 	byColumns          bool // neighbouring shares have the same columns, not the same rows
+	// widen, if set, makes a panel of FP32, which the row takes, of one of B; each block of rows does that anew.
+	widen func(dst []float32, src []B)
 }
 
 // lane is the scratch of one share.
@@ -38,7 +40,8 @@ type lane[A operand, C accum] struct {
 	c    []C       // where sums await an epilogue
 	wide []float32 // where results await a chain and rounding
 	elem.ChainLane
-	args spec.GemmArgs
+	args  spec.GemmArgs
+	panel []float32 // room for one of B, if that is widened
 }
 
 func newEngine[A, B operand, C accum](par op.Par, row *spec.Row, m, taps, k, n int) *engine[A, B, C] {
@@ -75,8 +78,7 @@ func (e *engine[A, B, C]) split(par op.Par) {
 // work is about the time, in nanoseconds, that the product takes one thread. Products of few rows wait for their weights; tiles take as long where they are
 // not full.
 func (e *engine[A, B, C]) work() float64 {
-	var b B
-	bytes := float64(e.panels()) * float64(unsafe.Sizeof(b))
+	bytes := float64(e.panels()) * float64(e.row.W.Bits()/8)
 	if e.row.Needs == 0 { // plain Go
 		return bytes * float64(e.m) / 4
 	}
@@ -183,6 +185,7 @@ type product[A, B operand, C accum] struct {
 	narrow     bool
 	body       func(lo, hi int)
 	most       int // tiles of a block
+	room       *panelRoom
 	need       int // elements of src from off on
 	outElement int // bytes
 	aNow       []A // of this run
@@ -258,6 +261,9 @@ func (p *product[A, B, C]) ready(c *op.Call) *product[A, B, C] {
 			panic("BUG: taps without an index")
 		}
 	}
+	if p.widen != nil {
+		p.room = roomForPanels(c, p.row.NR*p.depth())
+	}
 	p.most = p.mostTiles()
 	blockRows := min(p.m, p.most*p.row.MR)
 	for i := range p.lanes {
@@ -323,6 +329,11 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 	size := int(unsafe.Sizeof(element))
 	a := &l.args
 	*a = spec.GemmArgs{AStride: p.step * size, Taps: p.taps, K: p.k, Lo: p.lo, Hi: p.hi, OutZero: p.zero, QLo: p.qlo, QHi: p.qhi}
+	if p.room != nil {
+		slot := p.room.borrow()
+		defer slot.busy.Store(false)
+		l.panel = slot.panel
+	}
 	base := pointer(p.aNow)
 	if p.gather != nil {
 		base, a.AStride = pointer(l.a), p.k*size
@@ -339,7 +350,7 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 			panels = max(1, callSize/max(1, nr*p.depth()))
 		}
 		for j := from; j < to; j += panels {
-			p.column(a, j*nr, min(panels, to-j))
+			p.column(l, j*nr, min(panels, to-j))
 			// The operands of a tile begin a fixed step behind those of the tile before.
 			rows, index := base, unsafe.Pointer(nil)
 			rowStep, indexStep := mr*a.AStride, 0
@@ -404,9 +415,15 @@ func floatsAt(b []byte, i, n int) []float32 {
 const callSize = 1 << 19
 
 // column sets what belongs to the columns of some panels, from column j0 on.
-func (p *product[A, B, C]) column(a *spec.GemmArgs, j0, panels int) {
+func (p *product[A, B, C]) column(l *lane[A, C], j0, panels int) {
+	a := &l.args
 	a.Cols = min(panels*p.row.NR, p.n-j0)
-	if len(p.b) > 0 {
+	switch n := p.row.NR * p.depth(); {
+	case len(p.b) == 0:
+	case p.widen != nil:
+		p.widen(l.panel[:n], p.b[j0*p.depth():][:n])
+		a.B = unsafe.Pointer(&l.panel[0])
+	default:
 		a.B = unsafe.Pointer(&p.b[j0*p.depth()])
 	}
 	if p.biasNow != nil {
@@ -456,12 +473,22 @@ type source[B operand] struct {
 	load func() func(i, o int) B
 	// plain, where it is set, reads a constant tensor whose elements do not depend on the channel, in order.
 	plain func() []B
+	// widen makes FP32 of elements, for rows that take these.
+	widen func(dst []float32, src []B)
+}
+
+// take has panels widened where the row takes FP32 and the source is narrower.
+func (e *engine[A, B, C]) take(s *source[B]) {
+	if e.row.W == tensor.F32 {
+		e.widen = s.widen
+	}
 }
 
 // attach gives the engine its packed B: at once where the source is constant, else whenever the returned function is
 // called. index(k, j) is the flat index of an element, channel(j) its output channel; kind tells this B from others of
 // the same tensor.
 func attach[A, B operand, C accum](c *op.Call, e *engine[A, B, C], s *source[B], kind string, index func(k, j int) int, channel func(j int) int) func() {
+	e.take(s)
 	var element func(i, o int) B
 	at := func(k, j int) B { return element(index(k, j), channel(j)) }
 	if s.constant == nil {

@@ -27,15 +27,3 @@ func fewRows(m int, in, w, acc, out tensor.DType, tiles *spec.Row) bool {
 	}
 	return false
 }
-
-// stored is the source of constant weights that are kept in FP16, as they are; nil where the weights are others or the product has many rows.
-func (x *matrices) stored(w *source[float32]) *source[uint16] {
-	tiles := kernels.Here().Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, 0)
-	if w.constant == nil || w.constant.DType != tensor.F16 || w.kind != "f32" || !x.sameB() || !fewRows(x.m, tensor.F32, tensor.F16, tensor.F32, tensor.F32, tiles) {
-		return nil
-	}
-	return &source[uint16]{constant: w.constant, kind: "f16", load: func() func(i, o int) uint16 {
-		f := tensor.Of[uint16](w.constant)
-		return func(i, _ int) uint16 { return f[i] }
-	}}
-}

@@ -156,11 +156,15 @@ func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) (
 	var as, ys, bs []float32
 	src, dst := func() []float32 { return as }, func() []byte { return tensor.Bytes(ys) }
 	var run func()
-	if half := x.stored(w); half != nil {
-		row := c.Select(spec.Gemv, tensor.F32, tensor.F16, tensor.F32, tensor.F32, c.Num)
+	var row *spec.Row
+	var half *source[uint16]
+	if x.sameB() {
+		row, half = storedHalf(c, w, x.m, true)
+	}
+	if half != nil {
 		run = matProducts(c, x, row, half, src, matEpilogue[float32, uint16](x, c.Out[0], chain, dst, &bs, lo, hi))
 	} else {
-		row := productRow(c, x.m, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
+		row = productRow(c, x.m, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
 		run = matProducts(c, x, row, w, src, matEpilogue[float32, float32](x, c.Out[0], chain, dst, &bs, lo, hi))
 	}
 	return func() error {

@@ -503,3 +503,30 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// Weights that are packed as they are stored, of 16 bits, give the same bytes as those that are not known before.
+func TestNarrowWeights(t *testing.T) {
+	rng := draws(t)
+	for _, n := range []num.Numerics{num.FP16, num.BF16} {
+		d := tensor.F16
+		if n == num.BF16 {
+			d = tensor.BF16
+		}
+		for _, m := range []int{1, 3, 70, 700} {
+			c := &op.Call{Name: "n", Op: "MatMul", Num: n, In: []*tensor.Tensor{randomFloats(rng, tensor.F32, m, 301), randomFloats(rng, d, 301, 299)}, Out: []*tensor.Tensor{{}}}
+			if err := sameOnThreads(Ops["MatMul"], c); err != nil {
+				t.Errorf("%v: MatMul of %d rows: %v", n, m, err)
+			}
+		}
+		for _, k := range []int{1, 3} {
+			for _, size := range []int{1, 11} {
+				x, w := randomFloats(rng, tensor.F32, 1, size+k-1, size+k-1, 260), randomFloats(rng, d, 270, k, k, 260)
+				c := &op.Call{Name: "n", Op: "Conv", Num: n, In: []*tensor.Tensor{x, w, randomFloats(rng, tensor.F32, 270)}, Out: []*tensor.Tensor{{}}, Attrs: attr.Attrs{}}
+				c.Attrs.Set("layout", "NHWC")
+				if err := sameOnThreads(Ops["Conv"], c); err != nil {
+					t.Errorf("%v: Conv of %dx%d by %dx%d: %v", n, size, size, k, k, err)
+				}
+			}
+		}
+	}
+}
