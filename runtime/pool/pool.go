@@ -31,13 +31,13 @@ type Pool struct {
 	failed  atomic.Pointer[failure]
 
 	_      line
-	epoch  atomic.Uint32 // number of the current loop; changes last
-	chunks uint32
+	loop   atomic.Uint64 // epoch<<32 | chunks of the current loop; changes last
 	n      int
+	target uint32 // of done
 	body   func(lo, hi int)
 
 	_       line
-	done    atomic.Uint32 // chunks finished
+	done    atomic.Uint32 // chunks finished in all loops
 	waiting atomic.Bool
 	_       line
 }
@@ -45,8 +45,9 @@ type Pool struct {
 // line keeps apart what different threads write.
 type line [64]byte
 
-// queue holds the chunks of a thread that nobody has taken: epoch<<32 | first<<16 | end. A chunk is claimed by a compare-and-swap on the whole, so
-// that a late thread can never take one of a later loop with the fields of an earlier one.
+// queue holds the chunks of a thread that nobody has taken: epoch<<32 | first<<16 | end. Where the epoch is an earlier one, nobody has taken any: so a
+// loop begins without a write to the queues, which lie in the caches of others. A chunk is claimed by a compare-and-swap on the whole. A late thread
+// can never take one of a later loop: it goes by the number of chunks that came with its epoch, and all of them were claimed in it.
 type queue struct {
 	state atomic.Uint64
 	_     [56]byte
@@ -105,22 +106,17 @@ func (p *Pool) For(n, grain int, body func(lo, hi int)) {
 		return
 	}
 	p.inLoop = true
-	// All queues of the last loop are empty: nobody can claim a chunk while the fields change.
-	p.n, p.chunks, p.body = n, uint32(chunks), body
-	p.done.Store(0)
-	epoch := p.epoch.Load() + 1
-	for i := range p.queues {
-		p.queues[i].state.Store(uint64(epoch)<<32 | uint64(p.first(i, chunks))<<16 | uint64(p.first(i+1, chunks)))
-	}
-	p.epoch.Store(epoch)
+	// The last loop is over, and nobody reads the fields before they claim a chunk of the next.
+	p.n, p.target, p.body = n, p.target+uint32(chunks), body
+	epoch := uint32(p.loop.Load()>>32) + 1
+	p.loop.Store(uint64(epoch)<<32 | uint64(chunks))
 	for _, w := range p.workers {
 		if p.first(w.number, chunks) < p.first(w.number+1, chunks) && w.parked.Load() && w.parked.CompareAndSwap(true, false) {
 			w.wake <- struct{}{}
 		}
 	}
-	p.drain(0, epoch)
-	p.join(uint32(chunks))
-	p.body = nil
+	p.drain(0, epoch, chunks)
+	p.join()
 	p.inLoop = false
 	if f := p.failed.Swap(nil); f != nil {
 		panic(f.value)
@@ -128,9 +124,9 @@ func (p *Pool) For(n, grain int, body func(lo, hi int)) {
 }
 
 // join waits until all chunks are finished.
-func (p *Pool) join(chunks uint32) {
+func (p *Pool) join() {
 	start, spins := time.Time{}, 0
-	for p.done.Load() != chunks {
+	for p.done.Load() != p.target {
 		spins++
 		if spins%2048 != 0 {
 			continue
@@ -139,7 +135,7 @@ func (p *Pool) join(chunks uint32) {
 			start = time.Now()
 		} else if time.Since(start) > spinFor {
 			p.waiting.Store(true)
-			if p.done.Load() == chunks {
+			if p.done.Load() == p.target {
 				// The last worker may have seen waiting and left a token.
 				if !p.waiting.CompareAndSwap(true, false) {
 					<-p.wake
@@ -158,34 +154,41 @@ func (p *Pool) join(chunks uint32) {
 func (p *Pool) first(i, chunks int) int { return (i*chunks + p.Threads() - 1) / p.Threads() }
 
 // drain runs chunks of the loop until none is left to claim: those of thread me, then those of the others.
-func (p *Pool) drain(me int, epoch uint32) {
-	ran := uint32(0)
+func (p *Pool) drain(me int, epoch uint32, chunks int) {
 	for i := range p.queues {
-		q := &p.queues[(me+i)%len(p.queues)]
+		owner := (me + i) % len(p.queues)
+		q, ran, target := &p.queues[owner], uint32(0), uint32(0)
 		for {
 			s := q.state.Load()
-			first, end := s>>16&math.MaxUint16, s&math.MaxUint16
-			if uint32(s>>32) != epoch || first >= end {
+			first, end := int(s>>16&math.MaxUint16), int(s&math.MaxUint16)
+			if at := uint32(s >> 32); int32(at-epoch) < 0 {
+				first, end = p.first(owner, chunks), p.first(owner+1, chunks)
+			} else if at != epoch {
+				return
+			}
+			if first >= end {
 				break
 			}
-			chunk, left := first, s+1<<16
+			chunk := first
 			if i > 0 {
-				chunk, left = end-1, s-1
+				end--
+				chunk = end
+			} else {
+				first++
 			}
-			if q.state.CompareAndSwap(s, left) {
+			if q.state.CompareAndSwap(s, uint64(epoch)<<32|uint64(first)<<16|uint64(end)) {
 				// The claim keeps the loop open: its fields cannot change now.
-				k, n, chunks := int64(chunk), int64(p.n), int64(p.chunks)
-				p.call(int(k*n/chunks), int((k+1)*n/chunks))
-				ran++
+				p.call(chunk*p.n/chunks, (chunk+1)*p.n/chunks)
+				ran, target = ran+1, p.target
 			}
 		}
-	}
-	if ran == 0 {
-		return
-	}
-	chunks := p.chunks
-	if p.done.Add(ran) == chunks && p.waiting.CompareAndSwap(true, false) {
-		p.wake <- struct{}{}
+		// Told before others' queues are looked at, which takes a while; the caller need not look at all where everything is done.
+		if ran > 0 && p.done.Add(ran) == target && p.waiting.CompareAndSwap(true, false) {
+			p.wake <- struct{}{}
+		}
+		if me == 0 && p.done.Load() == p.target {
+			return
+		}
 	}
 }
 
@@ -199,11 +202,11 @@ func (p *Pool) call(lo, hi int) {
 }
 
 func (p *Pool) work(w *worker) {
-	seen := uint32(0)
+	seen := uint64(0)
 	for {
-		epoch, start, spins := uint32(0), time.Time{}, 0
+		loop, start, spins := uint64(0), time.Time{}, 0
 		for {
-			if epoch = p.epoch.Load(); epoch != seen {
+			if loop = p.loop.Load(); loop != seen {
 				break
 			}
 			spins++
@@ -219,7 +222,7 @@ func (p *Pool) work(w *worker) {
 				runtime.Gosched()
 			} else {
 				w.parked.Store(true)
-				if p.epoch.Load() != seen || p.stop.Load() {
+				if p.loop.Load() != seen || p.stop.Load() {
 					if !w.parked.CompareAndSwap(true, false) {
 						<-w.wake
 					}
@@ -229,7 +232,7 @@ func (p *Pool) work(w *worker) {
 				start = time.Time{}
 			}
 		}
-		seen = epoch
-		p.drain(w.number, epoch)
+		seen = loop
+		p.drain(w.number, uint32(loop>>32), int(uint32(loop)))
 	}
 }
