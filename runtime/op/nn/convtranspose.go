@@ -162,6 +162,20 @@ func (t *transposedConv) tiles() bool {
 	return t.group == 1 && t.kernel[2] == t.stride[2] && t.dilation[2] == 1 && t.begin[2] == 0 && t.in[2] == t.out[2]*t.stride[2]
 }
 
+// blocks reports whether each input position makes a block of outputs of its own in all dimensions.
+func (t *transposedConv) blocks() bool {
+	ok := t.group == 1
+	for d := range t.kernel {
+		ok = ok && t.kernel[d] == t.stride[d] && t.dilation[d] == 1 && t.begin[d] == 0 && t.in[d] == t.out[d]*t.stride[d]
+	}
+	return ok
+}
+
+// turns reports whether the products have so few columns that turning the input pays.
+func (t *transposedConv) turns() bool {
+	return t.kernel[2]*t.outC <= 2*mostTurned && t.taps()*t.outC <= 4*mostTurned && t.ic <= mostTurnedDepth && t.batch*t.positions() >= leastTurned
+}
+
 // phases sorts the output positions. Taps that reach none of a phase's are left out. Where merged is set the phases along the last dimension
 // stay together, as do the taps along it, which bear the number of their first.
 func (t *transposedConv) phases(merged bool) []*phase {
@@ -318,6 +332,13 @@ func (t *transposedConv) floatProducts(c *op.Call, w *source[float32], xs, ys, b
 	lo, hi := activation(c)
 	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
+	if t.kernel[0] == 1 && t.blocks() && t.turns() {
+		line := t.in[2] * t.outC
+		p := &turned{m: t.batch * inPos, k: t.ic, n: taps * t.outC, step: t.ic, lo: lo, hi: hi, groups: t.kernel[1], apart: line, ldc: t.kernel[2] * t.outC, line: t.out[2]}
+		p.src, p.out, p.bias = func() []float32 { return *xs }, func() []float32 { return *ys }, func() []float32 { return *bs }
+		p.place = func(r int) int { return r/t.out[2]*t.kernel[1]*line + r%t.out[2]*p.ldc }
+		return p.ready(c, w, func(k, j int) int { return k*p.n + j })
+	}
 	merged, n := t.tiles(), t.og
 	var bias []float32 // of all columns
 	if merged {
