@@ -174,7 +174,9 @@ func TestChoices(t *testing.T) {
 	for i, step := range p.Steps {
 		try(runtime.StoredLayer{Step: i, Name: step.Name, Op: step.Op, OneThread: true})
 		for _, on := range []bool{true, false} {
-			try(runtime.StoredLayer{Step: i, Name: step.Name, Op: step.Op, Ways: map[string]bool{"merge-taps": on}})
+			for _, way := range []string{"merge-taps", "join-outputs"} {
+				try(runtime.StoredLayer{Step: i, Name: step.Name, Op: step.Op, Ways: map[string]bool{way: on}})
+			}
 		}
 		for _, r := range kernels.Here().Rows() {
 			if r.Op != spec.Peak && r.Op != spec.Read {

@@ -107,6 +107,7 @@ type conv struct {
 	x, w, y    *tensor.Tensor
 	m          int // output rows: batch × positions
 	pos, inPos int
+	macs       int // multiply-adds
 }
 
 func newConv(c *op.Call, xi, wi int) (*conv, error) {
@@ -126,6 +127,7 @@ func newConv(c *op.Call, xi, wi int) (*conv, error) {
 	v.og = v.outC / v.group
 	v.pos, v.inPos = win.positions(), win.inPositions()
 	v.m = win.batch * v.pos
+	v.macs = v.m * win.taps() * v.cg * v.outC
 	return v, nil
 }
 
@@ -203,7 +205,7 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 	}
 	for g := range v.group {
 		e := newEngine[A, B, C](c.Par, row, v.m, taps, k, v.og)
-		c.Executes(row, v.m*taps*k*v.og)
+		c.Executes(row, v.macs/v.group)
 		pack := attach(c, e, w, itoa(g)+"of"+itoa(v.group), func(at, j int) int { return (g*v.og+j)*taps*k + at }, func(j int) int { return g*v.og + j })
 		if pack != nil {
 			packs = append(packs, pack)

@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"slices"
+
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -141,16 +143,24 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 	} else {
 		row := v.selectRow(c, in, wt, acc, out)
 		shift = row.Shift
-		run = convProducts(c, v, row, w, func() []T { return x }, pad, nil, func(g int, p *product[T, W, C]) {
-			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, v.y.RowStep(), scale[g*v.og:(g+1)*v.og]
-			p.bias = func() []C { return rest(first, g*v.og) }
-			p.out = func() []byte { return rest(v.y.Data, g*v.og*p.outElement) }
+		u, n := v.join(c, row)
+		if n > 1 {
+			w = joinedWeights(v, n, w)
+			first, scale = make([]C, u.outC), slices.Repeat(scale, n)
+		}
+		run = convProducts(c, u, row, w, func() []T { return x }, pad, nil, func(g int, p *product[T, W, C]) {
+			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, n*v.y.RowStep(), scale[g*u.og:(g+1)*u.og]
+			p.bias = func() []C { return rest(first, g*u.og) }
+			p.out = func() []byte { return rest(v.y.Data, g*u.og*p.outElement) }
 		})
 	}
 	return func() error {
 		if len(v.y.Data) > 0 {
 			x = src()
 			start(first[:v.outC], shift)
+			for o := v.outC; o < len(first); o++ {
+				first[o] = first[o-v.outC]
+			}
 			run()
 		}
 		return nil
