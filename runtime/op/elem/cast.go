@@ -8,6 +8,7 @@ import (
 
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -177,6 +178,14 @@ func prepareCast(c *op.Call) (op.Run, error) {
 		return castFromString(c)
 	case y.DType == tensor.String:
 		return castToString(c)
+	case x.DType == tensor.F32 && y.DType == tensor.F16:
+		return castRuns(c, kernels.ToF16), nil
+	case x.DType == tensor.F32 && y.DType == tensor.BF16:
+		return castRuns(c, kernels.ToBF16), nil
+	case x.DType == tensor.F16 && y.DType == tensor.F32:
+		return castRuns(c, kernels.WidenF16), nil
+	case x.DType == tensor.BF16 && y.DType == tensor.F32:
+		return castRuns(c, kernels.WidenBF16), nil
 	case y.DType == tensor.Bool:
 		return castThrough(c)
 	case x.DType == tensor.Bool && y.DType.Bits() >= 8 && !smallFloat(y.DType):
@@ -191,6 +200,18 @@ func prepareCast(c *op.Call) (op.Run, error) {
 	return castThrough(c)
 }
 
+// castRuns converts the elements as they are stored.
+func castRuns[S, D tensor.Elem](c *op.Call, f func(dst []D, src []S)) op.Run {
+	var in []S
+	var out []D
+	body := func(lo, hi int) { f(out[lo:hi], in[lo:hi]) }
+	return func() error {
+		in, out = tensor.Of[S](c.In[0]), tensor.Of[D](c.Out[0])
+		c.Par.For(len(in), grain, body)
+		return nil
+	}
+}
+
 func smallFloat(d tensor.DType) bool { return smallFloats[d] != nil }
 
 func castFrom[S number](c *op.Call) (op.Run, error) {
@@ -200,7 +221,16 @@ func castFrom[S number](c *op.Call) (op.Run, error) {
 
 func castFromTo[S, D number](c *op.Call) (op.Run, error) {
 	if isFloat[S]() && !isFloat[D]() {
-		return mapRows(c, mapped(func(v S) D { return D(truncated(float64(v))) })), nil
+		return mapRows(c, func(y []D, x []S) {
+			y = y[:len(x)]
+			for i, v := range x {
+				if f := float64(v); f > -1<<31 && f < 1<<31 { // one conversion
+					y[i] = D(int32(f))
+				} else {
+					y[i] = D(truncated(f))
+				}
+			}
+		}), nil
 	}
 	return mapRows(c, func(y []D, x []S) {
 		for i, v := range x {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 	numbers "github.com/edgerun/edgerun/runtime/op/move/number"
@@ -374,6 +375,40 @@ func TestCastToIntegers(t *testing.T) {
 		got := evaluate(t, "Cast", attr.Attrs{"to": int64(to)}, []*tensor.Tensor{x}, 1)[0]
 		if !optest.Same(got, want) {
 			t.Errorf("type %d: %v, want %v", to, got.Data, want.Data)
+		}
+	}
+}
+
+// Casts of many elements are those of each: rounded to 16 bits, widened from there, or truncated and wrapped.
+func TestCastRuns(t *testing.T) {
+	rng := draws()
+	x, narrow := make([]float32, 3*grain+7), make([]uint16, 1<<16)
+	for i := range x {
+		if x[i] = math.Float32frombits(rng.Uint32()); i%2 == 0 {
+			x[i] = float32(rng.NormFloat64() * math.Ldexp(1, rng.IntN(70)))
+		}
+	}
+	for i := range narrow {
+		narrow[i] = uint16(i)
+	}
+	cast := func(from tensor.DType, to int, x *tensor.Tensor) *tensor.Tensor {
+		x.DType = from
+		return evaluate(t, "Cast", attr.Attrs{"to": int64(to)}, []*tensor.Tensor{x}, 1)[0]
+	}
+	f16, bf16 := tensor.Of[uint16](cast(tensor.F32, 10, tensor.From(x))), tensor.Of[uint16](cast(tensor.F32, 16, tensor.From(x)))
+	i8, u8 := cast(tensor.F32, 3, tensor.From(x)).Data, cast(tensor.F32, 2, tensor.From(x)).Data
+	i64, u32 := tensor.Of[int64](cast(tensor.F32, 7, tensor.From(x))), tensor.Of[uint32](cast(tensor.F32, 12, tensor.From(x)))
+	for i, v := range x {
+		want := truncated(float64(v))
+		if v == v && (f16[i] != half.F16(v) || bf16[i] != half.BF16(v)) || i8[i] != byte(want) || u8[i] != byte(want) || i64[i] != want || u32[i] != uint32(want) {
+			t.Fatalf("%g becomes %#x, %#x, %d, %d, %d, %d", v, f16[i], bf16[i], i8[i], u8[i], i64[i], u32[i])
+		}
+	}
+	for d, f := range map[tensor.DType]func(uint16) float32{tensor.F16: half.FromF16, tensor.BF16: half.FromBF16} {
+		for i, v := range tensor.Of[float32](cast(d, 1, tensor.From(narrow))) {
+			if want := f(uint16(i)); v != want && want == want || (v == v) != (want == want) {
+				t.Fatalf("%v %#x becomes %g, want %g", d, i, v, want)
+			}
 		}
 	}
 }
