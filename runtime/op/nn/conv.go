@@ -309,6 +309,11 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 		run = v.depthwise(c, w, chain, &xs, &ys, &bs, lo, hi)
 	case w.constant != nil && v.winograd(c):
 		run = prepareWinograd(c, v, w, chain, &xs, &ys, &bs, lo, hi)
+	case v.turns(c):
+		p := &turned{m: v.m, k: v.cg, n: v.outC, step: v.x.RowStep(), lo: lo, hi: hi, groups: 1, ldc: v.y.RowStep(), line: v.m, chain: chain}
+		p.src, p.out, p.bias = func() []float32 { return xs }, func() []float32 { return ys }, func() []float32 { return bs }
+		p.place = func(r int) int { return r * p.ldc }
+		run = p.ready(c, w, func(k, j int) int { return j*v.cg + k })
 	default:
 		src, dst := func() []float32 { return xs }, func() []byte { return tensor.Bytes(ys) }
 		if row, half := storedHalf(c, w, v.m, v.pointwise()); half != nil {

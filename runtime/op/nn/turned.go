@@ -6,6 +6,7 @@ import (
 
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/op/elem"
@@ -47,6 +48,12 @@ const (
 	mostTurnedDepth = 1 << 11
 	leastTurned     = 1 << 8
 )
+
+// turns reports whether a convolution of single positions pays as a turned product: where tiles are wide, and a block that is turned is full.
+func (v *conv) turns(c *op.Call) bool {
+	wide := kernels.Here().Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num).NR >= 8*mostTurned
+	return wide && v.pointwise() && v.group == 1 && v.outC <= mostTurned && v.m >= leastTurned && v.cg >= 16 && v.cg <= mostTurnedDepth && v.y.DType == tensor.F32
+}
 
 // ready returns the work of one run, but for the chain's binding. index(k, j) is the flat index of a weight.
 func (p *turned) ready(c *op.Call, w *source[float32], index func(k, j int) int) func() {
@@ -132,9 +139,13 @@ func (p *turned) share(l *turnedLane, p0, p1 int) {
 			if p.chain == nil {
 				continue
 			}
+			lines, length := size, p.n
+			if p.ldc == p.n { // they follow each other
+				lines, length = 1, size*p.n
+			}
 			at := p.place(r0 + i)
-			for r := range size {
-				y := p.yNow[at+r*p.ldc:][:p.n]
+			for r := range lines {
+				y := p.yNow[at+r*p.ldc:][:length]
 				p.chain.Apply(&l.ChainLane, y, y, (r0+i+r)*p.n)
 			}
 		}

@@ -53,3 +53,41 @@ func TestTurnedConvTranspose(t *testing.T) {
 		}
 	}
 }
+
+// So does a convolution of single positions to few channels, with what follows on it.
+func TestTurnedConv(t *testing.T) {
+	rng := draws(t)
+	for range *count {
+		h, w, ic, oc := 3+rng.IntN(20), 1+rng.IntN(leastTurned-1), 1+rng.IntN(40), 1+rng.IntN(mostTurned)
+		attrs := attr.Attrs{"layout": "NHWC"}
+		bounds(rng, attrs)
+		x, wt, other := zeros(rng, randomFloats(rng, tensor.F32, 1, h, w, ic)), zeros(rng, randomFloats(rng, tensor.F32, oc, 1, 1, ic)), randomFloats(rng, tensor.F32, 1, h, w, oc)
+		bias := (*tensor.Tensor)(nil)
+		if rng.IntN(3) > 0 {
+			bias = zeros(rng, randomFloats(rng, tensor.F32, oc))
+		}
+		if rng.IntN(2) == 0 {
+			attrs.Set("chain", []string{"Add in=3"})
+		}
+		lines := func(t *tensor.Tensor, from, to int) *tensor.Tensor {
+			size := len(t.Data) / h
+			return &tensor.Tensor{DType: tensor.F32, Shape: tensor.Shape{1, to - from, w, t.Shape[3]}, Data: t.Data[from*size : to*size]}
+		}
+		call := func(from, to int) *op.Call {
+			return &op.Call{Name: "c", Op: "Conv", Attrs: attrs, In: []*tensor.Tensor{lines(x, from, to), wt, bias, lines(other, from, to)}, Out: []*tensor.Tensor{{}}}
+		}
+		whole := call(0, h)
+		if err := sameOnThreads(Ops["Conv"], whole); err != nil {
+			t.Fatal(err)
+		}
+		for i := range h {
+			line := call(i, i+1)
+			if err := op.Eval(Ops["Conv"], line, 0); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(line.Out[0].Data, lines(whole.Out[0], i, i+1).Data) {
+				t.Fatalf("%v %v: line %d differs", x, wt, i)
+			}
+		}
+	}
+}
