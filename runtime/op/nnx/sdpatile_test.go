@@ -1,7 +1,6 @@
 package nnx
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -78,7 +77,7 @@ func TestTiles(t *testing.T) {
 		for i, v := range a.y {
 			if math.Float32bits(v) != math.Float32bits(got[i]) && (v == v || got[i] == got[i]) {
 				a.tiles = nil
-				t.Fatal(fmt.Sprintf("case %d: %d of %d is %g, want %g: %d shares of %d queries, %d x %d, %d heads", n, i, len(got), got[i], v, len(tiles.shares), tiles.most, a.qLen, a.kvLen, a.heads))
+				t.Fatalf("case %d: %d of %d is %g, want %g: %d shares of %d queries, %d x %d, %d heads", n, i, len(got), got[i], v, len(tiles.shares), tiles.most, a.qLen, a.kvLen, a.heads)
 			}
 		}
 	}
