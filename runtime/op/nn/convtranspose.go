@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -237,10 +238,10 @@ func (t *transposedConv) target(ph *phase, q [3]int) int {
 	return at
 }
 
-// transposedProducts makes one product per phase and group and returns the work of one run. store gets the sums of n channels
-// from first on, for output row r.
+// transposedProducts makes one product per phase and group and returns the work of one run. store gets the sums
+// of some channels from first on, for rows of the output from r on, whose distance is the last stride.
 func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, row *spec.Row, w *source[B], src func() []A,
-	store func(sums []C, r, first int)) func() {
+	store func(sums []C, stride, rows, cols, r, first int)) func() {
 	var packs []func()
 	var jobs []*product[A, B, C]
 	positions, inPos, taps := t.inPositions(), t.positions(), t.taps()
@@ -265,9 +266,9 @@ func transposedProducts[A, B operand, C accum](c *op.Call, t *transposedConv, ro
 			}
 			p := &product[A, B, C]{engine: e, src: src, off: g * t.cg, step: t.ic, index: index, pad: op.Make[A](c, t.cg)}
 			p.epilogue = func(sums []C, stride, r0, rows, j0, cols int) {
-				for i := range rows {
-					r := (r0+i)/size*positions + t.target(ph, ph.at((r0+i)%size))
-					store(sums[i*stride:i*stride+cols], r, g*t.og+j0)
+				for i, n := 0, 0; i < rows; i += n {
+					n = min(rows-i, ph.count[2]-(r0+i)%ph.count[2]) // of a line
+					store(sums[i*stride:], stride, n, cols, (r0+i)/size*positions+t.target(ph, ph.at((r0+i)%size)), g*t.og+j0)
 				}
 			}
 			jobs = append(jobs, p.ready(c))
@@ -409,17 +410,14 @@ func (t *transposedConv) checkQuant(c *op.Call) error {
 	return nil
 }
 
-// sums prepares integer sums; see conv.intSums.
-func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]int32), wide bool, store func(sum int64, r, o int)) func() {
+// sums prepares integer sums; see conv.intSums. store32 or store64 gets them; see transposedProducts.
+func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]int32), wide bool, store32 func(sums []int32, stride, rows, cols, r, first int),
+	store64 func(sums []int64, stride, rows, cols, r, first int)) func() {
 	x, w := c.In[0], c.In[1]
 	if wide {
 		buf := op.Make[int32](c, x.Len())
 		row := c.Select(spec.Gemm, tensor.I32, tensor.I32, tensor.I64, tensor.I64, c.Num)
-		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, func(sums []int64, r, first int) {
-			for j, s := range sums {
-				store(s, r, first+j)
-			}
-		})
+		run := transposedProducts(c, t, row, intSource[int32](w, qzero(w.Quant), true, t.outC), func() []int32 { return buf }, store64)
 		return func() {
 			fill32(buf)
 			run()
@@ -427,11 +425,7 @@ func (t *transposedConv) sums(c *op.Call, fill16 func([]int16), fill32 func([]in
 	}
 	buf := make([]int16, x.Len())
 	row := c.Select(spec.Gemm, tensor.I16, tensor.I16, tensor.I32, tensor.I32, c.Num)
-	run := transposedProducts(c, t, row, intSource[int16](w, qzero(w.Quant), true, t.outC), func() []int16 { return buf }, func(sums []int32, r, first int) {
-		for j, s := range sums {
-			store(int64(s), r, first+j)
-		}
-	})
+	run := transposedProducts(c, t, row, intSource[int16](w, qzero(w.Quant), true, t.outC), func() []int16 { return buf }, store32)
 	return func() {
 		fill16(buf)
 		run()
@@ -456,10 +450,20 @@ func (t *transposedConv) quantised(c *op.Call) (op.Run, error) {
 	bias := intBias(b, x.Quant, w.Quant)
 	zx := x.Quant.ZeroAt(0)
 	zero := func() int32 { return zx }
-	run := t.sums(c, intFill[int16](x, zero), intFill[int32](x, zero), wideSums(x.DType, w.DType, t.taps()*t.cg), func(sum int64, row, o int) {
-		storeInt(y, row*t.outC+o, r.of(sum+bias(o), o))
-	})
+	run := t.sums(c, intFill[int16](x, zero), intFill[int32](x, zero), wideSums(x.DType, w.DType, t.taps()*t.cg),
+		requantRows[int32](t, y, &r, bias), requantRows[int64](t, y, &r, bias))
 	return func() error { run(); return nil }, nil
+}
+
+func requantRows[C int32 | int64](t *transposedConv, y *tensor.Tensor, r *requant, bias func(int) int64) func([]C, int, int, int, int, int) {
+	return func(sums []C, stride, rows, cols, row, first int) {
+		for i := range rows {
+			for j := range cols {
+				o := first + j
+				storeInt(y, (row+i*t.stride[2])*t.outC+o, r.of(int64(sums[i*stride+j])+bias(o), o))
+			}
+		}
+	}
 }
 
 // hybrid quantises each image on the fly; see prepareHybridConv.
@@ -478,13 +482,20 @@ func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
 	q := newDynamic(t.batch, t.positions()*t.ic, c.Attrs.Bool("asymmetric_quantize_inputs", false))
 	bias := newFloats(c, c.Input(2))
 	var bs, ys []float32
-	run := t.sums(c, func(d []int16) { q.quantise(d, tensor.Of[float32](x)) }, nil, false, func(sum int64, row, o int) {
-		f := float32(float32(sum) * float32(q.scale[row/t.inPositions()]*sw[min(o, len(sw)-1)]))
-		if len(bs) > 0 {
-			f += bs[o]
+	scale := op.Make[float32](c, t.batch*t.outC) // of the sums of each image
+	fill := func(d []int16) {
+		q.quantise(d, tensor.Of[float32](x))
+		for i := range scale {
+			scale[i] = q.scale[i/t.outC] * sw[min(i%t.outC, len(sw)-1)]
 		}
-		ys[row*t.outC+o] = clamp(f, lo, hi)
-	})
+	}
+	run := t.sums(c, fill, nil, false, func(sums []int32, stride, rows, cols, row, first int) {
+		var b []float32
+		if len(bs) > 0 {
+			b = bs[first:][:cols]
+		}
+		kernels.ScaleSums(ys[row*t.outC+first:], t.stride[2]*t.outC, sums, stride, rows, scale[row/t.inPositions()*t.outC+first:][:cols], b, lo, hi)
+	}, nil)
 	return func() error {
 		bs, ys = bias.get(), tensor.Of[float32](y)
 		run()

@@ -291,6 +291,39 @@ func TestHybridConvIsHybridProduct(t *testing.T) {
 	}
 }
 
+// Of a hybrid transposed convolution whose blocks do not overlap, each position of the kernel makes a hybrid convolution of single positions.
+func TestHybridConvTransposeIsHybridConvs(t *testing.T) {
+	rng := draws(t)
+	for range *count / 5 {
+		batch, h, w, kh, kw, k, n := 1+rng.IntN(2), 1+rng.IntN(5), 1+rng.IntN(12), 1+rng.IntN(3), 1+rng.IntN(3), 1+rng.IntN(20), 1+rng.IntN(60)
+		x, bias := randomFloats(rng, tensor.F32, batch, h, w, k), randomFloats(rng, tensor.F32, n)
+		wt := quantised(rng, randomInts(rng, tensor.I8, 0, k, kh, kw, n), n, 3, true)
+		attrs := attr.Attrs{"layout": "NHWC", "dynamic_quantize": int64(1), "strides": []int64{int64(kh), int64(kw)}}
+		c := &op.Call{Name: "t", Op: "ConvTranspose", Attrs: attrs, In: []*tensor.Tensor{x, wt, bias}, Out: []*tensor.Tensor{{}}}
+		if err := sameOnThreads(Ops["ConvTranspose"], c); err != nil {
+			t.Fatal(err)
+		}
+		for tap := range kh * kw {
+			one := tensor.New(tensor.I8, tensor.Shape{n, 1, 1, k})
+			for i := range n * k {
+				one.Data[i] = wt.Data[(i%k*kh*kw+tap)*n+i/k]
+			}
+			one.Quant = &tensor.QParams{Scale: wt.Quant.Scale}
+			conv := &op.Call{Name: "c", Op: "Conv", Attrs: attr.Attrs{"layout": "NHWC", "dynamic_quantize": int64(1)}, In: []*tensor.Tensor{x, one, bias}, Out: []*tensor.Tensor{{}}}
+			if err := op.Eval(Ops["Conv"], conv, 0); err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range tensor.Of[float32](conv.Out[0]) {
+				r, o := i/n, i%n
+				at := ((r/w*kh+tap/kw)*w*kw+r%w*kw+tap%kw)*n + o
+				if got := tensor.Of[float32](c.Out[0])[at]; got != v {
+					t.Fatalf("%v %v: element %d is %g, want %g", x, wt, at, got, v)
+				}
+			}
+		}
+	}
+}
+
 // Pools against loops over NHWC.
 func TestPools(t *testing.T) {
 	rng := draws(t)
