@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 
@@ -46,7 +45,7 @@ type Options struct {
 	Plans int
 	// KeepInputs makes no layer write over its inputs, so that an observer sees what it was given.
 	KeepInputs bool
-	// SkipPasses names passes of package opt to leave out, or plan.PartsPass, for debugging.
+	// SkipPasses names passes of package opt to leave out, or plan, for debugging.
 	SkipPasses []string
 	// Cache is a folder for what loading computes, which Load and Open use; "" turns that off. See package cache for what is trusted there. A folder
 	// that cannot be used is as good as none.
@@ -225,7 +224,7 @@ func (m *Model) build(shapes []tensor.Shape) (*plan.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return plan.Build(g, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs, Apart: slices.Contains(m.opts.SkipPasses, plan.PartsPass)})
+	return plan.Build(g, plan.Options{Ops: ops.Lookup, Shapes: shapes, MaxMemory: m.opts.MaxMemory, KeepInputs: m.opts.KeepInputs, Skip: m.opts.SkipPasses})
 }
 
 // fits checks an input's shape against what the model declares.

@@ -50,7 +50,7 @@ func passNames() []string {
 	for _, p := range opt.AllPasses() {
 		list = append(list, p.Name)
 	}
-	return append(list, plan.PartsPass)
+	return append(list, plan.StagesPass, plan.PartsPass)
 }
 
 // check finds wrong values of the flags, before anything is read.

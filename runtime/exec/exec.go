@@ -134,6 +134,7 @@ func (x *Instance) prepare(steps []plan.Step) ([]step, error) {
 		}
 		c := x.call(s, s.out)
 		c.Memory, c.Shared = x.kept, x.shared
+		addStages(c, s, x.tensor)
 		run, err := op.PrepareOf(s.Kernel, c)
 		if err != nil {
 			return nil, err
@@ -161,11 +162,16 @@ func chosen(c *op.Call) error {
 	return nil
 }
 
-func (x *Instance) tensors(slots []int) []*tensor.Tensor {
+func (x *Instance) tensors(slots []int) []*tensor.Tensor { return each(slots, x.tensor) }
+
+func (x *Instance) tensor(slot int) *tensor.Tensor { return &x.slots[slot] }
+
+// each lists what at gives for slots, nil for absent ones.
+func each(slots []int, at func(slot int) *tensor.Tensor) []*tensor.Tensor {
 	list := make([]*tensor.Tensor, len(slots))
 	for i, slot := range slots {
 		if slot >= 0 {
-			list[i] = &x.slots[slot]
+			list[i] = at(slot)
 		}
 	}
 	return list
@@ -177,6 +183,16 @@ func (x *Instance) call(s *step, out []*tensor.Tensor) *op.Call {
 		c.Par = op.Serial{}
 	}
 	return c
+}
+
+// addStages gives a call those that it stands for, with the tensors of their slots.
+func addStages(c *op.Call, s *step, at func(slot int) *tensor.Tensor) {
+	for i := range s.Stages {
+		t := *c
+		t.Name, t.Op, t.Attrs, t.Num, t.Stages = s.Stages[i].Name, s.Stages[i].Op, s.Stages[i].Attrs, s.Stages[i].Num, nil
+		t.In, t.Out = each(s.Stages[i].In, at), each(s.Stages[i].Out, at)
+		c.Stages = append(c.Stages, &t)
+	}
 }
 
 // Fits reports whether the plan was made for these input shapes.

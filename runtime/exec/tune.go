@@ -100,12 +100,15 @@ func (x *Instance) tuneStep(ctx context.Context, s *step, end time.Time) (*Tuned
 			return err
 		}
 		call := x.call(s, nil)
-		call.In, call.Out = x.unknown(s.In), x.unknown(s.Out)
+		headers := map[int]*tensor.Tensor{}
+		header := func(slot int) *tensor.Tensor { return x.unknown(headers, slot) }
+		call.In, call.Out = each(s.In, header), each(s.Out, header)
 		call.Store = nil // what is not taken must not stay
 		call.Choice = c
 		if c.Alone {
 			call.Par = op.Serial{}
 		}
+		addStages(call, s, header)
 		run, err := op.PrepareOf(s.Kernel, call)
 		if err != nil || chosen(call) != nil {
 			return nil // not possible here
@@ -155,20 +158,16 @@ func (x *Instance) tuneStep(ctx context.Context, s *step, end time.Time) (*Tuned
 	return &best, nil
 }
 
-// unknown is slots as preparation sees them: only constants have data.
-func (x *Instance) unknown(slots []int) []*tensor.Tensor {
-	list := make([]*tensor.Tensor, len(slots))
-	for i, slot := range slots {
-		if slot < 0 {
-			continue
-		}
+// unknown is a slot as preparation sees it, the same each time: only constants have data.
+func (x *Instance) unknown(headers map[int]*tensor.Tensor, slot int) *tensor.Tensor {
+	if headers[slot] == nil {
 		t := x.slots[slot]
 		if x.Plan.Slots[slot].Kind != plan.Const {
 			t.Data, t.Str, t.Elems = nil, nil, nil
 		}
-		list[i] = &t
+		headers[slot] = &t
 	}
-	return list
+	return headers[slot]
 }
 
 // known gives them the data of the step's own.

@@ -26,8 +26,13 @@ type Op struct {
 	Pitched func(c *Call, i int) bool
 	// Parts lists values of a node that are part of others, so that the plan may place them there; Run then leaves them as they are. All shapes
 	// are known. Nil: none are.
-	Parts  func(c *Call) []Part
-	Traits Traits
+	Parts func(c *Call) []Part
+	// Together reports whether nodes that follow each other, each the only reader of the first output of the one before, which is its first input, should
+	// run as one. The last of them is of this operator. All shapes are known. Nil: none should.
+	Together func(stages []*Call) bool
+	// PrepareStages prepares such nodes, which are c.Stages, as Prepare does one.
+	PrepareStages func(c *Call) (Run, error)
+	Traits        Traits
 }
 
 // Part says that a value of a node lies in another one of the same rank, from element At on. Both are numbered as for Op.Pitched.
@@ -118,6 +123,8 @@ type Call struct {
 	Par Par
 	// Store keeps what is computed from constants; nil keeps nothing. Use Packed.
 	Store Store
+	// Stages holds the nodes that this one stands for, in their order; see Op.Together.
+	Stages []*Call
 	// Shared holds what nodes of one instance have in common; nil shares nothing. Use Common.
 	Shared map[string]any
 	// Choice is what the plan chooses for this node; see Select and Choose.

@@ -65,6 +65,13 @@ func (c *Call) Select(o spec.Op, in, w, acc, out tensor.DType, n num.Numerics) *
 // Executes counts multiply-adds that each run makes through a selected row.
 func (c *Call) Executes(row *spec.Row, macs int) { c.use(row).MACs += int64(macs) }
 
+// Adopt counts what a stage of the node selects and executes as the node's own.
+func (c *Call) Adopt(stage *Call) {
+	for _, u := range stage.Uses {
+		c.use(u.Row).MACs += u.MACs
+	}
+}
+
 func (c *Call) use(row *spec.Row) *Use {
 	i := slices.IndexFunc(c.Uses, func(u Use) bool { return u.Row.Name == row.Name })
 	if i < 0 {

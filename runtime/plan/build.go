@@ -19,8 +19,8 @@ type Options struct {
 	MaxMemory int
 	// KeepInputs makes no step write over its inputs, so that observers see them after it ran.
 	KeepInputs bool
-	// Apart gives each value memory of its own where it is part of another one (see PartsPass).
-	Apart bool
+	// Skip names passes of this package to leave out: PartsPass, StagesPass.
+	Skip []string
 }
 
 // Build lowers g. A panic becomes an error that names the node, since models come from outside.
@@ -64,13 +64,16 @@ func Build(g *model.Graph, o Options) (_ *Plan, err error) {
 		b.plan.Outputs = append(b.plan.Outputs, i)
 	}
 	b.prune()
-	apart := o.Apart || o.KeepInputs
+	if !o.KeepInputs && !slices.Contains(o.Skip, StagesPass) {
+		b.plan.joinStages()
+	}
+	apart := o.KeepInputs || slices.Contains(o.Skip, PartsPass)
 	if err := b.plan.layout(!apart, !o.KeepInputs); err != nil {
 		return nil, err
 	}
 	if o.MaxMemory > 0 && b.plan.ArenaSize > o.MaxMemory {
 		if !apart { // a whole takes room from its first part on
-			o.Apart = true
+			o.Skip = append(slices.Clone(o.Skip), PartsPass)
 			return Build(g, o)
 		}
 		return nil, fmt.Errorf("arena of %d bytes passes the limit of %d: %w", b.plan.ArenaSize, o.MaxMemory, tensor.ErrTooLarge)

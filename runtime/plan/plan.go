@@ -81,6 +81,8 @@ type Step struct {
 	View   bool
 	Flow   Flow
 	Bodies []*Body
+	// Stages are the operators that run as this step, where these are several.
+	Stages []Step
 	// Choice is what the plan chooses beyond the cost model.
 	Choice op.Choice
 	MACs   int64 // multiply-accumulates, where the operator is one that has them and shapes are known
@@ -177,6 +179,9 @@ func (p *Plan) id() string {
 	}
 	p.Walk(func(depth int, s *Step) {
 		fmt.Fprintf(h, "%d %q %q %v %v %v %v %v %d", depth, s.Name, s.Op, s.Num, s.In, s.Out, s.Static, s.View, s.Flow)
+		for i := range s.Stages {
+			fmt.Fprint(h, s.Stages[i].Name, s.Stages[i].In, s.Stages[i].Out)
+		}
 		for _, b := range s.Bodies {
 			fmt.Fprint(h, b.Inputs, b.Outputs, len(b.Steps))
 		}

@@ -120,6 +120,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	var run func()
 	switch {
 	case deep && row == nil:
+		v.stage = nil
 		x := rounding(c, v.x)
 		f := newFilters[float32](c, v, c.Select(spec.DepthwiseRow, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num), roundedWide(w), 0)
 		f.args.Lo, f.args.Hi = lo, hi
@@ -136,11 +137,16 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		f := newFilters[uint16](c, v, row, roundedWide(w), 0)
 		f.args.Lo, f.args.Hi = lo, hi
 		f.follow(chain, direct)
+		v.stage.set(f, v.og == 1 && f.pack == nil && !f.narrow)
 		run = func() {
 			if len(bs) > 0 && len(bs) < v.outC {
 				panic("BUG: the bias is short")
 			}
 			f.args.Bias = pointer(bs)
+			if v.stage != nil {
+				v.stage.source = bytesOf(x())
+				return
+			}
 			f.run(c.Par, x(), dst())
 		}
 	case row != nil:
@@ -152,6 +158,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 			products()
 		}
 	default:
+		v.stage = nil
 		x := rounding(c, v.x)
 		var xs []float32
 		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
@@ -162,9 +169,6 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		}
 	}
 	return func() error {
-		if len(v.y.Data) == 0 {
-			return nil
-		}
 		bs = bias.get()
 		chain.Bind()
 		if direct {

@@ -12,7 +12,7 @@ import (
 )
 
 var convOps = map[string]op.Op{
-	"Conv":                    {Infer: inferConv, Prepare: anyLayout(prepareConv, 0, 1), Pitched: convRows, Traits: op.QuantKernel},
+	"Conv":                    {Infer: inferConv, Prepare: anyLayout(prepareConv, 0, 1), Pitched: convRows, Together: together, PrepareStages: prepareStages, Traits: op.QuantKernel},
 	"ConvInteger":             {Infer: inferConvInteger, Prepare: anyLayout(prepareConvInteger, 0, 1), Traits: op.PlainIntegers},
 	"QLinearConv":             {Infer: inferQLinearConv, Prepare: anyLayout(prepareQLinearConv, 0, 3), Traits: op.PlainIntegers},
 	"ConvTranspose":           {Infer: inferConvTranspose, Prepare: anyLayout(prepareConvTranspose, 0, 1), Traits: op.QuantKernel},
@@ -100,6 +100,7 @@ func inferConv(c *op.Call) error {
 // conv is a convolution that is ready to be driven.
 type conv struct {
 	*window
+	stage      *stage // where another loop drives this convolution
 	c          *op.Call
 	group      int
 	cg, og     int // channels per group, in and out
@@ -152,7 +153,7 @@ func convRows(c *op.Call, i int) bool {
 }
 
 // pointwise reports whether output rows are the input's.
-func (v *conv) pointwise() bool {
+func (v *window) pointwise() bool {
 	return v.taps() == 1 && v.stride == [3]int{1, 1, 1} && v.begin == [3]int{} && v.end == [3]int{}
 }
 
@@ -217,6 +218,14 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 		set(g, p)
 		jobs = append(jobs, p.ready(c))
 	}
+	if v.stage != nil {
+		p := jobs[0]
+		v.stage.set(p, len(packs) == 0 && v.pointwise() && v.group == 1 && p.epilogue == nil && p.gather == nil && !p.narrow)
+		return func() {
+			p.bind()
+			v.stage.source = bytesOf(p.src())
+		}
+	}
 	return func() {
 		for _, f := range packs {
 			f()
@@ -227,10 +236,16 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 	}
 }
 
-func prepareConv(c *op.Call) (op.Run, error) {
+func prepareConv(c *op.Call) (op.Run, error) { return prepareConvAs(c, nil) }
+
+// prepareConvAs prepares a convolution, or what a run of it begins with where it is a stage of several.
+func prepareConvAs(c *op.Call, s *stage) (op.Run, error) {
 	v, err := newConv(c, 0, 1)
 	if err != nil {
 		return nil, err
+	}
+	if v.stage = s; s != nil {
+		s.conv = v
 	}
 	x, w, y := v.x, v.w, v.y
 	switch {
@@ -325,9 +340,6 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	}
 	return func() error {
 		xs, ys, bs = x.get(), y.room(), bias.get()
-		if len(ys) == 0 {
-			return nil
-		}
 		chain.Bind()
 		run()
 		if after != nil {

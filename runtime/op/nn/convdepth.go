@@ -15,25 +15,25 @@ import (
 // of the channel.
 type filters[T, W operand] struct {
 	*conv
-	compute func(*spec.DepthwiseRowArgs)
-	w       []W // as spec.DepthwiseRowArgs has it
-	pack    func()
+	kernel func(*spec.DepthwiseRowArgs)
+	w      []W // as spec.DepthwiseRowArgs has it
+	pack   func()
 	// args holds what all positions share; its pointers are set by each run.
-	args  spec.DepthwiseRowArgs
-	x     []T
-	wide  []T // the input with each channel repeated, where that is needed
-	pad   []T // a row of padding, of integers
-	dst   []byte
-	size  int // of an element of y, in bytes
-	parts int // that a row is cut into, for the threads
+	args          spec.DepthwiseRowArgs
+	input, output strip // of this run
+	wide          []T   // the input with each channel repeated, where that is needed
+	pad           []T   // a row of padding, of integers
+	size          int   // of an element of y, in bytes
+	parts         int   // that a row is cut into, for the threads
 	// inStep and outStep are from one position to the next, in elements.
 	inStep, outStep int
+	pointers        int // to lines of the input that the kernel takes
 	// chain, if set, follows on the results, which are FP32; where narrow is set, they are then rounded to BF16.
 	chain  *elem.Chain
 	narrow bool
 	// factors, if set, gives the scales of position x of a row of the output, and for how many positions from there on they hold.
 	factors func(row, x int) (scale unsafe.Pointer, n int)
-	shares  []filterShare
+	lanes   []filterShare // of the shares
 	body    func(lo, hi int)
 }
 
@@ -50,7 +50,7 @@ type filterShare struct {
 func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], pad T) *filters[T, W] {
 	taps := v.taps()
 	c.Executes(row, v.m*taps*v.outC)
-	f := &filters[T, W]{conv: v, compute: row.Func.(func(*spec.DepthwiseRowArgs)), size: row.Out.Bits() / 8}
+	f := &filters[T, W]{conv: v, kernel: row.Func.(func(*spec.DepthwiseRowArgs)), size: row.Out.Bits() / 8}
 	f.inStep, f.outStep = v.x.RowStep(), v.y.RowStep()
 	if v.og > 1 {
 		f.wide = op.Make[T](c, v.batch*v.inPos*v.outC)
@@ -80,16 +80,14 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 	}
 	want := op.Shares(c.Par, max(1, v.m), v.m*taps*v.outC/rate)
 	f.parts = max(1, min(ceil(want, max(1, rows)), v.out[2]))
-	f.shares = make([]filterShare, max(1, min(want, rows*f.parts)))
-	for i := range f.shares {
-		f.shares[i].in = make([]unsafe.Pointer, ceil(lines, row.KR)*row.KR)
-	}
+	f.pointers = ceil(lines, row.KR) * row.KR
+	f.makeLanes(max(1, min(want, rows*f.parts)))
 	var element T
 	f.args = spec.DepthwiseRowArgs{Across: across, Lines: lines, Channels: v.outC, Columns: v.in[2], Stride: v.stride[2], Dilation: v.dilation[2],
 		InStep: f.inStep * int(unsafe.Sizeof(element)), OutStep: f.outStep * f.size, Pad: int32(pad)}
 	f.body = func(from, to int) {
 		for l := from; l < to; l++ {
-			f.share(&f.shares[l], l*rows*f.parts/len(f.shares), (l+1)*rows*f.parts/len(f.shares))
+			f.share(&f.lanes[l], l*rows*f.parts/len(f.lanes), (l+1)*rows*f.parts/len(f.lanes))
 		}
 	}
 	return f
@@ -135,64 +133,70 @@ func (f *filters[T, W]) follow(chain *elem.Chain, narrow bool) {
 	f.chain, f.narrow = chain, narrow && chain != nil
 	if f.narrow {
 		f.size, f.args.OutStep = 2, 4*f.outC
-		for i := range f.shares {
-			f.shares[i].wide = op.Make[float32](f.c, ceil(f.out[2], f.parts)*f.outC)
+		for i := range f.lanes {
+			f.lanes[i].wide = op.Make[float32](f.c, ceil(f.out[2], f.parts)*f.outC)
 		}
 	}
 }
 
 // run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
 func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
-	if len(x) < f.conv.x.Span() || len(out) < f.y.Span()*f.size {
+	if len(x) < f.x.Span() || len(out) < f.y.Span()*f.size {
 		panic("BUG: input or output are short")
 	}
-	f.x, f.dst = x, out
+	f.input, f.output = strip{data: bytesOf(x)}, strip{data: out}
 	if f.wide != nil {
 		for i, v := range x {
 			for k := range f.og {
 				f.wide[i*f.og+k] = v
 			}
 		}
-		f.x = f.wide
+		f.input.data = bytesOf(f.wide)
 	}
 	if f.pack != nil {
 		f.pack()
 	}
-	par.For(len(f.shares), 1, f.body)
+	par.For(len(f.lanes), 1, f.body)
 }
 
 // share computes parts from to to-1 of all rows.
 func (f *filters[T, W]) share(s *filterShare, from, to int) {
-	s.args = f.args
-	a := &s.args
-	a.In, a.W = unsafe.Pointer(unsafe.SliceData(s.in)), unsafe.Pointer(unsafe.SliceData(f.w))
 	for u := from; u < to; u++ {
 		row, part := u/f.parts, u%f.parts
-		first, end := part*f.out[2]/f.parts, (part+1)*f.out[2]/f.parts
-		f.lines(s.in, row)
-		for first < end {
-			stop := end
-			if f.factors != nil {
-				scale, n := f.factors(row, first)
-				a.Scale, stop = scale, min(end, first+n)
-			}
-			f.positions(s, row, first, stop)
-			first = stop
-		}
+		f.piece(s, f.input, f.output, row, part*f.out[2]/f.parts, (part+1)*f.out[2]/f.parts)
 	}
 	runtime.KeepAlive(s)
 }
 
+// piece computes positions first to end-1 of an output row.
+func (f *filters[T, W]) piece(s *filterShare, x, y strip, row, first, end int) {
+	s.args = f.args
+	a := &s.args
+	a.In, a.W = unsafe.Pointer(unsafe.SliceData(s.in)), unsafe.Pointer(unsafe.SliceData(f.w))
+	f.lines(s.in, x, row)
+	for first < end {
+		stop := end
+		if f.factors != nil {
+			scale, n := f.factors(row, first)
+			a.Scale, stop = scale, min(end, first+n)
+		}
+		f.positions(s, y, row, first, stop)
+		first = stop
+	}
+}
+
 // positions computes positions first to end-1 of an output row, whose lines are set.
-func (f *filters[T, W]) positions(s *filterShare, row, first, end int) {
+func (f *filters[T, W]) positions(s *filterShare, y strip, row, first, end int) {
 	a, at := &s.args, row*f.out[2]+first
+	out := y.from(at, f.outStep*f.size)
+	out = out[:((end-first-1)*f.outStep+f.outC)*f.size]
 	if f.narrow {
 		a.Out = unsafe.Pointer(&s.wide[0])
 	} else {
-		a.Out = unsafe.Pointer(&f.dst[at*f.outStep*f.size])
+		a.Out = unsafe.Pointer(&out[0])
 	}
 	a.Start, a.Width = first*f.stride[2]-f.begin[2], end-first
-	f.compute(a)
+	f.kernel(a)
 	if f.chain == nil {
 		return
 	}
@@ -200,7 +204,7 @@ func (f *filters[T, W]) positions(s *filterShare, row, first, end int) {
 	count := (end - first) * f.outC
 	if f.narrow {
 		f.chain.Apply(&s.ChainLane, s.wide[:count], s.wide[:count], at)
-		kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&f.dst[2*at])), count), s.wide[:count])
+		kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&out[0])), count), s.wide[:count])
 		return
 	}
 	// The whole part where positions follow each other, else one by one.
@@ -209,23 +213,26 @@ func (f *filters[T, W]) positions(s *filterShare, row, first, end int) {
 		length = f.outC
 	}
 	for i := 0; i < count; i += length {
-		y := floatsAt(f.dst, (at+i)/f.outC*f.outStep, length)
+		y := floatsAt(out, i/f.outC*f.outStep, length)
 		f.chain.Apply(&s.ChainLane, y, y, at+i)
 	}
 }
 
-// lines points in to the rows of the input that an output row reads. Padding is nil for floats and a row of it for integers; behind the last line are
+// lines points in to the rows of x that an output row reads. Padding is nil for floats and a row of it for integers; behind the last line are
 // more of these.
-func (f *filters[T, W]) lines(in []unsafe.Pointer, row int) {
+func (f *filters[T, W]) lines(in []unsafe.Pointer, x strip, row int) {
+	var element T
+	size := f.inStep * int(unsafe.Sizeof(element)) // of a position
 	padding := unsafe.Pointer(unsafe.SliceData(f.pad))
 	image, o0, o1 := row/(f.out[0]*f.out[1]), row/f.out[1]%f.out[0], row%f.out[1]
-	for k0 := range f.kernel[0] {
+	for k0 := range f.window.kernel[0] {
 		i0 := o0*f.stride[0] - f.begin[0] + k0*f.dilation[0]
-		for k1 := range f.kernel[1] {
+		for k1 := range f.window.kernel[1] {
 			i1 := o1*f.stride[1] - f.begin[1] + k1*f.dilation[1]
 			in[0] = padding
 			if i0 >= 0 && i0 < f.in[0] && i1 >= 0 && i1 < f.in[1] && f.in[2] > 0 {
-				in[0] = unsafe.Pointer(&f.x[(image*f.inPos+(i0*f.in[1]+i1)*f.in[2])*f.inStep])
+				line := x.from(image*f.inPos+(i0*f.in[1]+i1)*f.in[2], size)
+				in[0] = unsafe.Pointer(&line[:(f.in[2]-1)*size+1][0])
 			}
 			in = in[1:]
 		}
@@ -241,11 +248,16 @@ func (v *conv) depthwise(c *op.Call, w *source[float32], chain *elem.Chain, xs, 
 	f := newFilters[float32](c, v, row, w, 0)
 	f.args.Lo, f.args.Hi = lo, hi
 	f.follow(chain, false)
+	v.stage.set(f, v.og == 1 && f.pack == nil)
 	return func() {
 		if len(*bs) > 0 && len(*bs) < v.outC {
 			panic("BUG: the bias is short")
 		}
 		f.args.Bias = pointer(*bs)
+		if v.stage != nil {
+			v.stage.source = bytesOf(*xs)
+			return
+		}
 		f.run(c.Par, *xs, tensor.Bytes(*ys))
 	}
 }

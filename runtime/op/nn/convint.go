@@ -72,6 +72,7 @@ func (v *conv) quantised(c *op.Call, xq, wq, yq *tensor.QParams, b *tensor.Tenso
 	case same && x.DType == tensor.I16:
 		return quantKernel[int16, int8, int64](c, v, &r, zw, raw[int16](x), correction[int64](zx, facts, bias, fixedBias(b)), int16(zx)), nil
 	case !wide && (y.DType == tensor.I8 || y.DType == tensor.U8):
+		v.stage = nil
 		return quantKernel[int16, int16, int32](c, v, &r, zw, copied(x, zero), correction[int32](0, facts, bias, fixedBias(b)), 0), nil
 	}
 	sums := v.intSums(c, intFill[int16](x, zero), intFill[int32](x, zero), zw, true, wide, func(g int) tiles {
@@ -139,7 +140,14 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 		f := newFilters[T](c, v, row, w, pad)
 		f.args.Bias, f.args.Scale = pointer(first), pointer(scale)
 		f.args.OutZero, f.args.QLo, f.args.QHi = r.zero, r.lo, r.hi
-		run = func() { f.run(c.Par, x, v.y.Data) }
+		v.stage.set(f, v.og == 1)
+		run = func() {
+			if v.stage != nil {
+				v.stage.source = bytesOf(x)
+				return
+			}
+			f.run(c.Par, x, v.y.Data)
+		}
 	} else {
 		row := v.selectRow(c, in, wt, acc, out)
 		shift = row.Shift
@@ -155,14 +163,12 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 		})
 	}
 	return func() error {
-		if len(v.y.Data) > 0 {
-			x = src()
-			start(first[:v.outC], shift)
-			for o := v.outC; o < len(first); o++ {
-				first[o] = first[o-v.outC]
-			}
-			run()
+		x = src()
+		start(first[:v.outC], shift)
+		for o := v.outC; o < len(first); o++ {
+			first[o] = first[o-v.outC]
 		}
+		run()
 		return nil
 	}
 }

@@ -295,18 +295,11 @@ func (p *product[A, B, C]) run(par op.Par) {
 	if p.m <= 0 || p.n <= 0 {
 		return
 	}
-	if len(p.b) < p.panels() || p.scale != nil && len(p.scale) < p.n {
-		panic("BUG: weights or scales are short")
-	}
-	p.aNow, p.biasNow, p.outNow = nil, nil, nil
+	p.aNow, p.outNow = nil, nil
+	p.bind()
 	if p.gather == nil {
 		if p.aNow = rest(p.src(), p.off); len(p.aNow) < p.need {
 			panic("BUG: the input is short")
-		}
-	}
-	if p.bias != nil {
-		if p.biasNow = p.bias(); p.biasNow != nil && len(p.biasNow) < p.n {
-			panic("BUG: the bias is short")
 		}
 	}
 	if p.epilogue == nil {
@@ -319,6 +312,19 @@ func (p *product[A, B, C]) run(par op.Par) {
 		}
 	}
 	par.For(len(p.lanes), 1, p.body)
+}
+
+// bind reads what all rows share, in this run.
+func (p *product[A, B, C]) bind() {
+	if len(p.b) < p.panels() || p.scale != nil && len(p.scale) < p.n {
+		panic("BUG: weights or scales are short")
+	}
+	p.biasNow = nil
+	if p.bias != nil {
+		if p.biasNow = p.bias(); p.biasNow != nil && len(p.biasNow) < p.n {
+			panic("BUG: the bias is short")
+		}
+	}
 }
 
 func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
@@ -379,29 +385,29 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 			}
 		}
 		if p.chain != nil {
-			p.follow(l, t0*mr, min(p.m, t1*mr), from*nr, min(p.n, to*nr))
+			p.follow(l, p.outNow, 0, t0*mr, min(p.m, t1*mr), from*nr, min(p.n, to*nr))
 		}
 	}
 	runtime.KeepAlive(l)
 }
 
-// follow applies the chain to columns from to to-1 of rows r0 to r1-1.
-func (p *product[A, B, C]) follow(l *lane[A, C], r0, r1, from, to int) {
+// follow applies the chain to columns from to to-1 of rows r0 to r1-1; out begins with row first.
+func (p *product[A, B, C]) follow(l *lane[A, C], out []byte, first, r0, r1, from, to int) {
 	cols := to - from
 	if cols == p.ldc && cols == p.width { // the rows follow each other
 		cols *= r1 - r0
 		r1 = r0 + 1
 	}
 	for r := r0; r < r1 && cols > 0; r++ {
-		at, whole := r*p.ldc+from, p.first+r*p.width+from
+		at, whole := (r-first)*p.ldc+from, p.first+r*p.width+from
 		if !p.narrow {
-			y := floatsAt(p.outNow, at, cols)
+			y := floatsAt(out, at, cols)
 			p.chain.Apply(&l.ChainLane, y, y, whole)
 			continue
 		}
 		y := l.wide[(r-r0)*p.n+from:][:cols]
 		p.chain.Apply(&l.ChainLane, y, y, whole)
-		kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&p.outNow[2*at])), cols), y)
+		kernels.ToBF16(unsafe.Slice((*uint16)(unsafe.Pointer(&out[2*at])), cols), y)
 	}
 }
 
