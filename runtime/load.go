@@ -30,7 +30,8 @@ const (
 
 // Load is Read and New by way of the cache that o names: what passes make of the model is taken from there, or left there for the next process. The
 // signatures of an .edge file are verified each time, and the cache is asked for the model with exactly the content that they are of.
-func Load(path string, r ReadOptions, o Options) (*Source, *Model, error) {
+func Load(path string, r ReadOptions, o Options) (_ *Source, _ *Model, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	format, err := sniff(path)
 	if err != nil {
 		return nil, nil, err
@@ -151,6 +152,7 @@ func (m *Model) leave(dir *cache.Dir, key cache.Key, p num.Numerics) error {
 func fromCache(dir *cache.Dir, key cache.Key, s *Source, o Options, now bool) *Model {
 	var f *cache.File
 	var err error
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	if now {
 		f, err = dir.Reread(graphKind, key)
 	} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -99,7 +100,8 @@ type planned struct {
 func New(g *model.Graph, o Options) (*Model, error) { return newModel(g, o, nil) }
 
 // newModel makes the constants that passes make in the scratch file, where there is one.
-func newModel(g *model.Graph, o Options, scratch *mem.Scratch) (*Model, error) {
+func newModel(g *model.Graph, o Options, scratch *mem.Scratch) (_ *Model, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	if err := model.Verify(g); err != nil {
 		return nil, err
 	}
@@ -211,6 +213,7 @@ func (m *Model) planned(shapes []tensor.Shape) (*planned, error) {
 	p := e.Value.(*planned)
 	m.mu.Unlock()
 	p.once.Do(func() {
+		defer mem.Recover(&p.err, debug.SetPanicOnFault(true))
 		if p.plan, p.err = m.build(shapes); p.err == nil {
 			p.plan, p.err = m.choose(p.plan, shapes)
 		}

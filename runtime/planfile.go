@@ -10,12 +10,14 @@ import (
 	"fmt"
 	"os"
 	goruntime "runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/edgerun/edgerun/internal/cpu"
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/model/container"
@@ -211,7 +213,8 @@ func (m *Model) cachedPlan(static string, threads int) *PlanFile {
 
 // Tune measures, on in, the ways to run each layer that give the same results, for at most about limit, and has this session and those that come later
 // take the fastest. The choice is left in the cache, and taken from there the next time. It is not for the path of a request: see exec.Instance.Tune.
-func (s *Session) Tune(ctx context.Context, in []*tensor.Tensor, limit time.Duration) error {
+func (s *Session) Tune(ctx context.Context, in []*tensor.Tensor, limit time.Duration) (err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	shapes := make([]tensor.Shape, len(in))
 	for i, t := range in {
 		shapes[i] = t.Shape.Clone()
@@ -302,7 +305,8 @@ func (m *Model) newPlanFile() *PlanFile {
 }
 
 // Plans returns the plan for the shapes as a file, whatever made it.
-func (m *Model) Plans(shapes []tensor.Shape) (*PlanFile, error) {
+func (m *Model) Plans(shapes []tensor.Shape) (_ *PlanFile, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	static, err := m.static(shapes)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,9 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/exec"
 	"github.com/edgerun/edgerun/runtime/plan"
@@ -33,7 +35,8 @@ type Session struct {
 
 // NewSession makes a session. Where all input shapes are fixed the model is planned now, so that the first Run has
 // nothing left to find wrong.
-func (m *Model) NewSession(o SessionOptions) (*Session, error) {
+func (m *Model) NewSession(o SessionOptions) (_ *Session, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	if o.Threads < 0 || o.Threads > MaxThreads {
 		return nil, fmt.Errorf("%d threads asked for, want 0 to %d", o.Threads, MaxThreads)
 	}
@@ -76,7 +79,8 @@ func (s *Session) Observe(f exec.Observer) {
 }
 
 // Plan returns the plan for the given shapes, one per input, and makes this session ready to run it.
-func (s *Session) Plan(shapes []tensor.Shape) (*plan.Plan, error) {
+func (s *Session) Plan(shapes []tensor.Shape) (_ *plan.Plan, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	x, err := s.instance(shapes)
 	if err != nil {
 		return nil, err
@@ -86,7 +90,8 @@ func (s *Session) Plan(shapes []tensor.Shape) (*plan.Plan, error) {
 
 // Run computes the outputs of in, both in the model's order. An out tensor with data receives its output there and must
 // have its type and shape; one without gets new data. The inputs are not modified and may be used by many sessions.
-func (s *Session) Run(ctx context.Context, in, out []*tensor.Tensor) error {
+func (s *Session) Run(ctx context.Context, in, out []*tensor.Tensor) (err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	if len(in) != len(s.model.inputs) || len(out) != len(s.model.outputs) {
 		return fmt.Errorf("%d inputs and %d outputs given, the model has %d and %d: %w",
 			len(in), len(out), len(s.model.inputs), len(s.model.outputs), ErrShape)

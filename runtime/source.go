@@ -8,8 +8,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
@@ -58,7 +60,8 @@ func Open(path string, r ReadOptions, o Options) (*Model, error) {
 }
 
 // Read reads an .edge, .onnx or .tflite file, told apart by its content.
-func Read(path string, o ReadOptions) (*Source, error) {
+func Read(path string, o ReadOptions) (_ *Source, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	format, err := sniff(path)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ var _ op.Store = planStore{}
 // store keeps what is computed from constants, packed weights say, once for all sessions.
 type store struct {
 	mu   sync.Mutex
-	made map[storeKey]*stored
+	made map[storeKey]func() any
 }
 
 type storeKey struct {
@@ -80,22 +80,17 @@ type storeKey struct {
 	block bool
 }
 
-type stored struct {
-	once  sync.Once
-	value any
-}
-
+// get returns what make makes, or made. A panic of it comes again each time.
 func (s *store) get(key storeKey, make func() any) any {
 	s.mu.Lock()
 	if s.made == nil {
-		s.made = map[storeKey]*stored{}
+		s.made = map[storeKey]func() any{}
 	}
-	e := s.made[key]
-	if e == nil {
-		e = &stored{}
-		s.made[key] = e
+	f := s.made[key]
+	if f == nil {
+		f = sync.OnceValue(make)
+		s.made[key] = f
 	}
 	s.mu.Unlock()
-	e.once.Do(func() { e.value = make() })
-	return e.value
+	return f()
 }

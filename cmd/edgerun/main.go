@@ -13,11 +13,14 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/edgerun/edgerun/internal/mem"
 )
 
 // version is set by the linker; without it the build information tells.
@@ -60,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	cmd, err := root.ExecuteContextC(ctx)
+	cmd, err := execute(ctx, root)
 	if err == nil {
 		return 0
 	}
@@ -75,6 +78,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	return 1
+}
+
+// execute runs the command; commands read models' constants, which may lie in mapped files.
+func execute(ctx context.Context, root *cobra.Command) (_ *cobra.Command, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
+	return root.ExecuteContextC(ctx)
 }
 
 func newRoot() *cobra.Command {

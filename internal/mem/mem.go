@@ -1,7 +1,8 @@
 // Package mem holds memory that the collector neither sizes the heap by nor scans: files that are mapped, and large blocks.
 //
 // Slices of such memory do not keep it: what was got here stays as long as its Mapping or Block can be reached, so whoever uses a slice keeps
-// that. Where a system has no mappings files are read and blocks lie on the heap. Importers: the readers of model files, and runtime.
+// that. Where a system has no mappings files are read and blocks lie on the heap. A mapped file that is cut short, or whose medium fails, faults where it
+// is read; Recover makes errors of that. Importers: the readers of model files, and runtime.
 package mem
 
 import (
@@ -32,7 +33,7 @@ func Map(f *os.File, size int) (*Mapping, error) {
 	}
 	if data, err := mapFile(f, size); err == nil {
 		m.Data, m.mapped = data, true
-		files.add(data)
+		files.add(data, f.Name())
 		runtime.AddCleanup(m, func(data []byte) {
 			files.remove(data)
 			unmap(data)
@@ -101,7 +102,7 @@ func Drop(data []byte) {
 // nearby is the size to which systems round what they bring of a file when a part of it is read.
 const nearby = 1 << 16
 
-// ranges lists memory, by address.
+// ranges lists what is mapped from files, by address.
 type ranges struct {
 	mu   sync.Mutex
 	list []span
@@ -110,23 +111,29 @@ type ranges struct {
 type span struct {
 	from, to uintptr
 	data     unsafe.Pointer
+	name     string // of the file
 }
 
 var files ranges
-
-func spanOf(data []byte) span {
-	p := uintptr(unsafe.Pointer(&data[0]))
-	return span{p, p + uintptr(len(data)), unsafe.Pointer(&data[0])}
-}
 
 func (r *ranges) find(at uintptr) (int, bool) {
 	return slices.BinarySearchFunc(r.list, at, func(s span, at uintptr) int { return cmp.Compare(s.from, at) })
 }
 
-func (r *ranges) add(data []byte) {
+// before is the number of the last range that begins at or before an address; -1 where none does.
+func (r *ranges) before(at uintptr) int {
+	i, ok := r.find(at)
+	if !ok {
+		i--
+	}
+	return i
+}
+
+func (r *ranges) add(data []byte, name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := spanOf(data)
+	p := unsafe.Pointer(&data[0])
+	s := span{uintptr(p), uintptr(p) + uintptr(len(data)), p, name}
 	i, _ := r.find(s.from)
 	r.list = slices.Insert(r.list, i, s)
 }
@@ -134,7 +141,7 @@ func (r *ranges) add(data []byte) {
 func (r *ranges) remove(data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if i, ok := r.find(spanOf(data).from); ok {
+	if i, ok := r.find(uintptr(unsafe.Pointer(&data[0]))); ok {
 		r.list = slices.Delete(r.list, i, i+1)
 	}
 }
@@ -143,15 +150,13 @@ func (r *ranges) remove(data []byte) {
 func (r *ranges) around(data []byte, step uintptr) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := spanOf(data)
-	i, ok := r.find(s.from)
-	if !ok {
-		i--
-	}
-	if i < 0 || s.to > r.list[i].to {
+	from := uintptr(unsafe.Pointer(&data[0]))
+	to := from + uintptr(len(data))
+	i := r.before(from)
+	if i < 0 || to > r.list[i].to {
 		return nil
 	}
-	from, to := max(s.from&^(step-1), r.list[i].from), min((s.to+step-1)&^(step-1), r.list[i].to)
+	from, to = max(from&^(step-1), r.list[i].from), min((to+step-1)&^(step-1), r.list[i].to)
 	// The range is one mapping, which the caller's slice keeps from ending.
 	whole := unsafe.Slice((*byte)(r.list[i].data), r.list[i].to-r.list[i].from)
 	return whole[from-r.list[i].from : to-r.list[i].from]

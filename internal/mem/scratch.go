@@ -45,7 +45,7 @@ func (s *Scratch) Make(n int) ([]byte, error) {
 	s.size += (int64(n) + step - 1) &^ (step - 1)
 	p := &shared{data}
 	s.parts = append(s.parts, p)
-	files.add(data)
+	files.add(data, s.f.Name())
 	runtime.AddCleanup(p, func(data []byte) {
 		files.remove(data)
 		unmap(data)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/model"
 )
@@ -215,7 +216,7 @@ func (f *File) ReadChunk(i int) ([]byte, error) {
 // Check reads every chunk and so proves that the file is whole.
 func (f *File) Check() error {
 	errs := make([]error, len(f.c.chunks))
-	parallel(len(errs), func(i int) { _, errs[i] = f.ReadChunk(i) })
+	mem.Parallel(len(errs), func(i int) { _, errs[i] = f.ReadChunk(i) })
 	return firstError(errs)
 }
 
@@ -397,7 +398,7 @@ func (f *File) fill(built map[int]*tensor.Tensor, need map[int]bool) error {
 		}
 	}
 	errs := make([]error, len(runs))
-	parallel(len(runs), func(i int) {
+	mem.Parallel(len(runs), func(i int) {
 		if len(runs[i]) == 0 {
 			return
 		}

@@ -5,10 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
-	"sync/atomic"
 
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
 )
 
@@ -182,7 +180,7 @@ func (p *packer) finish() (chunks []wireChunk, stored [][]byte, tensors []wireTe
 		return nil, nil, nil, fmt.Errorf("%d chunks: at most %d are possible", len(slots), MaxChunks)
 	}
 	stored = make([][]byte, len(slots))
-	parallel(len(slots), func(i int) {
+	mem.Parallel(len(slots), func(i int) {
 		s := slots[i]
 		e, b := encode(s.data, s.class.width(), s.class.dtype.IsFloat())
 		chunks[i].Encoding, chunks[i].Stored = uint64(e), uint64(len(b))
@@ -203,22 +201,4 @@ func (p *packer) finish() (chunks []wireChunk, stored [][]byte, tensors []wireTe
 		tensors[i] = e.wire
 	}
 	return chunks, stored, tensors, nil
-}
-
-// parallel calls f for 0 ... n-1 on as many goroutines as Go runs at once.
-func parallel(n int, f func(int)) {
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }

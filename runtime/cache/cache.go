@@ -20,10 +20,9 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -177,7 +176,8 @@ func (d *Dir) read(kind string, key Key, all, check bool) (*File, error) {
 	return file, nil
 }
 
-func read(f *os.File, size int64, key Key, all, check bool) (*File, error) {
+func read(f *os.File, size int64, key Key, all, check bool) (_ *File, err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	if size < headerSize {
 		return nil, ErrDamaged
 	}
@@ -231,28 +231,24 @@ func headerSum(b []byte) uint32 { return crc32.Checksum(b[:headerSize-12], casta
 // check compares the checksums of all sections, on as many threads as Go uses. Unless all of the file will be needed soon, what was read of large ones is
 // dropped again.
 func (f *File) check(sums []uint32, all bool) error {
-	var next atomic.Int64
 	var wrong atomic.Bool
-	var wg sync.WaitGroup
-	for range min(len(sums), runtime.GOMAXPROCS(0)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(sums) && !wrong.Load(); i = int(next.Add(1)) - 1 {
-				sum := uint32(0)
-				for b := f.Sections[i].Data; len(b) > 0; {
-					n := min(len(b), blockSize)
-					sum = crc32.Update(sum, castagnoli, b[:n])
-					if len(f.Sections[i].Data) >= pageSize && !all {
-						mem.Drop(b[:n])
-					}
-					b = b[n:]
-				}
-				if sum != sums[i] {
-					wrong.Store(true)
-				}
+	mem.Parallel(len(sums), func(i int) {
+		if wrong.Load() {
+			return
+		}
+		sum := uint32(0)
+		for b := f.Sections[i].Data; len(b) > 0; {
+			n := min(len(b), blockSize)
+			sum = crc32.Update(sum, castagnoli, b[:n])
+			if len(f.Sections[i].Data) >= pageSize && !all {
+				mem.Drop(b[:n])
 			}
-		})
-	}
-	wg.Wait()
+			b = b[n:]
+		}
+		if sum != sums[i] {
+			wrong.Store(true)
+		}
+	})
 	if wrong.Load() {
 		return ErrDamaged
 	}
@@ -314,7 +310,8 @@ func layout(sections []Section) (at []int64, size int64, err error) {
 }
 
 // write writes a whole file, each block as its checksum is made.
-func write(f *os.File, key Key, sections []Section, at []int64, size int64) error {
+func write(f *os.File, key Key, sections []Section, at []int64, size int64) (err error) {
+	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	var index []byte
 	for i, s := range sections {
 		sum := uint32(0)

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 )
@@ -348,8 +349,11 @@ func Make[T any](c *Call, n int) []T {
 	return make([]T, n)
 }
 
-// Recovered is the error that a panic of an operator stands for.
+// Recovered is the error that a panic of an operator, a pass or the planner stands for.
 func Recovered(r any) error {
+	if err := mem.Fault(r); err != nil {
+		return err
+	}
 	if o, ok := r.(overLimit); ok {
 		return fmt.Errorf("buffers need more than the %d bytes that are left: %w", o.limit, tensor.ErrTooLarge)
 	}

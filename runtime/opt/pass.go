@@ -143,7 +143,7 @@ func (c *Context) visit(nodes []*model.Node) iter.Seq2[int, *model.Node] {
 // guard turns a panic into an error that names the node: models come from outside. Defer it.
 func (c *Context) guard(err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("%w: %v", op.ErrInternal, r)
+		*err = op.Recovered(r)
 		if c.at != nil {
 			*err = fmt.Errorf("%s (%s): %w", c.at.Name, c.at.Op, *err)
 		}

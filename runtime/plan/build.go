@@ -28,7 +28,7 @@ func Build(g *model.Graph, o Options) (_ *Plan, err error) {
 	b := &builder{opts: o, plan: &Plan{Keep: g.Keep}, slots: map[*model.Value]int{}, limit: 1 << 14}
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", op.ErrInternal, r)
+			err = op.Recovered(r)
 			if b.at != nil {
 				err = fmt.Errorf("%s (%s): %w", b.at.Name, b.at.Op, err)
 			}

@@ -8,6 +8,7 @@ package pool
 import (
 	"math"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -202,6 +203,7 @@ func (p *Pool) call(lo, hi int) {
 }
 
 func (p *Pool) work(w *worker) {
+	debug.SetPanicOnFault(true) // what a body reads may lie in a mapped file; call takes the panic to the caller
 	seen := uint64(0)
 	for {
 		loop, start, spins := uint64(0), time.Time{}, 0
