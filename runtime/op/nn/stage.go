@@ -28,15 +28,10 @@ func (s strip) from(p, size int) []byte {
 	return s.data[p*size:]
 }
 
-// bytesOf views operands as bytes, elements the other way round.
+// bytesOf views operands as bytes.
 func bytesOf[T operand](s []T) []byte {
 	var element T
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(element)))
-}
-
-func elements[T operand](b []byte) []T {
-	var element T
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(element)))
 }
 
 // worker computes positions of a convolution.
