@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	goruntime "runtime"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/internal/testdata"
 	"github.com/edgerun/edgerun/runtime"
 )
 
@@ -80,9 +80,7 @@ func writeONNX(t *testing.T, path, location string, data []byte) {
 
 // A file that is cut short after it was loaded ends in an error that names it, wherever it is read then, and the process lives on.
 func TestTruncatedFilesAreErrors(t *testing.T) {
-	if goruntime.GOOS != "linux" {
-		t.Skip("whether files are mapped depends on the system")
-	}
+	testdata.NeedFaults(t)
 	edge := func(t *testing.T, dir string) string { return writeModel(t, cachedModel) }
 	onnx := func(location string) func(*testing.T, string) string {
 		return func(t *testing.T, dir string) string {

@@ -1,4 +1,4 @@
-package mem
+package mem_test
 
 import (
 	"crypto/sha256"
@@ -9,21 +9,22 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"github.com/edgerun/edgerun/internal/mem"
+	"github.com/edgerun/edgerun/internal/testdata"
 )
 
 // lost is a mapping whose file was cut short afterwards.
-func lost(t *testing.T) *Mapping {
+func lost(t *testing.T) *mem.Mapping {
 	t.Helper()
+	testdata.NeedFaults(t)
 	path := filepath.Join(t.TempDir(), "weights")
 	if err := os.WriteFile(path, make([]byte, 1<<16+100), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Open(path, 1<<20)
+	m, err := mem.Open(path, 1<<20)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if !m.Mapped() {
-		t.Skip("files are not mapped here")
 	}
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
@@ -36,7 +37,7 @@ var reads = map[string]func(b []byte){
 	"load":       func(b []byte) { sink = b[len(b)-1] },
 	"copy":       func(b []byte) { sink = append([]byte(nil), b...)[0] },
 	"hash":       func(b []byte) { s := sha256.Sum256(b); sink = s[0] },
-	"goroutines": func(b []byte) { Parallel(len(b), func(i int) { _ = string(b[i : i+1]) }) },
+	"goroutines": func(b []byte) { mem.Parallel(len(b), func(i int) { _ = string(b[i : i+1]) }) },
 }
 
 var sink byte
@@ -45,11 +46,11 @@ func TestFaultsInMappedFilesAreErrors(t *testing.T) {
 	for name, read := range reads {
 		m := lost(t)
 		err := func() (err error) {
-			defer Recover(&err, debug.SetPanicOnFault(true))
+			defer mem.Recover(&err, debug.SetPanicOnFault(true))
 			read(m.Data)
 			return nil
 		}()
-		if !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "weights") {
+		if !errors.Is(err, mem.ErrLost) || !strings.Contains(err.Error(), "weights") {
 			t.Errorf("%s: %v", name, err)
 		}
 		runtime.KeepAlive(m)
@@ -63,12 +64,11 @@ func TestFaultsInMappedFilesAreErrors(t *testing.T) {
 func TestOtherPanicsStay(t *testing.T) {
 	m := lost(t)
 	data := m.Data
-	files.remove(data) // now it is a mapping that nobody knows
-	defer files.add(data, "")
+	defer m.Forget()()
 	for name, f := range map[string]func(){
 		"panic": func() { panic("boom") },
 		"index": func() { sink = data[len(os.Args)+len(data)] },
-		"nil":   func() { var p *Mapping; sink = p.Data[0] },
+		"nil":   func() { var p *mem.Mapping; sink = p.Data[0] },
 		"fault": func() { sink = data[0] },
 	} {
 		var err error
@@ -78,7 +78,7 @@ func TestOtherPanicsStay(t *testing.T) {
 					t.Errorf("%s became %v", name, err)
 				}
 			}()
-			defer Recover(&err, debug.SetPanicOnFault(true))
+			defer mem.Recover(&err, debug.SetPanicOnFault(true))
 			f()
 		}()
 	}
