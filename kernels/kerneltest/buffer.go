@@ -50,6 +50,18 @@ func (b *buffer) outside(t T) {
 	}
 }
 
+// between fails if anything between n runs of so many bytes, which begin stride bytes apart, was written to.
+func (b *buffer) between(t T, n, bytes, stride int) {
+	for i := range n - 1 {
+		for _, v := range b.data[i*stride+bytes : (i+1)*stride] {
+			if v != sentinel {
+				t.Errorf("the kernel wrote between runs of its output, behind run %d", i)
+				return
+			}
+		}
+	}
+}
+
 // space hands out the buffers of one case.
 type space struct {
 	guarded [8]region

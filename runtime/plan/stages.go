@@ -52,7 +52,7 @@ func (p *Plan) joined(steps []Step, readers []int) []Step {
 	}
 	gone := make([]bool, len(steps))
 	for last := len(steps) - 1; last >= 0; last-- {
-		if i, ok := maker[steps[max(0, last)].firstOut()]; !ok || i != last || gone[last] {
+		if i, ok := maker[steps[last].firstOut()]; !ok || i != last || gone[last] {
 			continue
 		}
 		chain := []int{last}

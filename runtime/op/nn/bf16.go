@@ -126,10 +126,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		f.args.Lo, f.args.Hi = lo, hi
 		f.follow(chain, direct)
 		run = func() {
-			if len(bs) > 0 && len(bs) < v.outC {
-				panic("BUG: the bias is short")
-			}
-			f.args.Bias = pointer(bs)
+			f.setBias(bs)
 			f.run(c.Par, x(), dst())
 		}
 	case deep:
@@ -139,14 +136,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		f.follow(chain, direct)
 		v.stage.set(f, v.og == 1 && f.pack == nil && !f.narrow)
 		run = func() {
-			if len(bs) > 0 && len(bs) < v.outC {
-				panic("BUG: the bias is short")
-			}
-			f.args.Bias = pointer(bs)
-			if v.stage != nil {
-				v.stage.source = bytesOf(x())
-				return
-			}
+			f.setBias(bs)
 			f.run(c.Par, x(), dst())
 		}
 	case row != nil:

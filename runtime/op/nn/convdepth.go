@@ -139,8 +139,21 @@ func (f *filters[T, W]) follow(chain *elem.Chain, narrow bool) {
 	}
 }
 
-// run computes all positions. It checks the lengths of what the kernel gets by address; args.Bias and args.Scale hold outC elements.
+// setBias sets what sums of floats begin with, in this run.
+func (f *filters[T, W]) setBias(bias []float32) {
+	if len(bias) > 0 && len(bias) < f.outC {
+		panic("BUG: the bias is short")
+	}
+	f.args.Bias = pointer(bias)
+}
+
+// run computes all positions, or leaves that to the loop that drives the stage. It checks the lengths of what the kernel gets by address; args.Bias and
+// args.Scale hold outC elements.
 func (f *filters[T, W]) run(par op.Par, x []T, out []byte) {
+	if f.stage != nil {
+		f.stage.source = bytesOf(x)
+		return
+	}
 	if len(x) < f.x.Span() || len(out) < f.y.Span()*f.size {
 		panic("BUG: input or output are short")
 	}
@@ -250,14 +263,7 @@ func (v *conv) depthwise(c *op.Call, w *source[float32], chain *elem.Chain, xs, 
 	f.follow(chain, false)
 	v.stage.set(f, v.og == 1 && f.pack == nil)
 	return func() {
-		if len(*bs) > 0 && len(*bs) < v.outC {
-			panic("BUG: the bias is short")
-		}
-		f.args.Bias = pointer(*bs)
-		if v.stage != nil {
-			v.stage.source = bytesOf(*xs)
-			return
-		}
+		f.setBias(*bs)
 		f.run(c.Par, *xs, tensor.Bytes(*ys))
 	}
 }

@@ -115,11 +115,16 @@ func correction[C int32 | int64](zx int32, facts *weightFacts, bias func(int) in
 
 func requantTile[C int32 | int64](ldc, first int, y *tensor.Tensor, r *requant, bias func(int) int64) func([]C, int, int, int, int, int) {
 	return func(sums []C, stride, r0, rowCount, j0, cols int) {
-		for i := range rowCount {
-			for j := range cols {
-				o := first + j0 + j
-				storeInt(y, (r0+i)*ldc+o, r.of(int64(sums[i*stride+j])+bias(o), o))
-			}
+		requantSums(y, r0*ldc+first+j0, ldc, sums, stride, rowCount, cols, first+j0, r, bias)
+	}
+}
+
+// requantSums stores sums of cols channels from first on as elements of y from element at on; rows begin stride and ldc elements apart.
+func requantSums[C int32 | int64](y *tensor.Tensor, at, ldc int, sums []C, stride, rows, cols, first int, r *requant, bias func(int) int64) {
+	for i := range rows {
+		for j := range cols {
+			o := first + j
+			storeInt(y, at+i*ldc+j, r.of(int64(sums[i*stride+j])+bias(o), o))
 		}
 	}
 }
@@ -141,13 +146,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 		f.args.Bias, f.args.Scale = pointer(first), pointer(scale)
 		f.args.OutZero, f.args.QLo, f.args.QHi = r.zero, r.lo, r.hi
 		v.stage.set(f, v.og == 1)
-		run = func() {
-			if v.stage != nil {
-				v.stage.source = bytesOf(x)
-				return
-			}
-			f.run(c.Par, x, v.y.Data)
-		}
+		run = func() { f.run(c.Par, x, v.y.Data) }
 	} else {
 		row := v.selectRow(c, in, wt, acc, out)
 		shift = row.Shift
@@ -192,13 +191,10 @@ func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 	q := newDynamic(v.batch, v.inPos*v.channels, c.Attrs.Bool("asymmetric_quantize_inputs", false))
 	bias := newFloats(c, c.Input(2))
 	var bs, ys []float32
-	sw := v.w.Quant.Scale
 	scale := op.Make[float32](c, v.batch*v.outC) // of the sums of each image
 	fill := func(d []int16) {
 		q.quantise(d, tensor.Of[float32](v.x))
-		for i := range scale {
-			scale[i] = q.scale[i/v.outC] * sw[min(i%v.outC, len(sw)-1)]
-		}
+		q.factors(scale, v.w.Quant.Scale)
 	}
 	run := v.intSums(c, fill, nil, qzero(v.w.Quant), true, false, func(g int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {

@@ -457,12 +457,7 @@ func (t *transposedConv) quantised(c *op.Call) (op.Run, error) {
 
 func requantRows[C int32 | int64](t *transposedConv, y *tensor.Tensor, r *requant, bias func(int) int64) func([]C, int, int, int, int, int) {
 	return func(sums []C, stride, rows, cols, row, first int) {
-		for i := range rows {
-			for j := range cols {
-				o := first + j
-				storeInt(y, (row+i*t.stride[2])*t.outC+o, r.of(int64(sums[i*stride+j])+bias(o), o))
-			}
-		}
+		requantSums(y, row*t.outC+first, t.stride[2]*t.outC, sums, stride, rows, cols, first, r, bias)
 	}
 }
 
@@ -485,9 +480,7 @@ func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
 	scale := op.Make[float32](c, t.batch*t.outC) // of the sums of each image
 	fill := func(d []int16) {
 		q.quantise(d, tensor.Of[float32](x))
-		for i := range scale {
-			scale[i] = q.scale[i/t.outC] * sw[min(i%t.outC, len(sw)-1)]
-		}
+		q.factors(scale, sw)
 	}
 	run := t.sums(c, fill, nil, false, func(sums []int32, stride, rows, cols, row, first int) {
 		var b []float32

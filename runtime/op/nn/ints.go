@@ -343,6 +343,14 @@ func (d *dynamic) quantise(dst []int16, x []float32) {
 	}
 }
 
+// factors fills scale, of as many columns for each row, with those of sums of a row and weights with scales sw: one, or one per column.
+func (d *dynamic) factors(scale, sw []float32) {
+	cols := len(scale) / max(1, d.rows)
+	for i := range scale {
+		scale[i] = d.scale[i/cols] * sw[min(i%cols, len(sw)-1)]
+	}
+}
+
 func wantBytes(c *op.Call, inputs ...int) error {
 	for _, i := range inputs {
 		if err := c.Want(i, tensor.I8, tensor.U8); err != nil {

@@ -141,11 +141,7 @@ func (x *matrices) prepareHybrid(c *op.Call, bias *tensor.Tensor) (op.Run, error
 	scale := op.Make[float32](c, x.m*x.n) // of each sum
 	fill := func(dst []int16) {
 		d.quantise(dst, tensor.Of[float32](a))
-		for r, s := range d.scale {
-			for j := range x.n {
-				scale[r*x.n+j] = s * q.Scale[min(j, len(q.Scale)-1)]
-			}
-		}
+		d.factors(scale, q.Scale)
 	}
 	run := x.intSums(c, a, w, fill, nil, qzero(q), true, false, func(func() int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {

@@ -191,7 +191,7 @@ func newBands(c *op.Call) (*bands, op.Run, error) {
 	b.size[1] = bytes(b.deep)
 	macs := 0
 	for _, s := range list {
-		macs += s.m * s.taps() * s.cg * s.outC
+		macs += s.macs
 	}
 	ns := macs * list[0].x.DType.Bits() / 8 / 160
 	width, lines := b.deep.out[2], b.deep.m/b.deep.out[2]

@@ -16,7 +16,6 @@ type sdpaTiles struct {
 	*sdpa[float32]
 	row    *spec.Row
 	kernel func(*spec.GemmArgs)
-	square func(*spec.MapArgs)
 	most   int // queries of a tile
 	blocks int // tiles of a head
 	shares []sdpaShare
@@ -27,8 +26,6 @@ type sdpaTiles struct {
 type sdpaShare struct {
 	elem.Tile
 	args           spec.GemmArgs
-	one            spec.MapArgs
-	squares        [16]float32
 	factor         [2]float32 // scale and softcap
 	queries        []float32  // in panels
 	values         []float32  // in panels
@@ -43,7 +40,6 @@ func newSDPATiles(c *op.Call, a *sdpa[float32]) *sdpaTiles {
 	t := &sdpaTiles{sdpa: a}
 	t.row = c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32)
 	t.kernel = t.row.Func.(func(*spec.GemmArgs))
-	t.square = c.Select(spec.SquareLanes, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32).Func.(func(*spec.MapArgs))
 	nr := t.row.NR
 	t.most = min(a.qLen, max(nr, min(240, 1<<15/max(1, a.kvLen)/nr*nr)))
 	macs := a.batch * a.heads * a.qLen * a.kvLen * (a.dk + a.dv)
@@ -138,22 +134,13 @@ func (t *sdpaTiles) packValues(s *sdpaShare, b, h, keys int) bool {
 			copy(s.values[c*keys+j*nr:][:nr], row[c:])
 		}
 	}
-	return t.finite(s, s.values[:used])
+	return finite(s, s.values[:used])
 }
 
 // finite reports whether the squares of x have a finite sum.
-func (t *sdpaTiles) finite(s *sdpaShare, x []float32) bool {
-	s.squares = [16]float32{}
-	for i := 0; i < len(x); i += callSize {
-		s.one = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&s.squares), N: min(callSize, len(x)-i)}
-		t.square(&s.one)
-	}
-	for _, v := range s.squares {
-		if v-v != 0 {
-			return false
-		}
-	}
-	return true
+func finite(s *sdpaShare, x []float32) bool {
+	sum := s.SquareLanes(x)
+	return sum-sum == 0
 }
 
 // multiply computes rows of A, which lie step elements apart, by k rows of n columns in panels.
@@ -246,7 +233,7 @@ func (t *sdpaTiles) addBias(s *sdpaShare, b, h, block int) {
 		}
 	}
 	// Sums of -Inf and a finite number need no look at each.
-	plain := t.finite(s, s.scores[:(s.N-1)*s.Step+s.Cols])
+	plain := finite(s, s.scores[:(s.N-1)*s.Step+s.Cols])
 	none := -inf[float32]()
 	for j := range s.N {
 		r, add := s.Row(s.scores, j), s.Row(s.bias, j)
