@@ -170,6 +170,30 @@ func PackedSlice[T tensor.Elem](c *Call, t *tensor.Tensor, kind string, n int, f
 	return view(b)
 }
 
+// PackedWeights is PackedSlice for what inputs are multiplied with. Subnormal FP32 numbers, which training leaves behind in weights that it drives to
+// zero, become zero: they change no result that anybody reads, and processors multiply with them a hundred times slower.
+func PackedWeights[T tensor.Elem](c *Call, t *tensor.Tensor, kind string, n int, fill func(dst []T)) []T {
+	return PackedSlice(c, t, kind, n, func(dst []T) {
+		fill(dst)
+		if f, ok := any(dst).([]float32); ok {
+			const share = 1 << 14
+			c.Par.For((len(f)+share-1)/share, 1, func(lo, hi int) { FlushSubnormals(f[lo*share : min(hi*share, len(f))]) })
+		}
+	})
+}
+
+// FlushSubnormals replaces subnormal numbers by zero.
+func FlushSubnormals(f []float32) {
+	for i, v := range f {
+		if Subnormal(v) {
+			f[i] = 0
+		}
+	}
+}
+
+// Subnormal tells whether v is not zero, yet smaller in magnitude than any normal number.
+func Subnormal(v float32) bool { return v > -0x1p-126 && v < 0x1p-126 && v != 0 }
+
 // Common returns make's result, which must depend on nothing but key and is only read. Nodes of an instance that ask for the same key get the same one.
 func Common[T any](c *Call, key string, make func() T) T {
 	v, ok := c.Shared[key].(T)

@@ -94,7 +94,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	if err != nil {
 		return nil, err
 	}
-	bias := newFloats(c, c.Input(2))
+	bias := newBias(c, c.Input(2))
 	var bs []float32
 	out := tensor.F32
 	if v.y.DType == tensor.BF16 && after == nil && chain == nil {
@@ -179,7 +179,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 func (x *matrices) bf16(c *op.Call, w *source[float32], bias *tensor.Tensor, chain *elem.Chain) op.Run {
 	a, y := c.In[0], c.Out[0]
 	lo, hi := activation(c)
-	fb := newFloats(c, bias)
+	fb := newBias(c, bias)
 	var bs []float32
 	out := tensor.F32
 	if y.DType == tensor.BF16 && chain == nil {

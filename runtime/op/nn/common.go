@@ -2,6 +2,7 @@ package nn
 
 import (
 	"math"
+	"slices"
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
@@ -35,8 +36,9 @@ func clampAll(v []float32, lo, hi float32) {
 // floats gives f32 access to an input or output of type f32, f16, bf16 or f64. get is called in Run and fills the
 // buffer where the type is another one; put rounds the buffer back.
 type floats struct {
-	t   *tensor.Tensor
-	buf []float32
+	t     *tensor.Tensor
+	buf   []float32
+	fixed []float32 // the numbers, where they never change and t does not hold them so
 }
 
 func newFloats(c *op.Call, t *tensor.Tensor) *floats {
@@ -50,9 +52,25 @@ func newFloats(c *op.Call, t *tensor.Tensor) *floats {
 	return f
 }
 
+// newBias is newFloats for a bias. Subnormal constants become zero; see op.PackedWeights.
+func newBias(c *op.Call, t *tensor.Tensor) *floats {
+	f := newFloats(c, t)
+	if t != nil && t.DType == tensor.F32 && t.HasData() {
+		if b := tensor.Of[float32](t); slices.ContainsFunc(b, op.Subnormal) {
+			f.fixed = op.Make[float32](c, len(b))
+			copy(f.fixed, b)
+			op.FlushSubnormals(f.fixed)
+		}
+	}
+	return f
+}
+
 func (f *floats) get() []float32 {
-	if f == nil {
+	switch {
+	case f == nil:
 		return nil
+	case f.fixed != nil:
+		return f.fixed
 	}
 	switch f.t.DType {
 	case tensor.F32:

@@ -311,7 +311,7 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	if c.Num == num.BF16 {
 		return prepareBF16Conv(c, v, w, after)
 	}
-	x, y, bias := newFloats(c, v.x), newFloats(c, v.y), newFloats(c, c.Input(2))
+	x, y, bias := newFloats(c, v.x), newFloats(c, v.y), newBias(c, c.Input(2))
 	lo, hi := activation(c)
 	chain, err := elem.NewChain(c, v.y.Shape)
 	if err != nil {

@@ -68,7 +68,7 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 		f.w = make([]W, size)
 		pack(f.w, func(int, int) W { return 1 })
 	case w.constant != nil:
-		f.w = op.PackedSlice(c, w.constant, w.kind+"/"+row.Name, size, func(dst []W) { pack(dst, w.load()) })
+		f.w = op.PackedWeights(c, w.constant, w.kind+"/"+row.Name, size, func(dst []W) { pack(dst, w.load()) })
 	default:
 		f.w = op.Make[W](c, size)
 		f.pack = func() { pack(f.w, w.load()) }

@@ -189,7 +189,7 @@ func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 	}
 	lo, hi := activation(c)
 	q := newDynamic(v.batch, v.inPos*v.channels, c.Attrs.Bool("asymmetric_quantize_inputs", false))
-	bias := newFloats(c, c.Input(2))
+	bias := newBias(c, c.Input(2))
 	var bs, ys []float32
 	scale := op.Make[float32](c, v.batch*v.outC) // of the sums of each image
 	fill := func(d []int16) {

@@ -309,7 +309,7 @@ func prepareConvTranspose(c *op.Call) (op.Run, error) {
 	if err := wantFloats(c, c.Input(2)); err != nil {
 		return nil, err
 	}
-	fx, fy, bias := newFloats(c, x), newFloats(c, y), newFloats(c, c.Input(2))
+	fx, fy, bias := newFloats(c, x), newFloats(c, y), newBias(c, c.Input(2))
 	from, err := floatSource(c, w, true)
 	if err != nil {
 		return nil, err
@@ -475,7 +475,7 @@ func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
 	}
 	lo, hi := activation(c)
 	q := newDynamic(t.batch, t.positions()*t.ic, c.Attrs.Bool("asymmetric_quantize_inputs", false))
-	bias := newFloats(c, c.Input(2))
+	bias := newBias(c, c.Input(2))
 	var bs, ys []float32
 	scale := op.Make[float32](c, t.batch*t.outC) // of the sums of each image
 	fill := func(d []int16) {

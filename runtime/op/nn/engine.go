@@ -504,7 +504,7 @@ func attach[A, B operand, C accum](c *op.Call, e *engine[A, B, C], s *source[B],
 			e.packB(e.b, at)
 		}
 	}
-	e.b = op.PackedSlice(c, s.constant, s.kind+"/"+e.row.Name+"/"+kind+"/"+itoa(e.taps)+"x"+itoa(e.k), e.panels(), func(b []B) {
+	e.b = op.PackedWeights(c, s.constant, s.kind+"/"+e.row.Name+"/"+kind+"/"+itoa(e.taps)+"x"+itoa(e.k), e.panels(), func(b []B) {
 		if s.plain != nil {
 			src := s.plain()
 			c.Par.For(ceil(e.n, e.row.NR), 1, func(lo, hi int) { e.packPlain(b, src, index, lo, hi) })

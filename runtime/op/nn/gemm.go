@@ -117,7 +117,7 @@ func (x *matrices) general(c *op.Call, alpha, beta float32, b *tensor.Tensor) (o
 	default:
 		return generalInts(c, x, run, alpha, beta, b, bm, bn)
 	}
-	fy, fb := newFloats(c, y), newFloats(c, b)
+	fy, fb := newFloats(c, y), newBias(c, b)
 	return func() error {
 		if err := run(); err != nil {
 			return err

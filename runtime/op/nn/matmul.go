@@ -152,7 +152,7 @@ func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) (
 		return x.bf16(c, w, bias, chain), nil
 	}
 	lo, hi := activation(c)
-	fa, fy, fb := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newFloats(c, bias)
+	fa, fy, fb := newFloats(c, c.In[0]), newFloats(c, c.Out[0]), newBias(c, bias)
 	var as, ys, bs []float32
 	src, dst := func() []float32 { return as }, func() []byte { return tensor.Bytes(ys) }
 	var run func()

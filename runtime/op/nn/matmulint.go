@@ -136,7 +136,7 @@ func (x *matrices) prepareHybrid(c *op.Call, bias *tensor.Tensor) (op.Run, error
 	}
 	lo, hi := activation(c)
 	d := newDynamic(x.m, x.k, c.Attrs.Bool("asymmetric_quantize_inputs", false))
-	fb := newFloats(c, bias)
+	fb := newBias(c, bias)
 	var bs, ys []float32
 	scale := op.Make[float32](c, x.m*x.n) // of each sum
 	fill := func(dst []int16) {

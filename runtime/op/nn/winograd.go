@@ -137,7 +137,7 @@ func (e *winograd) pack(c *op.Call, w *source[float32]) []float32 {
 	nr := e.gemm.NR
 	panels := ceil(e.og, nr)
 	kind := fmt.Sprint(w.kind, "/winograd/", e.gemm.Name, "/", e.first, "of", e.outC, "/", e.cg)
-	return op.PackedSlice(c, w.constant, kind, panels*planes*e.cg*nr, func(u []float32) {
+	return op.PackedWeights(c, w.constant, kind, panels*planes*e.cg*nr, func(u []float32) {
 		element := w.load()
 		c.Par.For(panels, 1, func(lo, hi int) {
 			for p := lo; p < hi; p++ {

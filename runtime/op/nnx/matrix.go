@@ -69,7 +69,7 @@ func (m *matrix[T]) prepare(rows int) {
 				if m.byInput {
 					kind = "nnx.gemv.turned/"
 				}
-				m.packed = op.PackedSlice(c, src.t, kind+m.row.Name+"/"+strconv.Itoa(first)+"+"+strconv.Itoa(n)+"x"+strconv.Itoa(k), m.size(), pack)
+				m.packed = op.PackedWeights(c, src.t, kind+m.row.Name+"/"+strconv.Itoa(first)+"+"+strconv.Itoa(n)+"x"+strconv.Itoa(k), m.size(), pack)
 			}
 		} else {
 			m.packed = op.Make[float32](c, m.size())
