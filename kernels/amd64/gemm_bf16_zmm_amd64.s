@@ -4467,8 +4467,8 @@ TEXT ·gemmBF16Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfd8a850f; WORD $0xffff // jne 5780
 	WORD $0x00eb // jmp 59f8
-	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
-	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
+	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1e // vbroadcastss zmm29,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x7718; BYTE $0x1f // vbroadcastss zmm30,DWORD PTR [rdi+0x7c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
@@ -9165,8 +9165,8 @@ TEXT ·gemmBF16NZmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfd8a850f; WORD $0xffff // jne b680
 	WORD $0x00eb // jmp b8f8
-	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
-	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
+	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1e // vbroadcastss zmm29,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x7718; BYTE $0x1f // vbroadcastss zmm30,DWORD PTR [rdi+0x7c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx

@@ -13,7 +13,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
 	WORD $0x4074 // je 59
-	LONG $0x20058d48; WORD $0x000d; BYTE $0x00 // lea rax,[rip+0xd20] # d40
+	LONG $0xa0058d48; WORD $0x000d; BYTE $0x00 // lea rax,[rip+0xda0] # dc0
 	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
@@ -38,23 +38,54 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9287cc5 // vmovaps ymm9,ymm1
 	LONG $0xd0287cc5 // vmovaps ymm10,ymm0
 	LONG $0xd9287cc5 // vmovaps ymm11,ymm1
+	LONG $0x684f8b4c // mov r9,QWORD PTR [rdi+0x68]
+	WORD $0x854d; BYTE $0xc9 // test r9,r9
+	WORD $0x6c74 // je f6
+	LONG $0x02e1c149 // shl r9,0x2
+	LONG $0x50578b4c // mov r10,QWORD PTR [rdi+0x50]
+	LONG $0x01fa8349 // cmp r10,0x1
+	WORD $0x5e7e // jle f6
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x2c0dc2c4; BYTE $0x10 // vmaskmovps ymm2,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c05c2c4; WORD $0x2058 // vmaskmovps ymm3,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0x02fa8349 // cmp r10,0x2
+	WORD $0x4a7e // jle f6
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x2c0dc2c4; BYTE $0x20 // vmaskmovps ymm4,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c05c2c4; WORD $0x2068 // vmaskmovps ymm5,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0x03fa8349 // cmp r10,0x3
+	WORD $0x367e // jle f6
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x2c0dc2c4; BYTE $0x30 // vmaskmovps ymm6,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c05c2c4; WORD $0x2078 // vmaskmovps ymm7,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0x04fa8349 // cmp r10,0x4
+	WORD $0x227e // jle f6
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x2c0d42c4; BYTE $0x00 // vmaskmovps ymm8,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c0542c4; WORD $0x2048 // vmaskmovps ymm9,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0x05fa8349 // cmp r10,0x5
+	WORD $0x0e7e // jle f6
+	WORD $0x014d; BYTE $0xc8 // add r8,r9
+	LONG $0x2c0d42c4; BYTE $0x10 // vmaskmovps ymm10,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c0542c4; WORD $0x2058 // vmaskmovps ymm11,ymm15,YMMWORD PTR [r8+0x20]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0b4f840f; WORD $0x0000 // je be1
+	LONG $0x0b5a840f; WORD $0x0000 // je c61
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x056b8f0f; WORD $0x0000 // jg 60b
+	LONG $0x05768f0f; WORD $0x0000 // jg 68b
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0178840f; WORD $0x0000 // je 222
+	LONG $0x0183840f; WORD $0x0000 // je 2a2
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02b6840f; WORD $0x0000 // je 36a
+	LONG $0x02c1840f; WORD $0x0000 // je 3ea
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x03f78e0f; WORD $0x0000 // jle 4b5
+	LONG $0x04028e0f; WORD $0x0000 // jle 535
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 156
+	LONG $0x0089840f; WORD $0x0000 // je 1d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -92,7 +123,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 199
+	WORD $0x43eb // jmp 219
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -113,7 +144,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x6f74 // je 214
+	WORD $0x6f74 // je 294
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
@@ -133,16 +164,16 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80d42c4; BYTE $0xd4 // vfmadd231ps ymm10,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xac72 // jb 1c0
+	WORD $0xac72 // jb 240
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfea3850f; WORD $0xffff // jne c0
-	LONG $0x0009bfe9; BYTE $0x00 // jmp be1
+	LONG $0xfea3850f; WORD $0xffff // jne 140
+	LONG $0x0009bfe9; BYTE $0x00 // jmp c61
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 2d6
+	LONG $0x0089840f; WORD $0x0000 // je 356
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -180,7 +211,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 319
+	WORD $0x43eb // jmp 399
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -201,7 +232,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x3774 // je 35c
+	WORD $0x3774 // je 3dc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
@@ -211,15 +242,15 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80dc2c4; BYTE $0xc4 // vfmadd231ps ymm0,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xe472 // jb 340
+	WORD $0xe472 // jb 3c0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfedb850f; WORD $0xffff // jne 240
-	LONG $0x000877e9; BYTE $0x00 // jmp be1
+	LONG $0xfedb850f; WORD $0xffff // jne 2c0
+	LONG $0x000877e9; BYTE $0x00 // jmp c61
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 416
+	LONG $0x0089840f; WORD $0x0000 // je 496
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -257,7 +288,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 459
+	WORD $0x43eb // jmp 4d9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -278,7 +309,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x4274 // je 4a7
+	WORD $0x4274 // je 527
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
@@ -290,14 +321,14 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80dc2c4; BYTE $0xd4 // vfmadd231ps ymm2,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 480
+	WORD $0xd972 // jb 500
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfed0850f; WORD $0xffff // jne 380
-	LONG $0x00072ce9; BYTE $0x00 // jmp be1
+	LONG $0xfed0850f; WORD $0xffff // jne 400
+	LONG $0x00072ce9; BYTE $0x00 // jmp c61
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 556
+	LONG $0x0089840f; WORD $0x0000 // je 5d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -335,7 +366,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 599
+	WORD $0x43eb // jmp 619
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -356,7 +387,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x5874 // je 5fd
+	WORD $0x5874 // je 67d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
@@ -372,22 +403,22 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80dc2c4; BYTE $0xf4 // vfmadd231ps ymm6,ymm14,ymm12
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 5c0
+	WORD $0xc372 // jb 640
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeba850f; WORD $0xffff // jne 4c0
-	LONG $0x0005d6e9; BYTE $0x00 // jmp be1
+	LONG $0xfeba850f; WORD $0xffff // jne 540
+	LONG $0x0005d6e9; BYTE $0x00 // jmp c61
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01b0840f; WORD $0x0000 // je 7c5
+	LONG $0x01b0840f; WORD $0x0000 // je 845
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02f5840f; WORD $0x0000 // je 914
+	LONG $0x02f5840f; WORD $0x0000 // je 994
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x043b8e0f; WORD $0x0000 // jle a64
+	LONG $0x043b8e0f; WORD $0x0000 // jle ae4
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6d6
+	LONG $0x0089840f; WORD $0x0000 // je 756
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -425,7 +456,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 719
+	WORD $0x43eb // jmp 799
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -446,7 +477,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	LONG $0x008e840f; WORD $0x0000 // je 7b7
+	LONG $0x008e840f; WORD $0x0000 // je 837
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
@@ -473,16 +504,16 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80d42c4; BYTE $0xdd // vfmadd231ps ymm11,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8972 // jb 740
+	WORD $0x8972 // jb 7c0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe80850f; WORD $0xffff // jne 640
-	LONG $0x00041ce9; BYTE $0x00 // jmp be1
+	LONG $0xfe80850f; WORD $0xffff // jne 6c0
+	LONG $0x00041ce9; BYTE $0x00 // jmp c61
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 876
+	LONG $0x0089840f; WORD $0x0000 // je 8f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -520,7 +551,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8b9
+	WORD $0x43eb // jmp 939
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -541,7 +572,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x4174 // je 906
+	WORD $0x4174 // je 986
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
@@ -553,15 +584,15 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80dc2c4; BYTE $0xcd // vfmadd231ps ymm1,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xda72 // jb 8e0
+	WORD $0xda72 // jb 960
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfed1850f; WORD $0xffff // jne 7e0
-	LONG $0x0002cde9; BYTE $0x00 // jmp be1
+	LONG $0xfed1850f; WORD $0xffff // jne 860
+	LONG $0x0002cde9; BYTE $0x00 // jmp c61
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 9b6
+	LONG $0x0089840f; WORD $0x0000 // je a36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -599,7 +630,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 9f9
+	WORD $0x43eb // jmp a79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -620,7 +651,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x5174 // je a56
+	WORD $0x5174 // je ad6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
@@ -635,16 +666,16 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80dc2c4; BYTE $0xdd // vfmadd231ps ymm3,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xca72 // jb a20
+	WORD $0xca72 // jb aa0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfec1850f; WORD $0xffff // jne 920
-	LONG $0x00017de9; BYTE $0x00 // jmp be1
+	LONG $0xfec1850f; WORD $0xffff // jne 9a0
+	LONG $0x00017de9; BYTE $0x00 // jmp c61
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je b16
+	LONG $0x0089840f; WORD $0x0000 // je b96
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -682,7 +713,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp b59
+	WORD $0x43eb // jmp bd9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -703,7 +734,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
-	WORD $0x7174 // je bd6
+	WORD $0x7174 // je c56
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
@@ -724,12 +755,12 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xb80dc2c4; BYTE $0xfd // vfmadd231ps ymm7,ymm14,ymm13
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb b80
+	WORD $0xaa72 // jb c00
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfea1850f; WORD $0xffff // jne a80
-	WORD $0x00eb // jmp be1
+	LONG $0xfea1850f; WORD $0xffff // jne b00
+	WORD $0x00eb // jmp c61
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x54058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x154] # d40
+	LONG $0x54058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x154] # dc0
 	LONG $0x000008bb; BYTE $0x00 // mov ebx,0x8
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
@@ -742,8 +773,8 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xd34c0f48 // cmovl rdx,rbx
 	WORD $0xf748; BYTE $0xda // neg rdx
 	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
-	LONG $0x187d62c4; WORD $0x6867 // vbroadcastss ymm12,DWORD PTR [rdi+0x68]
-	LONG $0x187d62c4; WORD $0x6c6f // vbroadcastss ymm13,DWORD PTR [rdi+0x6c]
+	LONG $0x187d62c4; WORD $0x7867 // vbroadcastss ymm12,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c6f // vbroadcastss ymm13,DWORD PTR [rdi+0x7c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
@@ -755,7 +786,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc95d94c5 // vminps ymm1,ymm13,ymm1
 	LONG $0x2e05e2c4; WORD $0x204e // vmaskmovps YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x00ba8e0f; WORD $0x0000 // jle d15
+	LONG $0x00ba8e0f; WORD $0x0000 // jle d95
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xd25f9cc5 // vmaxps ymm2,ymm12,ymm2
 	LONG $0xd25d94c5 // vminps ymm2,ymm13,ymm2
@@ -764,7 +795,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xdb5d94c5 // vminps ymm3,ymm13,ymm3
 	LONG $0x2e05e2c4; WORD $0x205e // vmaskmovps YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x00928e0f; WORD $0x0000 // jle d15
+	LONG $0x00928e0f; WORD $0x0000 // jle d95
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xe45f9cc5 // vmaxps ymm4,ymm12,ymm4
 	LONG $0xe45d94c5 // vminps ymm4,ymm13,ymm4
@@ -773,7 +804,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xed5d94c5 // vminps ymm5,ymm13,ymm5
 	LONG $0x2e05e2c4; WORD $0x206e // vmaskmovps YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x6e7e // jle d15
+	WORD $0x6e7e // jle d95
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xf65f9cc5 // vmaxps ymm6,ymm12,ymm6
 	LONG $0xf65d94c5 // vminps ymm6,ymm13,ymm6
@@ -782,7 +813,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xff5d94c5 // vminps ymm7,ymm13,ymm7
 	LONG $0x2e05e2c4; WORD $0x207e // vmaskmovps YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x4a7e // jle d15
+	WORD $0x4a7e // jle d95
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x5f1c41c4; BYTE $0xc0 // vmaxps ymm8,ymm12,ymm8
 	LONG $0x5d1441c4; BYTE $0xc0 // vminps ymm8,ymm13,ymm8
@@ -791,7 +822,7 @@ TEXT ·gemmF32Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x5d1441c4; BYTE $0xc9 // vminps ymm9,ymm13,ymm9
 	LONG $0x2e0562c4; WORD $0x204e // vmaskmovps YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x227e // jle d15
+	WORD $0x227e // jle d95
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x5f1c41c4; BYTE $0xd2 // vmaxps ymm10,ymm12,ymm10
 	LONG $0x5d1441c4; BYTE $0xd2 // vminps ymm10,ymm13,ymm10

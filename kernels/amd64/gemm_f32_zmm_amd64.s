@@ -47,30 +47,79 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x487ce162; WORD $0xe828 // vmovaps zmm21,zmm0
 	LONG $0x487ce162; WORD $0xf128 // vmovaps zmm22,zmm1
 	LONG $0x487ce162; WORD $0xfa28 // vmovaps zmm23,zmm2
+	LONG $0x685f8b48 // mov rbx,QWORD PTR [rdi+0x68]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x00df840f; WORD $0x0000 // je 1c7
+	LONG $0x02e3c148 // shl rbx,0x2
+	LONG $0x50478b4c // mov r8,QWORD PTR [rdi+0x50]
+	LONG $0x01f88349 // cmp r8,0x1
+	LONG $0x00cd8e0f; WORD $0x0000 // jle 1c7
+	WORD $0x0148; BYTE $0xd8 // add rax,rbx
+	LONG $0xc97cf162; WORD $0x1810 // vmovups zmm3{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7cf162; WORD $0x6010; BYTE $0x01 // vmovups zmm4{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7cf162; WORD $0x6810; BYTE $0x02 // vmovups zmm5{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x02f88349 // cmp r8,0x2
+	LONG $0x00ac8e0f; WORD $0x0000 // jle 1c7
+	WORD $0x0148; BYTE $0xd8 // add rax,rbx
+	LONG $0xc97cf162; WORD $0x3010 // vmovups zmm6{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7cf162; WORD $0x7810; BYTE $0x01 // vmovups zmm7{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7c7162; WORD $0x4010; BYTE $0x02 // vmovups zmm8{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x03f88349 // cmp r8,0x3
+	LONG $0x008b8e0f; WORD $0x0000 // jle 1c7
+	WORD $0x0148; BYTE $0xd8 // add rax,rbx
+	LONG $0xc97c7162; WORD $0x0810 // vmovups zmm9{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7c7162; WORD $0x5010; BYTE $0x01 // vmovups zmm10{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7c7162; WORD $0x5810; BYTE $0x02 // vmovups zmm11{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x04f88349 // cmp r8,0x4
+	WORD $0x6e7e // jle 1c7
+	WORD $0x0148; BYTE $0xd8 // add rax,rbx
+	LONG $0xc97c7162; WORD $0x2010 // vmovups zmm12{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7c7162; WORD $0x6810; BYTE $0x01 // vmovups zmm13{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7c7162; WORD $0x7010; BYTE $0x02 // vmovups zmm14{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x05f88349 // cmp r8,0x5
+	WORD $0x517e // jle 1c7
+	WORD $0x0148; BYTE $0xd8 // add rax,rbx
+	LONG $0xc97c7162; WORD $0x3810 // vmovups zmm15{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ce162; WORD $0x4010; BYTE $0x01 // vmovups zmm16{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ce162; WORD $0x4810; BYTE $0x02 // vmovups zmm17{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x06f88349 // cmp r8,0x6
+	WORD $0x347e // jle 1c7
+	WORD $0x0148; BYTE $0xd8 // add rax,rbx
+	LONG $0xc97ce162; WORD $0x1010 // vmovups zmm18{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ce162; WORD $0x5810; BYTE $0x01 // vmovups zmm19{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ce162; WORD $0x6010; BYTE $0x02 // vmovups zmm20{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x07f88349 // cmp r8,0x7
+	WORD $0x177e // jle 1c7
+	WORD $0x0148; BYTE $0xd8 // add rax,rbx
+	LONG $0xc97ce162; WORD $0x2810 // vmovups zmm21{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ce162; WORD $0x7010; BYTE $0x01 // vmovups zmm22{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ce162; WORD $0x7810; BYTE $0x02 // vmovups zmm23{k3}{z},ZMMWORD PTR [rax+0x80]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x4e4f840f; WORD $0x0000 // je 4f37
+	LONG $0x4e03840f; WORD $0x0000 // je 4fd7
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x28f98348 // cmp rcx,0x28
-	LONG $0x3e848f0f; WORD $0x0000 // jg 3f7a
+	LONG $0x3e988f0f; WORD $0x0000 // jg 407a
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x2f578f0f; WORD $0x0000 // jg 3057
+	LONG $0x2f6b8f0f; WORD $0x0000 // jg 3157
 	LONG $0x18f98348 // cmp rcx,0x18
-	LONG $0x226d8f0f; WORD $0x0000 // jg 2377
+	LONG $0x22818f0f; WORD $0x0000 // jg 2477
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x15848f0f; WORD $0x0000 // jg 1698
+	LONG $0x15988f0f; WORD $0x0000 // jg 1798
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x0aba8f0f; WORD $0x0000 // jg bd8
+	LONG $0x0ace8f0f; WORD $0x0000 // jg cd8
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0605840f; WORD $0x0000 // je 72d
+	LONG $0x0619840f; WORD $0x0000 // je 82d
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x077f840f; WORD $0x0000 // je 8b1
+	LONG $0x0793840f; WORD $0x0000 // je 9b1
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x09028e0f; WORD $0x0000 // jle a3e
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x09168e0f; WORD $0x0000 // jle b3e
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 202
+	LONG $0x00b5840f; WORD $0x0000 // je 302
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -120,7 +169,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 25e
+	WORD $0x5ceb // jmp 35e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -148,7 +197,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x04028c0f; WORD $0x0000 // jl 674
+	LONG $0x04028c0f; WORD $0x0000 // jl 774
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
@@ -298,10 +347,10 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfc0c8e0f; WORD $0xffff // jle 280
+	LONG $0xfc0c8e0f; WORD $0xffff // jle 380
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x009e830f; WORD $0x0000 // jae 71f
+	LONG $0x009e830f; WORD $0x0000 // jae 81f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
@@ -325,15 +374,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 6a0
+	WORD $0x8172 // jb 7a0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfa18850f; WORD $0xffff // jne 140
-	LONG $0x00480ae9; BYTE $0x00 // jmp 4f37
+	LONG $0xfa18850f; WORD $0xffff // jne 240
+	LONG $0x0047aae9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 802
+	LONG $0x00b5840f; WORD $0x0000 // je 902
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -383,7 +432,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 85e
+	WORD $0x5ceb // jmp 95e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -411,7 +460,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x3673 // jae 8a3
+	WORD $0x3673 // jae 9a3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
@@ -420,15 +469,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 880
+	WORD $0xdd72 // jb 980
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe94850f; WORD $0xffff // jne 740
-	LONG $0x004686e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe94850f; WORD $0xffff // jne 840
+	LONG $0x004626e9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 982
+	LONG $0x00b5840f; WORD $0x0000 // je a82
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -478,7 +527,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 9de
+	WORD $0x5ceb // jmp ade
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -506,7 +555,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4373 // jae a30
+	WORD $0x4373 // jae b30
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
@@ -517,14 +566,14 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb a00
+	WORD $0xd072 // jb b00
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe87850f; WORD $0xffff // jne 8c0
-	LONG $0x0044f9e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe87850f; WORD $0xffff // jne 9c0
+	LONG $0x004499e9; BYTE $0x00 // jmp 4fd7
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je b02
+	LONG $0x00b5840f; WORD $0x0000 // je c02
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -574,7 +623,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp b5e
+	WORD $0x5ceb // jmp c5e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -602,7 +651,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5d73 // jae bca
+	WORD $0x5d73 // jae cca
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x287c6162; WORD $0x0610 // vmovups ymm24,YMMWORD PTR [rsi]
@@ -617,20 +666,20 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb b80
+	WORD $0xb672 // jb c80
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6d850f; WORD $0xffff // jne a40
-	LONG $0x00435fe9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe6d850f; WORD $0xffff // jne b40
+	LONG $0x0042ffe9; BYTE $0x00 // jmp 4fd7
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x060b840f; WORD $0x0000 // je 11ed
+	LONG $0x060b840f; WORD $0x0000 // je 12ed
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0785840f; WORD $0x0000 // je 1371
+	LONG $0x0785840f; WORD $0x0000 // je 1471
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x09088e0f; WORD $0x0000 // jle 14fe
+	LONG $0x09088e0f; WORD $0x0000 // jle 15fe
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je cc2
+	LONG $0x00b5840f; WORD $0x0000 // je dc2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -680,7 +729,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp d1e
+	WORD $0x5ceb // jmp e1e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -708,7 +757,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x04028c0f; WORD $0x0000 // jl 1134
+	LONG $0x04028c0f; WORD $0x0000 // jl 1234
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
@@ -858,10 +907,10 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfc0c8e0f; WORD $0xffff // jle d40
+	LONG $0xfc0c8e0f; WORD $0xffff // jle e40
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x009e830f; WORD $0x0000 // jae 11df
+	LONG $0x009e830f; WORD $0x0000 // jae 12df
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
@@ -885,15 +934,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8172 // jb 1160
+	WORD $0x8172 // jb 1260
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfa18850f; WORD $0xffff // jne c00
-	LONG $0x003d4ae9; BYTE $0x00 // jmp 4f37
+	LONG $0xfa18850f; WORD $0xffff // jne d00
+	LONG $0x003ceae9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 12c2
+	LONG $0x00b5840f; WORD $0x0000 // je 13c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -943,7 +992,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 131e
+	WORD $0x5ceb // jmp 141e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -971,7 +1020,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x3673 // jae 1363
+	WORD $0x3673 // jae 1463
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -980,15 +1029,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdd72 // jb 1340
+	WORD $0xdd72 // jb 1440
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe94850f; WORD $0xffff // jne 1200
-	LONG $0x003bc6e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe94850f; WORD $0xffff // jne 1300
+	LONG $0x003b66e9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1442
+	LONG $0x00b5840f; WORD $0x0000 // je 1542
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1038,7 +1087,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 149e
+	WORD $0x5ceb // jmp 159e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1066,7 +1115,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4373 // jae 14f0
+	WORD $0x4373 // jae 15f0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -1077,14 +1126,14 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 14c0
+	WORD $0xd072 // jb 15c0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe87850f; WORD $0xffff // jne 1380
-	LONG $0x003a39e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe87850f; WORD $0xffff // jne 1480
+	LONG $0x0039d9e9; BYTE $0x00 // jmp 4fd7
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 15c2
+	LONG $0x00b5840f; WORD $0x0000 // je 16c2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1134,7 +1183,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 161e
+	WORD $0x5ceb // jmp 171e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1162,7 +1211,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5d73 // jae 168a
+	WORD $0x5d73 // jae 178a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -1177,20 +1226,20 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 1640
+	WORD $0xb672 // jb 1740
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe6d850f; WORD $0xffff // jne 1500
-	LONG $0x00389fe9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe6d850f; WORD $0xffff // jne 1600
+	LONG $0x00383fe9; BYTE $0x00 // jmp 4fd7
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x07e6840f; WORD $0x0000 // je 1e88
+	LONG $0x07e6840f; WORD $0x0000 // je 1f88
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0972840f; WORD $0x0000 // je 201e
+	LONG $0x0972840f; WORD $0x0000 // je 211e
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0afb8e0f; WORD $0x0000 // jle 21b1
+	LONG $0x0afb8e0f; WORD $0x0000 // jle 22b1
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1782
+	LONG $0x00b5840f; WORD $0x0000 // je 1882
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1240,7 +1289,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 17de
+	WORD $0x5ceb // jmp 18de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1268,7 +1317,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x05ba8c0f; WORD $0x0000 // jl 1dac
+	LONG $0x05ba8c0f; WORD $0x0000 // jl 1eac
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
@@ -1490,10 +1539,10 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfa548e0f; WORD $0xffff // jle 1800
+	LONG $0xfa548e0f; WORD $0xffff // jle 1900
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x00c1830f; WORD $0x0000 // jae 1e7a
+	LONG $0x00c1830f; WORD $0x0000 // jae 1f7a
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x287c6162; WORD $0x4e10; BYTE $0x02 // vmovups ymm25,YMMWORD PTR [rsi+0x40]
@@ -1524,16 +1573,16 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 1dc0
+	LONG $0xff46820f; WORD $0xffff // jb 1ec0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf83d850f; WORD $0xffff // jne 16c0
-	LONG $0x0030afe9; BYTE $0x00 // jmp 4f37
+	LONG $0xf83d850f; WORD $0xffff // jne 17c0
+	LONG $0x00304fe9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 1f62
+	LONG $0x00b5840f; WORD $0x0000 // je 2062
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1583,7 +1632,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 1fbe
+	WORD $0x5ceb // jmp 20be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1611,7 +1660,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4373 // jae 2010
+	WORD $0x4373 // jae 2110
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -1622,14 +1671,14 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 1fe0
+	WORD $0xd072 // jb 20e0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe87850f; WORD $0xffff // jne 1ea0
-	LONG $0x002f19e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe87850f; WORD $0xffff // jne 1fa0
+	LONG $0x002eb9e9; BYTE $0x00 // jmp 4fd7
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 20e2
+	LONG $0x00b5840f; WORD $0x0000 // je 21e2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1679,7 +1728,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 213e
+	WORD $0x5ceb // jmp 223e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1707,7 +1756,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5673 // jae 21a3
+	WORD $0x5673 // jae 22a3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -1721,15 +1770,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 2160
+	WORD $0xbd72 // jb 2260
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe74850f; WORD $0xffff // jne 2020
-	LONG $0x002d86e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe74850f; WORD $0xffff // jne 2120
+	LONG $0x002d26e9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2282
+	LONG $0x00b5840f; WORD $0x0000 // je 2382
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1779,7 +1828,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 22de
+	WORD $0x5ceb // jmp 23de
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1807,7 +1856,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x7c73 // jae 2369
+	WORD $0x7c73 // jae 2469
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -1827,20 +1876,20 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 2300
+	WORD $0x9772 // jb 2400
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 21c0
-	LONG $0x002bc0e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe4e850f; WORD $0xffff // jne 22c0
+	LONG $0x002b60e9; BYTE $0x00 // jmp 4fd7
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x07e7840f; WORD $0x0000 // je 2b68
+	LONG $0x07e7840f; WORD $0x0000 // je 2c68
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0973840f; WORD $0x0000 // je 2cfe
+	LONG $0x0973840f; WORD $0x0000 // je 2dfe
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0afc8e0f; WORD $0x0000 // jle 2e91
+	LONG $0x0afc8e0f; WORD $0x0000 // jle 2f91
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2462
+	LONG $0x00b5840f; WORD $0x0000 // je 2562
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -1890,7 +1939,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 24be
+	WORD $0x5ceb // jmp 25be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -1918,7 +1967,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x05ba8c0f; WORD $0x0000 // jl 2a8c
+	LONG $0x05ba8c0f; WORD $0x0000 // jl 2b8c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
@@ -2140,10 +2189,10 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xfa548e0f; WORD $0xffff // jle 24e0
+	LONG $0xfa548e0f; WORD $0xffff // jle 25e0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x00c1830f; WORD $0x0000 // jae 2b5a
+	LONG $0x00c1830f; WORD $0x0000 // jae 2c5a
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
@@ -2174,16 +2223,16 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff46820f; WORD $0xffff // jb 2aa0
+	LONG $0xff46820f; WORD $0xffff // jb 2ba0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf83d850f; WORD $0xffff // jne 23a0
-	LONG $0x0023cfe9; BYTE $0x00 // jmp 4f37
+	LONG $0xf83d850f; WORD $0xffff // jne 24a0
+	LONG $0x00236fe9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2c42
+	LONG $0x00b5840f; WORD $0x0000 // je 2d42
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2233,7 +2282,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2c9e
+	WORD $0x5ceb // jmp 2d9e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2261,7 +2310,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x4373 // jae 2cf0
+	WORD $0x4373 // jae 2df0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -2272,14 +2321,14 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 2cc0
+	WORD $0xd072 // jb 2dc0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe87850f; WORD $0xffff // jne 2b80
-	LONG $0x002239e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe87850f; WORD $0xffff // jne 2c80
+	LONG $0x0021d9e9; BYTE $0x00 // jmp 4fd7
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2dc2
+	LONG $0x00b5840f; WORD $0x0000 // je 2ec2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2329,7 +2378,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2e1e
+	WORD $0x5ceb // jmp 2f1e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2357,7 +2406,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5673 // jae 2e83
+	WORD $0x5673 // jae 2f83
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -2371,15 +2420,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xbd72 // jb 2e40
+	WORD $0xbd72 // jb 2f40
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe74850f; WORD $0xffff // jne 2d00
-	LONG $0x0020a6e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe74850f; WORD $0xffff // jne 2e00
+	LONG $0x002046e9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 2f62
+	LONG $0x00b5840f; WORD $0x0000 // je 3062
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2429,7 +2478,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 2fbe
+	WORD $0x5ceb // jmp 30be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2457,7 +2506,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x7c73 // jae 3049
+	WORD $0x7c73 // jae 3149
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -2477,20 +2526,20 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9772 // jb 2fe0
+	WORD $0x9772 // jb 30e0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4e850f; WORD $0xffff // jne 2ea0
-	LONG $0x001ee0e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe4e850f; WORD $0xffff // jne 2fa0
+	LONG $0x001e80e9; BYTE $0x00 // jmp 4fd7
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x09de840f; WORD $0x0000 // je 3a3f
+	LONG $0x09de840f; WORD $0x0000 // je 3b3f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0b60840f; WORD $0x0000 // je 3bcb
+	LONG $0x0b60840f; WORD $0x0000 // je 3ccb
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0d0f8e0f; WORD $0x0000 // jle 3d84
+	LONG $0x0d0f8e0f; WORD $0x0000 // jle 3e84
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3142
+	LONG $0x00b5840f; WORD $0x0000 // je 3242
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2540,7 +2589,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 319e
+	WORD $0x5ceb // jmp 329e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2568,7 +2617,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x07728c0f; WORD $0x0000 // jl 3924
+	LONG $0x07728c0f; WORD $0x0000 // jl 3a24
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
@@ -2862,10 +2911,10 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xf89c8e0f; WORD $0xffff // jle 31c0
+	LONG $0xf89c8e0f; WORD $0xffff // jle 32c0
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x0100830f; WORD $0x0000 // jae 3a31
+	LONG $0x0100830f; WORD $0x0000 // jae 3b31
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -2906,14 +2955,14 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 3940
+	LONG $0xff0f820f; WORD $0xffff // jb 3a40
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf646850f; WORD $0xffff // jne 3080
-	LONG $0x0014f8e9; BYTE $0x00 // jmp 4f37
+	LONG $0xf646850f; WORD $0xffff // jne 3180
+	LONG $0x001498e9; BYTE $0x00 // jmp 4fd7
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3b02
+	LONG $0x00b5840f; WORD $0x0000 // je 3c02
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -2963,7 +3012,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 3b5e
+	WORD $0x5ceb // jmp 3c5e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -2991,7 +3040,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5073 // jae 3bbd
+	WORD $0x5073 // jae 3cbd
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3004,15 +3053,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 3b80
+	WORD $0xc372 // jb 3c80
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe7a850f; WORD $0xffff // jne 3a40
-	LONG $0x00136ce9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe7a850f; WORD $0xffff // jne 3b40
+	LONG $0x00130ce9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3ca2
+	LONG $0x00b5840f; WORD $0x0000 // je 3da2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3062,7 +3111,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 3cfe
+	WORD $0x5ceb // jmp 3dfe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3090,7 +3139,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x6973 // jae 3d76
+	WORD $0x6973 // jae 3e76
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3107,16 +3156,16 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 3d20
+	WORD $0xaa72 // jb 3e20
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe61850f; WORD $0xffff // jne 3be0
-	LONG $0x0011b3e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe61850f; WORD $0xffff // jne 3ce0
+	LONG $0x001153e9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 3e62
+	LONG $0x00b5840f; WORD $0x0000 // je 3f62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3166,7 +3215,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 3ebe
+	WORD $0x5ceb // jmp 3fbe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3194,7 +3243,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x009b830f; WORD $0x0000 // jae 3f6c
+	LONG $0x009b830f; WORD $0x0000 // jae 406c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3219,20 +3268,20 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 3ee0
+	LONG $0xff74820f; WORD $0xffff // jb 3fe0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2b850f; WORD $0xffff // jne 3da0
-	LONG $0x000fbde9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe2b850f; WORD $0xffff // jne 3ea0
+	LONG $0x000f5de9; BYTE $0x00 // jmp 4fd7
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0a7b840f; WORD $0x0000 // je 49ff
+	LONG $0x0a1b840f; WORD $0x0000 // je 4a9f
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0bfd840f; WORD $0x0000 // je 4b8b
+	LONG $0x0b9d840f; WORD $0x0000 // je 4c2b
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x0dac8e0f; WORD $0x0000 // jle 4d44
+	LONG $0x0d4c8e0f; WORD $0x0000 // jle 4de4
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4062
+	LONG $0x00b5840f; WORD $0x0000 // je 4162
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3282,7 +3331,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 40be
+	WORD $0x5ceb // jmp 41be
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3310,13 +3359,12 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x20e98348 // sub rcx,0x20
-	LONG $0x081a8c0f; WORD $0x0000 // jl 48ec
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x07b48c0f; WORD $0x0000 // jl 4986
+	LONG $0x08fd6162; WORD $0xfa6e // vmovq xmm31,rdx
+	LONG $0x70578b48 // mov rdx,QWORD PTR [rdi+0x70]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x4c180f41; WORD $0x4000 // prefetcht0 BYTE PTR [r8+rax*1+0x40]
-	LONG $0x0096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2000]
-	LONG $0x4096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2040]
-	LONG $0x8096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2080]
+	LONG $0x1614180f // prefetcht1 BYTE PTR [rsi+rdx*1]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3353,9 +3401,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4001 // prefetcht0 BYTE PTR [r9+rax*1+0x40]
-	LONG $0xc096180f; WORD $0x0020; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x20c0]
-	LONG $0x0096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2100]
-	LONG $0x4096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2140]
+	QUAD $0x000000c01694180f // prefetcht1 BYTE PTR [rsi+rdx*1+0xc0]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x03 // vmovups zmm24,ZMMWORD PTR [rsi+0xc0]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x04 // vmovups zmm25,ZMMWORD PTR [rsi+0x100]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x05 // vmovups zmm26,ZMMWORD PTR [rsi+0x140]
@@ -3392,9 +3438,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4002 // prefetcht0 BYTE PTR [r10+rax*1+0x40]
-	LONG $0x8096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2180]
-	LONG $0xc096180f; WORD $0x0021; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x21c0]
-	LONG $0x0096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2200]
+	QUAD $0x000001801694180f // prefetcht1 BYTE PTR [rsi+rdx*1+0x180]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x06 // vmovups zmm24,ZMMWORD PTR [rsi+0x180]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x07 // vmovups zmm25,ZMMWORD PTR [rsi+0x1c0]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x08 // vmovups zmm26,ZMMWORD PTR [rsi+0x200]
@@ -3431,9 +3475,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4003 // prefetcht0 BYTE PTR [r11+rax*1+0x40]
-	LONG $0x4096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2240]
-	LONG $0x8096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2280]
-	LONG $0xc096180f; WORD $0x0022; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x22c0]
+	QUAD $0x000002401694180f // prefetcht1 BYTE PTR [rsi+rdx*1+0x240]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x09 // vmovups zmm24,ZMMWORD PTR [rsi+0x240]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0a // vmovups zmm25,ZMMWORD PTR [rsi+0x280]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x0b // vmovups zmm26,ZMMWORD PTR [rsi+0x2c0]
@@ -3470,9 +3512,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4004 // prefetcht0 BYTE PTR [r12+rax*1+0x40]
-	LONG $0x0096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2300]
-	LONG $0x4096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2340]
-	LONG $0x8096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2380]
+	QUAD $0x000003001694180f // prefetcht1 BYTE PTR [rsi+rdx*1+0x300]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x0c // vmovups zmm24,ZMMWORD PTR [rsi+0x300]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x0d // vmovups zmm25,ZMMWORD PTR [rsi+0x340]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x0e // vmovups zmm26,ZMMWORD PTR [rsi+0x380]
@@ -3509,9 +3549,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4005 // prefetcht0 BYTE PTR [r13+rax*1+0x40]
-	LONG $0xc096180f; WORD $0x0023; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x23c0]
-	LONG $0x0096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2400]
-	LONG $0x4096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2440]
+	QUAD $0x000003c01694180f // prefetcht1 BYTE PTR [rsi+rdx*1+0x3c0]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x0f // vmovups zmm24,ZMMWORD PTR [rsi+0x3c0]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x10 // vmovups zmm25,ZMMWORD PTR [rsi+0x400]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x11 // vmovups zmm26,ZMMWORD PTR [rsi+0x440]
@@ -3548,9 +3586,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4006 // prefetcht0 BYTE PTR [r14+rax*1+0x40]
-	LONG $0x8096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2480]
-	LONG $0xc096180f; WORD $0x0024; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x24c0]
-	LONG $0x0096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2500]
+	QUAD $0x000004801694180f // prefetcht1 BYTE PTR [rsi+rdx*1+0x480]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x12 // vmovups zmm24,ZMMWORD PTR [rsi+0x480]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x13 // vmovups zmm25,ZMMWORD PTR [rsi+0x4c0]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x14 // vmovups zmm26,ZMMWORD PTR [rsi+0x500]
@@ -3587,9 +3623,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x40258262; WORD $0xf1b8 // vfmadd231ps zmm22,zmm27,zmm25
 	LONG $0x40258262; WORD $0xfab8 // vfmadd231ps zmm23,zmm27,zmm26
 	LONG $0x4c180f41; WORD $0x4007 // prefetcht0 BYTE PTR [r15+rax*1+0x40]
-	LONG $0x4096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2540]
-	LONG $0x8096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x2580]
-	LONG $0xc096180f; WORD $0x0025; BYTE $0x00 // prefetcht1 BYTE PTR [rsi+0x25c0]
+	QUAD $0x000005401694180f // prefetcht1 BYTE PTR [rsi+rdx*1+0x540]
 	LONG $0x487c6162; WORD $0x4610; BYTE $0x15 // vmovups zmm24,ZMMWORD PTR [rsi+0x540]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x16 // vmovups zmm25,ZMMWORD PTR [rsi+0x580]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x17 // vmovups zmm26,ZMMWORD PTR [rsi+0x5c0]
@@ -3628,11 +3662,13 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x00c68148; WORD $0x0006; BYTE $0x00 // add rsi,0x600
 	LONG $0x20c08348 // add rax,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xf7f48e0f; WORD $0xffff // jle 40e0
+	LONG $0xf8608e0f; WORD $0xffff // jle 41e0
+	LONG $0x08fd6162; WORD $0xfa7e // vmovq rdx,xmm31
 	LONG $0x20c18348 // add rcx,0x20
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x00f8830f; WORD $0x0000 // jae 49f1
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x00fe830f; WORD $0x0000 // jae 4a91
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487c6162; WORD $0x4e10; BYTE $0x01 // vmovups zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487c6162; WORD $0x5610; BYTE $0x02 // vmovups zmm26,ZMMWORD PTR [rsi+0x80]
@@ -3671,14 +3707,14 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff0f820f; WORD $0xffff // jb 4900
+	LONG $0xff0f820f; WORD $0xffff // jb 49a0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xf5a6850f; WORD $0xffff // jne 3fa0
-	LONG $0x000538e9; BYTE $0x00 // jmp 4f37
+	LONG $0xf606850f; WORD $0xffff // jne 40a0
+	LONG $0x000538e9; BYTE $0x00 // jmp 4fd7
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4ac2
+	LONG $0x00b5840f; WORD $0x0000 // je 4b62
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3728,7 +3764,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4b1e
+	WORD $0x5ceb // jmp 4bbe
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3756,7 +3792,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x5073 // jae 4b7d
+	WORD $0x5073 // jae 4c1d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3769,15 +3805,15 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc372 // jb 4b40
+	WORD $0xc372 // jb 4be0
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe7a850f; WORD $0xffff // jne 4a00
-	LONG $0x0003ace9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe7a850f; WORD $0xffff // jne 4aa0
+	LONG $0x0003ace9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4c62
+	LONG $0x00b5840f; WORD $0x0000 // je 4d02
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3827,7 +3863,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4cbe
+	WORD $0x5ceb // jmp 4d5e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3855,7 +3891,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x6973 // jae 4d36
+	WORD $0x6973 // jae 4dd6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3872,16 +3908,16 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 4ce0
+	WORD $0xaa72 // jb 4d80
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe61850f; WORD $0xffff // jne 4ba0
-	LONG $0x0001f3e9; BYTE $0x00 // jmp 4f37
+	LONG $0xfe61850f; WORD $0xffff // jne 4c40
+	LONG $0x0001f3e9; BYTE $0x00 // jmp 4fd7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x00b5840f; WORD $0x0000 // je 4e22
+	LONG $0x00b5840f; WORD $0x0000 // je 4ec2
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3931,7 +3967,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
 	LONG $0x20c28348 // add rdx,0x20
-	WORD $0x5ceb // jmp 4e7e
+	WORD $0x5ceb // jmp 4f1e
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3959,7 +3995,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	WORD $0xc031 // xor eax,eax
 	LONG $0x02e1c148 // shl rcx,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0x009b830f; WORD $0x0000 // jae 4f2c
+	LONG $0x009b830f; WORD $0x0000 // jae 4fcc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487c6162; WORD $0x0610 // vmovups zmm24,ZMMWORD PTR [rsi]
@@ -3984,67 +4020,67 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb 4ea0
+	LONG $0xff74820f; WORD $0xffff // jb 4f40
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2b850f; WORD $0xffff // jne 4d60
-	WORD $0x00eb // jmp 4f37
-	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm29,DWORD PTR [rdi+0x68]
-	LONG $0x487d6262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm30,DWORD PTR [rdi+0x6c]
+	LONG $0xfe2b850f; WORD $0xffff // jne 4e00
+	WORD $0x00eb // jmp 4fd7
+	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1e // vbroadcastss zmm29,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x7718; BYTE $0x1f // vbroadcastss zmm30,DWORD PTR [rdi+0x7c]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0xdb98f8c5 // kortestw k3,k3
-	LONG $0x0292850f; WORD $0x0000 // jne 51f1
+	LONG $0x0292850f; WORD $0x0000 // jne 5291
 	LONG $0xd298f8c5 // kortestw k2,k2
-	LONG $0x00f8850f; WORD $0x0000 // jne 5061
+	LONG $0x00f8850f; WORD $0x0000 // jne 5101
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
 	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x048c8e0f; WORD $0x0000 // jle 5411
+	LONG $0x048c8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
 	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x046d8e0f; WORD $0x0000 // jle 5411
+	LONG $0x046d8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
 	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x044e8e0f; WORD $0x0000 // jle 5411
+	LONG $0x044e8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
 	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x042f8e0f; WORD $0x0000 // jle 5411
+	LONG $0x042f8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
 	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x04108e0f; WORD $0x0000 // jle 5411
+	LONG $0x04108e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
 	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x03f18e0f; WORD $0x0000 // jle 5411
+	LONG $0x03f18e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
 	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x03d28e0f; WORD $0x0000 // jle 5411
+	LONG $0x03d28e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
 	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x08f88348 // cmp rax,0x8
-	LONG $0x03b38e0f; WORD $0x0000 // jle 5411
+	LONG $0x03b38e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
@@ -4053,7 +4089,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xc95d // vminps zmm1,zmm30,zmm1
 	LONG $0x4a7cf162; WORD $0x4e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm1
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x03818e0f; WORD $0x0000 // jle 5411
+	LONG $0x03818e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -4062,7 +4098,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xe45d // vminps zmm4,zmm30,zmm4
 	LONG $0x4a7cf162; WORD $0x6611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm4
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x034f8e0f; WORD $0x0000 // jle 5411
+	LONG $0x034f8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -4071,7 +4107,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xff5d // vminps zmm7,zmm30,zmm7
 	LONG $0x4a7cf162; WORD $0x7e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm7
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x031d8e0f; WORD $0x0000 // jle 5411
+	LONG $0x031d8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -4080,7 +4116,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xd25d // vminps zmm10,zmm30,zmm10
 	LONG $0x4a7c7162; WORD $0x5611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm10
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x02eb8e0f; WORD $0x0000 // jle 5411
+	LONG $0x02eb8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -4089,7 +4125,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xed5d // vminps zmm13,zmm30,zmm13
 	LONG $0x4a7c7162; WORD $0x6e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm13
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x02b98e0f; WORD $0x0000 // jle 5411
+	LONG $0x02b98e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -4098,7 +4134,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc05d // vminps zmm16,zmm30,zmm16
 	LONG $0x4a7ce162; WORD $0x4611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm16
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x02878e0f; WORD $0x0000 // jle 5411
+	LONG $0x02878e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -4107,7 +4143,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xdb5d // vminps zmm19,zmm30,zmm19
 	LONG $0x4a7ce162; WORD $0x5e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm19
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x02558e0f; WORD $0x0000 // jle 5411
+	LONG $0x02558e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -4116,7 +4152,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xf65d // vminps zmm22,zmm30,zmm22
 	LONG $0x4a7ce162; WORD $0x7611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm22
 	LONG $0x08f88348 // cmp rax,0x8
-	LONG $0x02238e0f; WORD $0x0000 // jle 5411
+	LONG $0x02238e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
 	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
@@ -4128,7 +4164,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xd25d // vminps zmm2,zmm30,zmm2
 	LONG $0x4b7cf162; WORD $0x5611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01de8e0f; WORD $0x0000 // jle 5411
+	LONG $0x01de8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
 	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
@@ -4140,7 +4176,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400cf162; WORD $0xed5d // vminps zmm5,zmm30,zmm5
 	LONG $0x4b7cf162; WORD $0x6e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x01998e0f; WORD $0x0000 // jle 5411
+	LONG $0x01998e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
 	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
@@ -4152,7 +4188,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xc05d // vminps zmm8,zmm30,zmm8
 	LONG $0x4b7c7162; WORD $0x4611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01548e0f; WORD $0x0000 // jle 5411
+	LONG $0x01548e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
 	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
@@ -4164,7 +4200,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xdb5d // vminps zmm11,zmm30,zmm11
 	LONG $0x4b7c7162; WORD $0x5e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x010f8e0f; WORD $0x0000 // jle 5411
+	LONG $0x010f8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
 	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
@@ -4176,7 +4212,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400c5162; WORD $0xf65d // vminps zmm14,zmm30,zmm14
 	LONG $0x4b7c7162; WORD $0x7611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00ca8e0f; WORD $0x0000 // jle 5411
+	LONG $0x00ca8e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
 	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
@@ -4188,7 +4224,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xc95d // vminps zmm17,zmm30,zmm17
 	LONG $0x4b7ce162; WORD $0x4e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x00858e0f; WORD $0x0000 // jle 5411
+	LONG $0x00858e0f; WORD $0x0000 // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
 	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
@@ -4200,7 +4236,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xe45d // vminps zmm20,zmm30,zmm20
 	LONG $0x4b7ce162; WORD $0x6611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x447e // jle 5411
+	WORD $0x447e // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
 	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
@@ -4212,7 +4248,7 @@ TEXT ·gemmF32Zmm8x48(SB), NOSPLIT, $0-8
 	LONG $0x400ca162; WORD $0xff5d // vminps zmm23,zmm30,zmm23
 	LONG $0x4b7ce162; WORD $0x7e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle 5411
+	WORD $0x037e // jle 54b1
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

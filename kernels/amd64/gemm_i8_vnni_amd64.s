@@ -1662,9 +1662,9 @@ TEXT ·gemmI8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7c6162; WORD $0x5010; BYTE $0x02 // vmovups zmm26{k3}{z},ZMMWORD PTR [rax+0x80]
-	LONG $0x487d6262; WORD $0x7f58; BYTE $0x1c // vpbroadcastd zmm31,DWORD PTR [rdi+0x70]
-	LONG $0x487d6262; WORD $0x6f58; BYTE $0x1d // vpbroadcastd zmm29,DWORD PTR [rdi+0x74]
-	LONG $0x487d6262; WORD $0x7758; BYTE $0x1e // vpbroadcastd zmm30,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x7f58; BYTE $0x20 // vpbroadcastd zmm31,DWORD PTR [rdi+0x80]
+	LONG $0x487d6262; WORD $0x6f58; BYTE $0x21 // vpbroadcastd zmm29,DWORD PTR [rdi+0x84]
+	LONG $0x487d6262; WORD $0x7758; BYTE $0x22 // vpbroadcastd zmm30,DWORD PTR [rdi+0x88]
 	LONG $0x40150162; WORD $0xeffa // vpsubd zmm29,zmm29,zmm31
 	LONG $0x400d0162; WORD $0xf7fa // vpsubd zmm30,zmm30,zmm31
 	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps zmm29,zmm29
@@ -3653,9 +3653,9 @@ TEXT ·gemmU8I8QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7c6162; WORD $0x5010; BYTE $0x02 // vmovups zmm26{k3}{z},ZMMWORD PTR [rax+0x80]
-	LONG $0x487d6262; WORD $0x7f58; BYTE $0x1c // vpbroadcastd zmm31,DWORD PTR [rdi+0x70]
-	LONG $0x487d6262; WORD $0x6f58; BYTE $0x1d // vpbroadcastd zmm29,DWORD PTR [rdi+0x74]
-	LONG $0x487d6262; WORD $0x7758; BYTE $0x1e // vpbroadcastd zmm30,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x7f58; BYTE $0x20 // vpbroadcastd zmm31,DWORD PTR [rdi+0x80]
+	LONG $0x487d6262; WORD $0x6f58; BYTE $0x21 // vpbroadcastd zmm29,DWORD PTR [rdi+0x84]
+	LONG $0x487d6262; WORD $0x7758; BYTE $0x22 // vpbroadcastd zmm30,DWORD PTR [rdi+0x88]
 	LONG $0x40150162; WORD $0xeffa // vpsubd zmm29,zmm29,zmm31
 	LONG $0x400d0162; WORD $0xf7fa // vpsubd zmm30,zmm30,zmm31
 	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps zmm29,zmm29
@@ -5658,9 +5658,9 @@ TEXT ·gemmI16QVnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7c6162; WORD $0x5010; BYTE $0x02 // vmovups zmm26{k3}{z},ZMMWORD PTR [rax+0x80]
-	LONG $0x487d6262; WORD $0x7f58; BYTE $0x1c // vpbroadcastd zmm31,DWORD PTR [rdi+0x70]
-	LONG $0x487d6262; WORD $0x6f58; BYTE $0x1d // vpbroadcastd zmm29,DWORD PTR [rdi+0x74]
-	LONG $0x487d6262; WORD $0x7758; BYTE $0x1e // vpbroadcastd zmm30,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x7f58; BYTE $0x20 // vpbroadcastd zmm31,DWORD PTR [rdi+0x80]
+	LONG $0x487d6262; WORD $0x6f58; BYTE $0x21 // vpbroadcastd zmm29,DWORD PTR [rdi+0x84]
+	LONG $0x487d6262; WORD $0x7758; BYTE $0x22 // vpbroadcastd zmm30,DWORD PTR [rdi+0x88]
 	LONG $0x40150162; WORD $0xeffa // vpsubd zmm29,zmm29,zmm31
 	LONG $0x400d0162; WORD $0xf7fa // vpsubd zmm30,zmm30,zmm31
 	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps zmm29,zmm29

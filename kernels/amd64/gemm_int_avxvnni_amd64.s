@@ -1228,11 +1228,11 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -1298,7 +1298,7 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -1309,30 +1309,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1647
+	WORD $0x0674 // je 1656
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 169f
+	WORD $0x58eb // jmp 16ae
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1661
+	WORD $0x0e74 // je 1670
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 1678
+	WORD $0x0e74 // je 1687
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1690
+	WORD $0x0f74 // je 169f
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 169f
+	WORD $0x0674 // je 16ae
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 198c
+	LONG $0x02e38e0f; WORD $0x0000 // jle 199b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -1341,30 +1341,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 16d9
+	WORD $0x0674 // je 16e8
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 1731
+	WORD $0x58eb // jmp 1740
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 16f3
+	WORD $0x0e74 // je 1702
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 170a
+	WORD $0x0e74 // je 1719
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1722
+	WORD $0x0f74 // je 1731
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1731
+	WORD $0x0674 // je 1740
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 198c
+	LONG $0x02518e0f; WORD $0x0000 // jle 199b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -1373,30 +1373,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 176b
+	WORD $0x0674 // je 177a
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 17c3
+	WORD $0x58eb // jmp 17d2
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1785
+	WORD $0x0e74 // je 1794
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 179c
+	WORD $0x0e74 // je 17ab
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 17b4
+	WORD $0x0f74 // je 17c3
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 17c3
+	WORD $0x0674 // je 17d2
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 198c
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 199b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -1405,30 +1405,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 17fd
+	WORD $0x0674 // je 180c
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 1855
+	WORD $0x58eb // jmp 1864
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1817
+	WORD $0x0e74 // je 1826
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 182e
+	WORD $0x0e74 // je 183d
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1846
+	WORD $0x0f74 // je 1855
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1855
+	WORD $0x0674 // je 1864
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 198c
+	LONG $0x012d8e0f; WORD $0x0000 // jle 199b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -1437,30 +1437,30 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1891
+	WORD $0x0674 // je 18a0
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 18ec
+	WORD $0x5beb // jmp 18fb
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 18ac
+	WORD $0x0f74 // je 18bb
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 18c4
+	WORD $0x0f74 // je 18d3
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 18dd
+	WORD $0x1074 // je 18ec
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 18ec
+	WORD $0x0674 // je 18fb
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 198c
+	LONG $0x00968e0f; WORD $0x0000 // jle 199b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -1469,35 +1469,34 @@ TEXT ·gemmI8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1928
+	WORD $0x0674 // je 1937
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 1983
+	WORD $0x5beb // jmp 1992
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 1943
+	WORD $0x0f74 // je 1952
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 195b
+	WORD $0x0f74 // je 196a
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 1974
+	WORD $0x1074 // je 1983
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1983
+	WORD $0x0674 // je 1992
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 198c
+	WORD $0x037e // jle 199b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -2684,11 +2683,11 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -2754,7 +2753,7 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -2765,30 +2764,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2f3f
+	WORD $0x0674 // je 2f4e
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 2f97
+	WORD $0x58eb // jmp 2fa6
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2f59
+	WORD $0x0e74 // je 2f68
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2f70
+	WORD $0x0e74 // je 2f7f
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2f88
+	WORD $0x0f74 // je 2f97
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2f97
+	WORD $0x0674 // je 2fa6
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 3284
+	LONG $0x02e38e0f; WORD $0x0000 // jle 3293
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -2797,30 +2796,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2fd1
+	WORD $0x0674 // je 2fe0
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 3029
+	WORD $0x58eb // jmp 3038
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2feb
+	WORD $0x0e74 // je 2ffa
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3002
+	WORD $0x0e74 // je 3011
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 301a
+	WORD $0x0f74 // je 3029
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3029
+	WORD $0x0674 // je 3038
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 3284
+	LONG $0x02518e0f; WORD $0x0000 // jle 3293
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -2829,30 +2828,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3063
+	WORD $0x0674 // je 3072
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 30bb
+	WORD $0x58eb // jmp 30ca
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 307d
+	WORD $0x0e74 // je 308c
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3094
+	WORD $0x0e74 // je 30a3
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 30ac
+	WORD $0x0f74 // je 30bb
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 30bb
+	WORD $0x0674 // je 30ca
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 3284
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 3293
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -2861,30 +2860,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 30f5
+	WORD $0x0674 // je 3104
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 314d
+	WORD $0x58eb // jmp 315c
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 310f
+	WORD $0x0e74 // je 311e
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3126
+	WORD $0x0e74 // je 3135
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 313e
+	WORD $0x0f74 // je 314d
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 314d
+	WORD $0x0674 // je 315c
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 3284
+	LONG $0x012d8e0f; WORD $0x0000 // jle 3293
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -2893,30 +2892,30 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3189
+	WORD $0x0674 // je 3198
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 31e4
+	WORD $0x5beb // jmp 31f3
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 31a4
+	WORD $0x0f74 // je 31b3
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 31bc
+	WORD $0x0f74 // je 31cb
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 31d5
+	WORD $0x1074 // je 31e4
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 31e4
+	WORD $0x0674 // je 31f3
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 3284
+	LONG $0x00968e0f; WORD $0x0000 // jle 3293
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -2925,36 +2924,34 @@ TEXT ·gemmU8I8QAvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3220
+	WORD $0x0674 // je 322f
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 327b
+	WORD $0x5beb // jmp 328a
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 323b
+	WORD $0x0f74 // je 324a
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 3253
+	WORD $0x0f74 // je 3262
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 326c
+	WORD $0x1074 // je 327b
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 327b
+	WORD $0x0674 // je 328a
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 3284
+	WORD $0x037e // jle 3293
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -3836,11 +3833,11 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -3906,7 +3903,7 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -3917,30 +3914,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 42a3
+	WORD $0x0674 // je 42b2
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 42fb
+	WORD $0x58eb // jmp 430a
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 42bd
+	WORD $0x0e74 // je 42cc
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 42d4
+	WORD $0x0e74 // je 42e3
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 42ec
+	WORD $0x0f74 // je 42fb
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 42fb
+	WORD $0x0674 // je 430a
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 45e8
+	LONG $0x02e38e0f; WORD $0x0000 // jle 45f7
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -3949,30 +3946,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 4335
+	WORD $0x0674 // je 4344
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 438d
+	WORD $0x58eb // jmp 439c
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 434f
+	WORD $0x0e74 // je 435e
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 4366
+	WORD $0x0e74 // je 4375
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 437e
+	WORD $0x0f74 // je 438d
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 438d
+	WORD $0x0674 // je 439c
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 45e8
+	LONG $0x02518e0f; WORD $0x0000 // jle 45f7
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -3981,30 +3978,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 43c7
+	WORD $0x0674 // je 43d6
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 441f
+	WORD $0x58eb // jmp 442e
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 43e1
+	WORD $0x0e74 // je 43f0
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 43f8
+	WORD $0x0e74 // je 4407
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 4410
+	WORD $0x0f74 // je 441f
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 441f
+	WORD $0x0674 // je 442e
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 45e8
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 45f7
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -4013,30 +4010,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 4459
+	WORD $0x0674 // je 4468
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 44b1
+	WORD $0x58eb // jmp 44c0
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 4473
+	WORD $0x0e74 // je 4482
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 448a
+	WORD $0x0e74 // je 4499
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 44a2
+	WORD $0x0f74 // je 44b1
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 44b1
+	WORD $0x0674 // je 44c0
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 45e8
+	LONG $0x012d8e0f; WORD $0x0000 // jle 45f7
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -4045,30 +4042,30 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 44ed
+	WORD $0x0674 // je 44fc
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 4548
+	WORD $0x5beb // jmp 4557
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 4508
+	WORD $0x0f74 // je 4517
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 4520
+	WORD $0x0f74 // je 452f
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 4539
+	WORD $0x1074 // je 4548
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 4548
+	WORD $0x0674 // je 4557
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 45e8
+	LONG $0x00968e0f; WORD $0x0000 // jle 45f7
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -4077,35 +4074,34 @@ TEXT ·gemmI16QI8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 4584
+	WORD $0x0674 // je 4593
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 45df
+	WORD $0x5beb // jmp 45ee
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 459f
+	WORD $0x0f74 // je 45ae
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 45b7
+	WORD $0x0f74 // je 45c6
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 45d0
+	WORD $0x1074 // je 45df
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 45df
+	WORD $0x0674 // je 45ee
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 45e8
+	WORD $0x037e // jle 45f7
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -4983,11 +4979,11 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -5053,7 +5049,7 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -5064,30 +5060,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 55e3
+	WORD $0x0674 // je 55f2
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 563b
+	WORD $0x58eb // jmp 564a
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 55fd
+	WORD $0x0e74 // je 560c
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5614
+	WORD $0x0e74 // je 5623
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 562c
+	WORD $0x0f74 // je 563b
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 563b
+	WORD $0x0674 // je 564a
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 5928
+	LONG $0x02e38e0f; WORD $0x0000 // jle 5937
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -5096,30 +5092,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5675
+	WORD $0x0674 // je 5684
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 56cd
+	WORD $0x58eb // jmp 56dc
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 568f
+	WORD $0x0e74 // je 569e
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 56a6
+	WORD $0x0e74 // je 56b5
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 56be
+	WORD $0x0f74 // je 56cd
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 56cd
+	WORD $0x0674 // je 56dc
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 5928
+	LONG $0x02518e0f; WORD $0x0000 // jle 5937
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -5128,30 +5124,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5707
+	WORD $0x0674 // je 5716
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 575f
+	WORD $0x58eb // jmp 576e
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 5721
+	WORD $0x0e74 // je 5730
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5738
+	WORD $0x0e74 // je 5747
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 5750
+	WORD $0x0f74 // je 575f
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 575f
+	WORD $0x0674 // je 576e
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 5928
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 5937
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -5160,30 +5156,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5799
+	WORD $0x0674 // je 57a8
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 57f1
+	WORD $0x58eb // jmp 5800
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 57b3
+	WORD $0x0e74 // je 57c2
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 57ca
+	WORD $0x0e74 // je 57d9
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 57e2
+	WORD $0x0f74 // je 57f1
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 57f1
+	WORD $0x0674 // je 5800
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 5928
+	LONG $0x012d8e0f; WORD $0x0000 // jle 5937
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -5192,30 +5188,30 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 582d
+	WORD $0x0674 // je 583c
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 5888
+	WORD $0x5beb // jmp 5897
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 5848
+	WORD $0x0f74 // je 5857
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 5860
+	WORD $0x0f74 // je 586f
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 5879
+	WORD $0x1074 // je 5888
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 5888
+	WORD $0x0674 // je 5897
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 5928
+	LONG $0x00968e0f; WORD $0x0000 // jle 5937
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -5224,35 +5220,34 @@ TEXT ·gemmI16QU8AvxVnni6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 58c4
+	WORD $0x0674 // je 58d3
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 591f
+	WORD $0x5beb // jmp 592e
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 58df
+	WORD $0x0f74 // je 58ee
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 58f7
+	WORD $0x0f74 // je 5906
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 5910
+	WORD $0x1074 // je 591f
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 591f
+	WORD $0x0674 // je 592e
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 5928
+	WORD $0x037e // jle 5937
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff

@@ -990,11 +990,11 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -1060,7 +1060,7 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -1071,30 +1071,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1247
+	WORD $0x0674 // je 1256
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 129f
+	WORD $0x58eb // jmp 12ae
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1261
+	WORD $0x0e74 // je 1270
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 1278
+	WORD $0x0e74 // je 1287
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1290
+	WORD $0x0f74 // je 129f
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 129f
+	WORD $0x0674 // je 12ae
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 158c
+	LONG $0x02e38e0f; WORD $0x0000 // jle 159b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -1103,30 +1103,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 12d9
+	WORD $0x0674 // je 12e8
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 1331
+	WORD $0x58eb // jmp 1340
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 12f3
+	WORD $0x0e74 // je 1302
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 130a
+	WORD $0x0e74 // je 1319
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1322
+	WORD $0x0f74 // je 1331
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1331
+	WORD $0x0674 // je 1340
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 158c
+	LONG $0x02518e0f; WORD $0x0000 // jle 159b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -1135,30 +1135,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 136b
+	WORD $0x0674 // je 137a
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 13c3
+	WORD $0x58eb // jmp 13d2
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1385
+	WORD $0x0e74 // je 1394
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 139c
+	WORD $0x0e74 // je 13ab
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 13b4
+	WORD $0x0f74 // je 13c3
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 13c3
+	WORD $0x0674 // je 13d2
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 158c
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 159b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -1167,30 +1167,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 13fd
+	WORD $0x0674 // je 140c
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 1455
+	WORD $0x58eb // jmp 1464
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 1417
+	WORD $0x0e74 // je 1426
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 142e
+	WORD $0x0e74 // je 143d
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 1446
+	WORD $0x0f74 // je 1455
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1455
+	WORD $0x0674 // je 1464
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 158c
+	LONG $0x012d8e0f; WORD $0x0000 // jle 159b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -1199,30 +1199,30 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1491
+	WORD $0x0674 // je 14a0
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 14ec
+	WORD $0x5beb // jmp 14fb
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 14ac
+	WORD $0x0f74 // je 14bb
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 14c4
+	WORD $0x0f74 // je 14d3
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 14dd
+	WORD $0x1074 // je 14ec
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 14ec
+	WORD $0x0674 // je 14fb
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 158c
+	LONG $0x00968e0f; WORD $0x0000 // jle 159b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -1231,35 +1231,34 @@ TEXT ·gemmI8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 1528
+	WORD $0x0674 // je 1537
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 1583
+	WORD $0x5beb // jmp 1592
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 1543
+	WORD $0x0f74 // je 1552
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 155b
+	WORD $0x0f74 // je 156a
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 1574
+	WORD $0x1074 // je 1583
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 1583
+	WORD $0x0674 // je 1592
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 158c
+	WORD $0x037e // jle 159b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -2261,11 +2260,11 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -2331,7 +2330,7 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -2342,30 +2341,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2847
+	WORD $0x0674 // je 2856
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 289f
+	WORD $0x58eb // jmp 28ae
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2861
+	WORD $0x0e74 // je 2870
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2878
+	WORD $0x0e74 // je 2887
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2890
+	WORD $0x0f74 // je 289f
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 289f
+	WORD $0x0674 // je 28ae
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 2b8c
+	LONG $0x02e38e0f; WORD $0x0000 // jle 2b9b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -2374,30 +2373,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 28d9
+	WORD $0x0674 // je 28e8
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 2931
+	WORD $0x58eb // jmp 2940
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 28f3
+	WORD $0x0e74 // je 2902
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 290a
+	WORD $0x0e74 // je 2919
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2922
+	WORD $0x0f74 // je 2931
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2931
+	WORD $0x0674 // je 2940
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 2b8c
+	LONG $0x02518e0f; WORD $0x0000 // jle 2b9b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -2406,30 +2405,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 296b
+	WORD $0x0674 // je 297a
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 29c3
+	WORD $0x58eb // jmp 29d2
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2985
+	WORD $0x0e74 // je 2994
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 299c
+	WORD $0x0e74 // je 29ab
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 29b4
+	WORD $0x0f74 // je 29c3
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 29c3
+	WORD $0x0674 // je 29d2
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 2b8c
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 2b9b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -2438,30 +2437,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 29fd
+	WORD $0x0674 // je 2a0c
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 2a55
+	WORD $0x58eb // jmp 2a64
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 2a17
+	WORD $0x0e74 // je 2a26
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 2a2e
+	WORD $0x0e74 // je 2a3d
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 2a46
+	WORD $0x0f74 // je 2a55
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2a55
+	WORD $0x0674 // je 2a64
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 2b8c
+	LONG $0x012d8e0f; WORD $0x0000 // jle 2b9b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -2470,30 +2469,30 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2a91
+	WORD $0x0674 // je 2aa0
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 2aec
+	WORD $0x5beb // jmp 2afb
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 2aac
+	WORD $0x0f74 // je 2abb
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 2ac4
+	WORD $0x0f74 // je 2ad3
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 2add
+	WORD $0x1074 // je 2aec
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2aec
+	WORD $0x0674 // je 2afb
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 2b8c
+	LONG $0x00968e0f; WORD $0x0000 // jle 2b9b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -2502,35 +2501,34 @@ TEXT ·gemmU8I8QYmm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 2b28
+	WORD $0x0674 // je 2b37
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 2b83
+	WORD $0x5beb // jmp 2b92
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 2b43
+	WORD $0x0f74 // je 2b52
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 2b5b
+	WORD $0x0f74 // je 2b6a
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 2b74
+	WORD $0x1074 // je 2b83
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 2b83
+	WORD $0x0674 // je 2b92
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 2b8c
+	WORD $0x037e // jle 2b9b
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -2555,7 +2553,7 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
 	WORD $0x6274 // je 2c7b
-	LONG $0x80058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1480] # 40a0
+	LONG $0xa0058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x14a0] # 40c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -3467,7 +3465,7 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfdff850f; WORD $0xffff // jne 3940
 	WORD $0x00eb // jmp 3b43
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x52058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x552] # 40a0
+	LONG $0x72058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x572] # 40c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -3490,11 +3488,11 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -3560,7 +3558,7 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -3571,30 +3569,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc163f9c5 // vpacksswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3d33
+	WORD $0x0674 // je 3d42
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 3d8b
+	WORD $0x58eb // jmp 3d9a
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3d4d
+	WORD $0x0e74 // je 3d5c
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3d64
+	WORD $0x0e74 // je 3d73
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3d7c
+	WORD $0x0f74 // je 3d8b
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3d8b
+	WORD $0x0674 // je 3d9a
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 4078
+	LONG $0x02e38e0f; WORD $0x0000 // jle 4087
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -3603,30 +3601,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd363e9c5 // vpacksswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3dc5
+	WORD $0x0674 // je 3dd4
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 3e1d
+	WORD $0x58eb // jmp 3e2c
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3ddf
+	WORD $0x0e74 // je 3dee
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3df6
+	WORD $0x0e74 // je 3e05
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3e0e
+	WORD $0x0f74 // je 3e1d
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3e1d
+	WORD $0x0674 // je 3e2c
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 4078
+	LONG $0x02518e0f; WORD $0x0000 // jle 4087
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -3635,30 +3633,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe563d9c5 // vpacksswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3e57
+	WORD $0x0674 // je 3e66
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 3eaf
+	WORD $0x58eb // jmp 3ebe
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3e71
+	WORD $0x0e74 // je 3e80
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3e88
+	WORD $0x0e74 // je 3e97
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3ea0
+	WORD $0x0f74 // je 3eaf
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3eaf
+	WORD $0x0674 // je 3ebe
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 4078
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 4087
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -3667,30 +3665,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf763c9c5 // vpacksswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3ee9
+	WORD $0x0674 // je 3ef8
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 3f41
+	WORD $0x58eb // jmp 3f50
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 3f03
+	WORD $0x0e74 // je 3f12
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 3f1a
+	WORD $0x0e74 // je 3f29
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 3f32
+	WORD $0x0f74 // je 3f41
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3f41
+	WORD $0x0674 // je 3f50
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 4078
+	LONG $0x012d8e0f; WORD $0x0000 // jle 4087
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -3699,30 +3697,30 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x633941c4; BYTE $0xc1 // vpacksswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 3f7d
+	WORD $0x0674 // je 3f8c
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 3fd8
+	WORD $0x5beb // jmp 3fe7
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 3f98
+	WORD $0x0f74 // je 3fa7
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 3fb0
+	WORD $0x0f74 // je 3fbf
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 3fc9
+	WORD $0x1074 // je 3fd8
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 3fd8
+	WORD $0x0674 // je 3fe7
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 4078
+	LONG $0x00968e0f; WORD $0x0000 // jle 4087
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -3731,34 +3729,35 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x632941c4; BYTE $0xd3 // vpacksswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 4014
+	WORD $0x0674 // je 4023
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 406f
+	WORD $0x5beb // jmp 407e
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 402f
+	WORD $0x0f74 // je 403e
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 4047
+	WORD $0x0f74 // je 4056
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 4060
+	WORD $0x1074 // je 406f
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 406f
+	WORD $0x0674 // je 407e
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 4078
+	WORD $0x037e // jle 4087
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -3767,6 +3766,10 @@ TEXT ·gemmI16QI8Ymm6x16(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x2e66000000000084
+	QUAD $0x0000000000841f0f
 
 // func gemmI16QU8Ymm6x16(a *spec.GemmArgs)
 TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
@@ -3778,8 +3781,8 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 413b
-	LONG $0x80058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x1480] # 5560
+	WORD $0x6274 // je 417b
+	LONG $0xa0058d48; WORD $0x0014; BYTE $0x00 // lea rax,[rip+0x14a0] # 55c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -3813,19 +3816,19 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0e8f840f; WORD $0x0000 // je 5003
+	LONG $0x0e8f840f; WORD $0x0000 // je 5043
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06ae8f0f; WORD $0x0000 // jg 482c
+	LONG $0x06ae8f0f; WORD $0x0000 // jg 486c
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0202840f; WORD $0x0000 // je 438e
+	LONG $0x0202840f; WORD $0x0000 // je 43ce
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0356840f; WORD $0x0000 // je 44ec
+	LONG $0x0356840f; WORD $0x0000 // je 452c
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04cc8e0f; WORD $0x0000 // jle 466c
+	LONG $0x04cc8e0f; WORD $0x0000 // jle 46ac
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4236
+	LONG $0x0089840f; WORD $0x0000 // je 4276
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3863,7 +3866,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4279
+	WORD $0x43eb // jmp 42b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -3887,7 +3890,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x007f840f; WORD $0x0000 // je 4312
+	LONG $0x007f840f; WORD $0x0000 // je 4352
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -3912,9 +3915,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8e72 // jb 42a0
+	WORD $0x8e72 // jb 42e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x6974 // je 4380
+	WORD $0x6974 // je 43c0
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -3936,13 +3939,13 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe17850f; WORD $0xffff // jne 41a0
-	LONG $0x000c75e9; BYTE $0x00 // jmp 5003
+	LONG $0xfe17850f; WORD $0xffff // jne 41e0
+	LONG $0x000c75e9; BYTE $0x00 // jmp 5043
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4436
+	LONG $0x0089840f; WORD $0x0000 // je 4476
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -3980,7 +3983,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4479
+	WORD $0x43eb // jmp 44b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4004,7 +4007,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3274 // je 44c1
+	WORD $0x3274 // je 4501
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4014,22 +4017,22 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdf72 // jb 44a0
+	WORD $0xdf72 // jb 44e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1874 // je 44de
+	WORD $0x1874 // je 451e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeb9850f; WORD $0xffff // jne 43a0
-	LONG $0x000b17e9; BYTE $0x00 // jmp 5003
+	LONG $0xfeb9850f; WORD $0xffff // jne 43e0
+	LONG $0x000b17e9; BYTE $0x00 // jmp 5043
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4596
+	LONG $0x0089840f; WORD $0x0000 // je 45d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4067,7 +4070,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 45d9
+	WORD $0x43eb // jmp 4619
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4091,7 +4094,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4274 // je 4631
+	WORD $0x4274 // je 4671
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4104,9 +4107,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xcf72 // jb 4600
+	WORD $0xcf72 // jb 4640
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2874 // je 465e
+	WORD $0x2874 // je 469e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -4116,13 +4119,13 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe99850f; WORD $0xffff // jne 4500
-	LONG $0x000997e9; BYTE $0x00 // jmp 5003
+	LONG $0xfe99850f; WORD $0xffff // jne 4540
+	LONG $0x000997e9; BYTE $0x00 // jmp 5043
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4716
+	LONG $0x0089840f; WORD $0x0000 // je 4756
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4160,7 +4163,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4759
+	WORD $0x43eb // jmp 4799
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4184,7 +4187,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6274 // je 47d1
+	WORD $0x6274 // je 4811
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4203,9 +4206,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaf72 // jb 4780
+	WORD $0xaf72 // jb 47c0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4874 // je 481e
+	WORD $0x4874 // je 485e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -4221,20 +4224,20 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe59850f; WORD $0xffff // jne 4680
-	LONG $0x0007d7e9; BYTE $0x00 // jmp 5003
+	LONG $0xfe59850f; WORD $0xffff // jne 46c0
+	LONG $0x0007d7e9; BYTE $0x00 // jmp 5043
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x029e840f; WORD $0x0000 // je 4ad8
+	LONG $0x029e840f; WORD $0x0000 // je 4b18
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0406840f; WORD $0x0000 // je 4c4a
+	LONG $0x0406840f; WORD $0x0000 // je 4c8a
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05b08e0f; WORD $0x0000 // jle 4dfe
+	LONG $0x05b08e0f; WORD $0x0000 // jle 4e3e
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 48f6
+	LONG $0x0089840f; WORD $0x0000 // je 4936
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4272,7 +4275,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4939
+	WORD $0x43eb // jmp 4979
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4296,7 +4299,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x00c4840f; WORD $0x0000 // je 4a17
+	LONG $0x00c4840f; WORD $0x0000 // je 4a57
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4334,9 +4337,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff49820f; WORD $0xffff // jb 4960
+	LONG $0xff49820f; WORD $0xffff // jb 49a0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00aa840f; WORD $0x0000 // je 4aca
+	LONG $0x00aa840f; WORD $0x0000 // je 4b0a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4371,12 +4374,12 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8d850f; WORD $0xffff // jne 4860
-	LONG $0x00052be9; BYTE $0x00 // jmp 5003
+	LONG $0xfd8d850f; WORD $0xffff // jne 48a0
+	LONG $0x00052be9; BYTE $0x00 // jmp 5043
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4b76
+	LONG $0x0089840f; WORD $0x0000 // je 4bb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4414,7 +4417,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4bb9
+	WORD $0x43eb // jmp 4bf9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4438,7 +4441,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4174 // je 4c10
+	WORD $0x4174 // je 4c50
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4451,9 +4454,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 4be0
+	WORD $0xd072 // jb 4c20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2774 // je 4c3c
+	WORD $0x2774 // je 4c7c
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4463,13 +4466,13 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe9b850f; WORD $0xffff // jne 4ae0
-	LONG $0x0003b9e9; BYTE $0x00 // jmp 5003
+	LONG $0xfe9b850f; WORD $0xffff // jne 4b20
+	LONG $0x0003b9e9; BYTE $0x00 // jmp 5043
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4cf6
+	LONG $0x0089840f; WORD $0x0000 // je 4d36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4507,7 +4510,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4d39
+	WORD $0x43eb // jmp 4d79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4531,7 +4534,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x5b74 // je 4daa
+	WORD $0x5b74 // je 4dea
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4549,9 +4552,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 4d60
+	WORD $0xb672 // jb 4da0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4174 // je 4df0
+	WORD $0x4174 // je 4e30
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4566,12 +4569,12 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe67850f; WORD $0xffff // jne 4c60
-	LONG $0x000205e9; BYTE $0x00 // jmp 5003
+	LONG $0xfe67850f; WORD $0xffff // jne 4ca0
+	LONG $0x000205e9; BYTE $0x00 // jmp 5043
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 4e96
+	LONG $0x0089840f; WORD $0x0000 // je 4ed6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -4609,7 +4612,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 4ed9
+	WORD $0x43eb // jmp 4f19
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -4633,7 +4636,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x008b840f; WORD $0x0000 // je 4f7e
+	LONG $0x008b840f; WORD $0x0000 // je 4fbe
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -4661,9 +4664,9 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8272 // jb 4f00
+	WORD $0x8272 // jb 4f40
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x7574 // je 4ff8
+	WORD $0x7574 // je 5038
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -4688,10 +4691,10 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdff850f; WORD $0xffff // jne 4e00
-	WORD $0x00eb // jmp 5003
+	LONG $0xfdff850f; WORD $0xffff // jne 4e40
+	WORD $0x00eb // jmp 5043
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x52058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x552] # 5560
+	LONG $0x72058d48; WORD $0x0005; BYTE $0x00 // lea rax,[rip+0x572] # 55c0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -4714,11 +4717,11 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
 	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
 	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -4784,7 +4787,7 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x5f2441c4; BYTE $0xde // vmaxps ymm11,ymm11,ymm14
 	LONG $0x5d2441c4; BYTE $0xdf // vminps ymm11,ymm11,ymm15
 	LONG $0x5b7d41c4; BYTE $0xdb // vcvtps2dq ymm11,ymm11
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
@@ -4795,30 +4798,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01c1 // vextracti128 xmm1,ymm0,0x1
 	LONG $0xc167f9c5 // vpackuswb xmm0,xmm0,xmm1
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 51f3
+	WORD $0x0674 // je 5242
 	LONG $0x067ffac5 // vmovdqu XMMWORD PTR [rsi],xmm0
-	WORD $0x58eb // jmp 524b
+	WORD $0x58eb // jmp 529a
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 520d
+	WORD $0x0e74 // je 525c
 	LONG $0xd679c1c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5224
+	WORD $0x0e74 // je 5273
 	LONG $0x7e79c1c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 523c
+	WORD $0x0f74 // je 528b
 	LONG $0x1579c3c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 524b
+	WORD $0x0674 // je 529a
 	LONG $0x1479c3c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm0,0x0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02e38e0f; WORD $0x0000 // jle 5538
+	LONG $0x02e38e0f; WORD $0x0000 // jle 5587
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe6dc1c4; BYTE $0xd4 // vpaddd ymm2,ymm2,ymm12
 	LONG $0xfe65c1c4; BYTE $0xdc // vpaddd ymm3,ymm3,ymm12
@@ -4827,30 +4830,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01d3 // vextracti128 xmm3,ymm2,0x1
 	LONG $0xd367e9c5 // vpackuswb xmm2,xmm2,xmm3
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5285
+	WORD $0x0674 // je 52d4
 	LONG $0x167ffac5 // vmovdqu XMMWORD PTR [rsi],xmm2
-	WORD $0x58eb // jmp 52dd
+	WORD $0x58eb // jmp 532c
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 529f
+	WORD $0x0e74 // je 52ee
 	LONG $0xd679c1c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x08 // vpsrldq xmm2,xmm2,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 52b6
+	WORD $0x0e74 // je 5305
 	LONG $0x7e79c1c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm2
 	LONG $0xda73e9c5; BYTE $0x04 // vpsrldq xmm2,xmm2,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 52ce
+	WORD $0x0f74 // je 531d
 	LONG $0x1579c3c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm2,0x0
 	LONG $0xda73e9c5; BYTE $0x02 // vpsrldq xmm2,xmm2,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 52dd
+	WORD $0x0674 // je 532c
 	LONG $0x1479c3c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm2,0x0
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02518e0f; WORD $0x0000 // jle 5538
+	LONG $0x02518e0f; WORD $0x0000 // jle 5587
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe5dc1c4; BYTE $0xe4 // vpaddd ymm4,ymm4,ymm12
 	LONG $0xfe55c1c4; BYTE $0xec // vpaddd ymm5,ymm5,ymm12
@@ -4859,30 +4862,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01e5 // vextracti128 xmm5,ymm4,0x1
 	LONG $0xe567d9c5 // vpackuswb xmm4,xmm4,xmm5
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 5317
+	WORD $0x0674 // je 5366
 	LONG $0x267ffac5 // vmovdqu XMMWORD PTR [rsi],xmm4
-	WORD $0x58eb // jmp 536f
+	WORD $0x58eb // jmp 53be
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 5331
+	WORD $0x0e74 // je 5380
 	LONG $0xd679c1c4; BYTE $0x27 // vmovq QWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 5348
+	WORD $0x0e74 // je 5397
 	LONG $0x7e79c1c4; BYTE $0x27 // vmovd DWORD PTR [r15],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 5360
+	WORD $0x0f74 // je 53af
 	LONG $0x1579c3c4; WORD $0x0027 // vpextrw WORD PTR [r15],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 536f
+	WORD $0x0674 // je 53be
 	LONG $0x1479c3c4; WORD $0x0027 // vpextrb BYTE PTR [r15],xmm4,0x0
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01bf8e0f; WORD $0x0000 // jle 5538
+	LONG $0x01bf8e0f; WORD $0x0000 // jle 5587
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe4dc1c4; BYTE $0xf4 // vpaddd ymm6,ymm6,ymm12
 	LONG $0xfe45c1c4; BYTE $0xfc // vpaddd ymm7,ymm7,ymm12
@@ -4891,30 +4894,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397de3c4; WORD $0x01f7 // vextracti128 xmm7,ymm6,0x1
 	LONG $0xf767c9c5 // vpackuswb xmm6,xmm6,xmm7
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 53a9
+	WORD $0x0674 // je 53f8
 	LONG $0x367ffac5 // vmovdqu XMMWORD PTR [rsi],xmm6
-	WORD $0x58eb // jmp 5401
+	WORD $0x58eb // jmp 5450
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0e74 // je 53c3
+	WORD $0x0e74 // je 5412
 	LONG $0xd679c1c4; BYTE $0x37 // vmovq QWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x08 // vpsrldq xmm6,xmm6,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0e74 // je 53da
+	WORD $0x0e74 // je 5429
 	LONG $0x7e79c1c4; BYTE $0x37 // vmovd DWORD PTR [r15],xmm6
 	LONG $0xde73c9c5; BYTE $0x04 // vpsrldq xmm6,xmm6,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x0f74 // je 53f2
+	WORD $0x0f74 // je 5441
 	LONG $0x1579c3c4; WORD $0x0037 // vpextrw WORD PTR [r15],xmm6,0x0
 	LONG $0xde73c9c5; BYTE $0x02 // vpsrldq xmm6,xmm6,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 5401
+	WORD $0x0674 // je 5450
 	LONG $0x1479c3c4; WORD $0x0037 // vpextrb BYTE PTR [r15],xmm6,0x0
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x012d8e0f; WORD $0x0000 // jle 5538
+	LONG $0x012d8e0f; WORD $0x0000 // jle 5587
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe3d41c4; BYTE $0xc4 // vpaddd ymm8,ymm8,ymm12
 	LONG $0xfe3541c4; BYTE $0xcc // vpaddd ymm9,ymm9,ymm12
@@ -4923,30 +4926,30 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01c1 // vextracti128 xmm9,ymm8,0x1
 	LONG $0x673941c4; BYTE $0xc1 // vpackuswb xmm8,xmm8,xmm9
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 543d
+	WORD $0x0674 // je 548c
 	LONG $0x067f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm8
-	WORD $0x5beb // jmp 5498
+	WORD $0x5beb // jmp 54e7
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 5458
+	WORD $0x0f74 // je 54a7
 	LONG $0xd67941c4; BYTE $0x07 // vmovq QWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x08d8 // vpsrldq xmm8,xmm8,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 5470
+	WORD $0x0f74 // je 54bf
 	LONG $0x7e7941c4; BYTE $0x07 // vmovd DWORD PTR [r15],xmm8
 	LONG $0x7339c1c4; WORD $0x04d8 // vpsrldq xmm8,xmm8,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 5489
+	WORD $0x1074 // je 54d8
 	LONG $0x157943c4; WORD $0x0007 // vpextrw WORD PTR [r15],xmm8,0x0
 	LONG $0x7339c1c4; WORD $0x02d8 // vpsrldq xmm8,xmm8,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 5498
+	WORD $0x0674 // je 54e7
 	LONG $0x147943c4; WORD $0x0007 // vpextrb BYTE PTR [r15],xmm8,0x0
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x00968e0f; WORD $0x0000 // jle 5538
+	LONG $0x00968e0f; WORD $0x0000 // jle 5587
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0xfe2d41c4; BYTE $0xd4 // vpaddd ymm10,ymm10,ymm12
 	LONG $0xfe2541c4; BYTE $0xdc // vpaddd ymm11,ymm11,ymm12
@@ -4955,34 +4958,35 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x397d43c4; WORD $0x01d3 // vextracti128 xmm11,ymm10,0x1
 	LONG $0x672941c4; BYTE $0xd3 // vpackuswb xmm10,xmm10,xmm11
 	LONG $0x10c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x10
-	WORD $0x0674 // je 54d4
+	WORD $0x0674 // je 5523
 	LONG $0x167f7ac5 // vmovdqu XMMWORD PTR [rsi],xmm10
-	WORD $0x5beb // jmp 552f
+	WORD $0x5beb // jmp 557e
 	WORD $0x8949; BYTE $0xf7 // mov r15,rsi
 	LONG $0x08c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x8
-	WORD $0x0f74 // je 54ef
+	WORD $0x0f74 // je 553e
 	LONG $0xd67941c4; BYTE $0x17 // vmovq QWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x08da // vpsrldq xmm10,xmm10,0x8
 	LONG $0x08c78349 // add r15,0x8
 	LONG $0x04c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x4
-	WORD $0x0f74 // je 5507
+	WORD $0x0f74 // je 5556
 	LONG $0x7e7941c4; BYTE $0x17 // vmovd DWORD PTR [r15],xmm10
 	LONG $0x7329c1c4; WORD $0x04da // vpsrldq xmm10,xmm10,0x4
 	LONG $0x04c78349 // add r15,0x4
 	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
-	WORD $0x1074 // je 5520
+	WORD $0x1074 // je 556f
 	LONG $0x157943c4; WORD $0x0017 // vpextrw WORD PTR [r15],xmm10,0x0
 	LONG $0x7329c1c4; WORD $0x02da // vpsrldq xmm10,xmm10,0x2
 	LONG $0x02c78349 // add r15,0x2
 	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
-	WORD $0x0674 // je 552f
+	WORD $0x0674 // je 557e
 	LONG $0x147943c4; WORD $0x0017 // vpextrb BYTE PTR [r15],xmm10,0x0
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 5538
+	WORD $0x037e // jle 5587
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -4991,6 +4995,10 @@ TEXT ·gemmI16QU8Ymm6x16(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x2e66000000000084
+	QUAD $0x0000000000841f0f
 
 // func gemmI8Ymm6x16(a *spec.GemmArgs)
 TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
@@ -5002,8 +5010,8 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 55fb
-	LONG $0x40058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1140] # 66e0
+	WORD $0x6274 // je 567b
+	LONG $0x40058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1140] # 6760
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -5037,19 +5045,19 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0fa3840f; WORD $0x0000 // je 65d7
+	LONG $0x0fa3840f; WORD $0x0000 // je 6657
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x07388f0f; WORD $0x0000 // jg 5d76
+	LONG $0x07388f0f; WORD $0x0000 // jg 5df6
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0248840f; WORD $0x0000 // je 5894
+	LONG $0x0248840f; WORD $0x0000 // je 5914
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03a2840f; WORD $0x0000 // je 59f8
+	LONG $0x03a2840f; WORD $0x0000 // je 5a78
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05228e0f; WORD $0x0000 // jle 5b82
+	LONG $0x05228e0f; WORD $0x0000 // jle 5c02
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 56f6
+	LONG $0x0089840f; WORD $0x0000 // je 5776
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5087,7 +5095,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5739
+	WORD $0x43eb // jmp 57b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5110,7 +5118,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	LONG $0x00a5840f; WORD $0x0000 // je 57f5
+	LONG $0x00a5840f; WORD $0x0000 // je 5875
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5141,9 +5149,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff6b820f; WORD $0xffff // jb 5760
+	LONG $0xff6b820f; WORD $0xffff // jb 57e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0088840f; WORD $0x0000 // je 5886
+	LONG $0x0088840f; WORD $0x0000 // je 5906
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5171,13 +5179,13 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd1850f; WORD $0xffff // jne 5660
-	LONG $0x000d43e9; BYTE $0x00 // jmp 65d7
+	LONG $0xfdd1850f; WORD $0xffff // jne 56e0
+	LONG $0x000d43e9; BYTE $0x00 // jmp 6657
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5936
+	LONG $0x0089840f; WORD $0x0000 // je 59b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5215,7 +5223,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5979
+	WORD $0x43eb // jmp 59f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5238,7 +5246,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x3b74 // je 59c7
+	WORD $0x3b74 // je 5a47
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5249,9 +5257,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 59a0
+	WORD $0xd972 // jb 5a20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1e74 // je 59ea
+	WORD $0x1e74 // je 5a6a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5259,12 +5267,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfead850f; WORD $0xffff // jne 58a0
-	LONG $0x000bdfe9; BYTE $0x00 // jmp 65d7
+	LONG $0xfead850f; WORD $0xffff // jne 5920
+	LONG $0x000bdfe9; BYTE $0x00 // jmp 6657
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5a96
+	LONG $0x0089840f; WORD $0x0000 // je 5b16
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5302,7 +5310,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5ad9
+	WORD $0x43eb // jmp 5b59
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5325,7 +5333,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x5074 // je 5b3c
+	WORD $0x5074 // je 5bbc
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5340,9 +5348,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc472 // jb 5b00
+	WORD $0xc472 // jb 5b80
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x3374 // je 5b74
+	WORD $0x3374 // je 5bf4
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5354,14 +5362,14 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe83850f; WORD $0xffff // jne 5a00
-	LONG $0x000a55e9; BYTE $0x00 // jmp 65d7
+	LONG $0xfe83850f; WORD $0xffff // jne 5a80
+	LONG $0x000a55e9; BYTE $0x00 // jmp 6657
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5c36
+	LONG $0x0089840f; WORD $0x0000 // je 5cb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5399,7 +5407,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5c79
+	WORD $0x43eb // jmp 5cf9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5422,7 +5430,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x7a74 // je 5d06
+	WORD $0x7a74 // je 5d86
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5445,9 +5453,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9a72 // jb 5ca0
+	WORD $0x9a72 // jb 5d20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x5d74 // je 5d68
+	WORD $0x5d74 // je 5de8
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -5467,19 +5475,19 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2f850f; WORD $0xffff // jne 5ba0
-	LONG $0x000861e9; BYTE $0x00 // jmp 65d7
+	LONG $0xfe2f850f; WORD $0xffff // jne 5c20
+	LONG $0x000861e9; BYTE $0x00 // jmp 6657
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d4840f; WORD $0x0000 // je 6058
+	LONG $0x02d4840f; WORD $0x0000 // je 60d8
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x044a840f; WORD $0x0000 // je 61d8
+	LONG $0x044a840f; WORD $0x0000 // je 6258
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05fe8e0f; WORD $0x0000 // jle 6396
+	LONG $0x05fe8e0f; WORD $0x0000 // jle 6416
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 5e36
+	LONG $0x0089840f; WORD $0x0000 // je 5eb6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5517,7 +5525,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 5e79
+	WORD $0x43eb // jmp 5ef9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5540,7 +5548,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	LONG $0x00e7840f; WORD $0x0000 // je 5f77
+	LONG $0x00e7840f; WORD $0x0000 // je 5ff7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5584,9 +5592,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff29820f; WORD $0xffff // jb 5ea0
+	LONG $0xff29820f; WORD $0xffff // jb 5f20
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00ca840f; WORD $0x0000 // je 604a
+	LONG $0x00ca840f; WORD $0x0000 // je 60ca
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5627,12 +5635,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd4d850f; WORD $0xffff // jne 5da0
-	LONG $0x00057fe9; BYTE $0x00 // jmp 65d7
+	LONG $0xfd4d850f; WORD $0xffff // jne 5e20
+	LONG $0x00057fe9; BYTE $0x00 // jmp 6657
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 60f6
+	LONG $0x0089840f; WORD $0x0000 // je 6176
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5670,7 +5678,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6139
+	WORD $0x43eb // jmp 61b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5693,7 +5701,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x4b74 // je 6197
+	WORD $0x4b74 // je 6217
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5707,9 +5715,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc972 // jb 6160
+	WORD $0xc972 // jb 61e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2e74 // je 61ca
+	WORD $0x2e74 // je 624a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5720,12 +5728,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8d850f; WORD $0xffff // jne 6060
-	LONG $0x0003ffe9; BYTE $0x00 // jmp 65d7
+	LONG $0xfe8d850f; WORD $0xffff // jne 60e0
+	LONG $0x0003ffe9; BYTE $0x00 // jmp 6657
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6276
+	LONG $0x0089840f; WORD $0x0000 // je 62f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5763,7 +5771,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 62b9
+	WORD $0x43eb // jmp 6339
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5786,7 +5794,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x6a74 // je 6336
+	WORD $0x6a74 // je 63b6
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5806,9 +5814,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 62e0
+	WORD $0xaa72 // jb 6360
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4d74 // je 6388
+	WORD $0x4d74 // je 6408
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5825,12 +5833,12 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4f850f; WORD $0xffff // jne 61e0
-	LONG $0x000241e9; BYTE $0x00 // jmp 65d7
+	LONG $0xfe4f850f; WORD $0xffff // jne 6260
+	LONG $0x000241e9; BYTE $0x00 // jmp 6657
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6436
+	LONG $0x0089840f; WORD $0x0000 // je 64b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -5868,7 +5876,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6479
+	WORD $0x43eb // jmp 64f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -5891,7 +5899,7 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	LONG $0x00a8840f; WORD $0x0000 // je 6538
+	LONG $0x00a8840f; WORD $0x0000 // je 65b8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -5923,9 +5931,9 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff68820f; WORD $0xffff // jb 64a0
+	LONG $0xff68820f; WORD $0xffff // jb 6520
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x008b840f; WORD $0x0000 // je 65cc
+	LONG $0x008b840f; WORD $0x0000 // je 664c
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -5954,10 +5962,10 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdcb850f; WORD $0xffff // jne 63a0
-	WORD $0x00eb // jmp 65d7
+	LONG $0xfdcb850f; WORD $0xffff // jne 6420
+	WORD $0x00eb // jmp 6657
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0xfe058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xfe] # 66e0
+	LONG $0xfe058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xfe] # 6760
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -5983,32 +5991,32 @@ TEXT ·gemmI8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 66ba
+	WORD $0x677e // jle 673a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 66ba
+	WORD $0x537e // jle 673a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 66ba
+	WORD $0x3f7e // jle 673a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 66ba
+	WORD $0x2b7e // jle 673a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 66ba
+	WORD $0x177e // jle 673a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 66ba
+	WORD $0x037e // jle 673a
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
@@ -6032,8 +6040,8 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 677b
-	LONG $0x40058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1140] # 7860
+	WORD $0x6274 // je 67fb
+	LONG $0x40058d48; WORD $0x0011; BYTE $0x00 // lea rax,[rip+0x1140] # 78e0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -6067,19 +6075,19 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0fa3840f; WORD $0x0000 // je 7757
+	LONG $0x0fa3840f; WORD $0x0000 // je 77d7
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x07388f0f; WORD $0x0000 // jg 6ef6
+	LONG $0x07388f0f; WORD $0x0000 // jg 6f76
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0248840f; WORD $0x0000 // je 6a14
+	LONG $0x0248840f; WORD $0x0000 // je 6a94
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x03a2840f; WORD $0x0000 // je 6b78
+	LONG $0x03a2840f; WORD $0x0000 // je 6bf8
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05228e0f; WORD $0x0000 // jle 6d02
+	LONG $0x05228e0f; WORD $0x0000 // jle 6d82
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6876
+	LONG $0x0089840f; WORD $0x0000 // je 68f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6117,7 +6125,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 68b9
+	WORD $0x43eb // jmp 6939
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6140,7 +6148,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	LONG $0x00a5840f; WORD $0x0000 // je 6975
+	LONG $0x00a5840f; WORD $0x0000 // je 69f5
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6171,9 +6179,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff6b820f; WORD $0xffff // jb 68e0
+	LONG $0xff6b820f; WORD $0xffff // jb 6960
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x0088840f; WORD $0x0000 // je 6a06
+	LONG $0x0088840f; WORD $0x0000 // je 6a86
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -6201,13 +6209,13 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdd1850f; WORD $0xffff // jne 67e0
-	LONG $0x000d43e9; BYTE $0x00 // jmp 7757
+	LONG $0xfdd1850f; WORD $0xffff // jne 6860
+	LONG $0x000d43e9; BYTE $0x00 // jmp 77d7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	BYTE $0x90 // nop
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6ab6
+	LONG $0x0089840f; WORD $0x0000 // je 6b36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6245,7 +6253,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6af9
+	WORD $0x43eb // jmp 6b79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6268,7 +6276,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x3b74 // je 6b47
+	WORD $0x3b74 // je 6bc7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6279,9 +6287,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd972 // jb 6b20
+	WORD $0xd972 // jb 6ba0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1e74 // je 6b6a
+	WORD $0x1e74 // je 6bea
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -6289,12 +6297,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfead850f; WORD $0xffff // jne 6a20
-	LONG $0x000bdfe9; BYTE $0x00 // jmp 7757
+	LONG $0xfead850f; WORD $0xffff // jne 6aa0
+	LONG $0x000bdfe9; BYTE $0x00 // jmp 77d7
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6c16
+	LONG $0x0089840f; WORD $0x0000 // je 6c96
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6332,7 +6340,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6c59
+	WORD $0x43eb // jmp 6cd9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6355,7 +6363,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x5074 // je 6cbc
+	WORD $0x5074 // je 6d3c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6370,9 +6378,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc472 // jb 6c80
+	WORD $0xc472 // jb 6d00
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x3374 // je 6cf4
+	WORD $0x3374 // je 6d74
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -6384,14 +6392,14 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe83850f; WORD $0xffff // jne 6b80
-	LONG $0x000a55e9; BYTE $0x00 // jmp 7757
+	LONG $0xfe83850f; WORD $0xffff // jne 6c00
+	LONG $0x000a55e9; BYTE $0x00 // jmp 77d7
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6db6
+	LONG $0x0089840f; WORD $0x0000 // je 6e36
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6429,7 +6437,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6df9
+	WORD $0x43eb // jmp 6e79
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6452,7 +6460,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x7a74 // je 6e86
+	WORD $0x7a74 // je 6f06
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6475,9 +6483,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x9a72 // jb 6e20
+	WORD $0x9a72 // jb 6ea0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x5d74 // je 6ee8
+	WORD $0x5d74 // je 6f68
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
@@ -6497,19 +6505,19 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe2f850f; WORD $0xffff // jne 6d20
-	LONG $0x000861e9; BYTE $0x00 // jmp 7757
+	LONG $0xfe2f850f; WORD $0xffff // jne 6da0
+	LONG $0x000861e9; BYTE $0x00 // jmp 77d7
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02d4840f; WORD $0x0000 // je 71d8
+	LONG $0x02d4840f; WORD $0x0000 // je 7258
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x044a840f; WORD $0x0000 // je 7358
+	LONG $0x044a840f; WORD $0x0000 // je 73d8
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05fe8e0f; WORD $0x0000 // jle 7516
+	LONG $0x05fe8e0f; WORD $0x0000 // jle 7596
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 6fb6
+	LONG $0x0089840f; WORD $0x0000 // je 7036
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6547,7 +6555,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 6ff9
+	WORD $0x43eb // jmp 7079
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6570,7 +6578,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	LONG $0x00e7840f; WORD $0x0000 // je 70f7
+	LONG $0x00e7840f; WORD $0x0000 // je 7177
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6614,9 +6622,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff29820f; WORD $0xffff // jb 7020
+	LONG $0xff29820f; WORD $0xffff // jb 70a0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00ca840f; WORD $0x0000 // je 71ca
+	LONG $0x00ca840f; WORD $0x0000 // je 724a
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6657,12 +6665,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd4d850f; WORD $0xffff // jne 6f20
-	LONG $0x00057fe9; BYTE $0x00 // jmp 7757
+	LONG $0xfd4d850f; WORD $0xffff // jne 6fa0
+	LONG $0x00057fe9; BYTE $0x00 // jmp 77d7
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7276
+	LONG $0x0089840f; WORD $0x0000 // je 72f6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6700,7 +6708,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 72b9
+	WORD $0x43eb // jmp 7339
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6723,7 +6731,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x4b74 // je 7317
+	WORD $0x4b74 // je 7397
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6737,9 +6745,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xc972 // jb 72e0
+	WORD $0xc972 // jb 7360
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2e74 // je 734a
+	WORD $0x2e74 // je 73ca
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6750,12 +6758,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe8d850f; WORD $0xffff // jne 71e0
-	LONG $0x0003ffe9; BYTE $0x00 // jmp 7757
+	LONG $0xfe8d850f; WORD $0xffff // jne 7260
+	LONG $0x0003ffe9; BYTE $0x00 // jmp 77d7
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 73f6
+	LONG $0x0089840f; WORD $0x0000 // je 7476
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6793,7 +6801,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7439
+	WORD $0x43eb // jmp 74b9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6816,7 +6824,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x6a74 // je 74b6
+	WORD $0x6a74 // je 7536
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6836,9 +6844,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaa72 // jb 7460
+	WORD $0xaa72 // jb 74e0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4d74 // je 7508
+	WORD $0x4d74 // je 7588
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6855,12 +6863,12 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe4f850f; WORD $0xffff // jne 7360
-	LONG $0x000241e9; BYTE $0x00 // jmp 7757
+	LONG $0xfe4f850f; WORD $0xffff // jne 73e0
+	LONG $0x000241e9; BYTE $0x00 // jmp 77d7
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 75b6
+	LONG $0x0089840f; WORD $0x0000 // je 7636
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -6898,7 +6906,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 75f9
+	WORD $0x43eb // jmp 7679
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -6921,7 +6929,7 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8941; BYTE $0xce // mov r14d,ecx
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	LONG $0x00a8840f; WORD $0x0000 // je 76b8
+	LONG $0x00a8840f; WORD $0x0000 // je 7738
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
@@ -6953,9 +6961,9 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x02c08348 // add rax,0x2
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff68820f; WORD $0xffff // jb 7620
+	LONG $0xff68820f; WORD $0xffff // jb 76a0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x008b840f; WORD $0x0000 // je 774c
+	LONG $0x008b840f; WORD $0x0000 // je 77cc
 	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
 	LONG $0x20c68348 // add rsi,0x20
@@ -6984,10 +6992,10 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdcb850f; WORD $0xffff // jne 7520
-	WORD $0x00eb // jmp 7757
+	LONG $0xfdcb850f; WORD $0xffff // jne 75a0
+	WORD $0x00eb // jmp 77d7
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0xfe058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xfe] # 7860
+	LONG $0xfe058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xfe] # 78e0
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -7013,32 +7021,32 @@ TEXT ·gemmU8I8Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 783a
+	WORD $0x677e // jle 78ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 783a
+	WORD $0x537e // jle 78ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 783a
+	WORD $0x3f7e // jle 78ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 783a
+	WORD $0x2b7e // jle 78ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 783a
+	WORD $0x177e // jle 78ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 783a
+	WORD $0x037e // jle 78ba
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
@@ -7062,8 +7070,8 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
 	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
 	WORD $0x854d; BYTE $0xc0 // test r8,r8
-	WORD $0x6274 // je 78fb
-	LONG $0x40058d48; WORD $0x0010; BYTE $0x00 // lea rax,[rip+0x1040] # 88e0
+	WORD $0x6274 // je 797b
+	LONG $0x40058d48; WORD $0x0010; BYTE $0x00 // lea rax,[rip+0x1040] # 8960
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -7097,19 +7105,19 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x0e8f840f; WORD $0x0000 // je 87c3
+	LONG $0x0e8f840f; WORD $0x0000 // je 8843
 	LONG $0x08f98348 // cmp rcx,0x8
-	LONG $0x06ae8f0f; WORD $0x0000 // jg 7fec
+	LONG $0x06ae8f0f; WORD $0x0000 // jg 806c
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x0202840f; WORD $0x0000 // je 7b4e
+	LONG $0x0202840f; WORD $0x0000 // je 7bce
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0356840f; WORD $0x0000 // je 7cac
+	LONG $0x0356840f; WORD $0x0000 // je 7d2c
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x04cc8e0f; WORD $0x0000 // jle 7e2c
+	LONG $0x04cc8e0f; WORD $0x0000 // jle 7eac
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 79f6
+	LONG $0x0089840f; WORD $0x0000 // je 7a76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7147,7 +7155,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7a39
+	WORD $0x43eb // jmp 7ab9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7171,7 +7179,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x007f840f; WORD $0x0000 // je 7ad2
+	LONG $0x007f840f; WORD $0x0000 // je 7b52
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7196,9 +7204,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8e72 // jb 7a60
+	WORD $0x8e72 // jb 7ae0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x6974 // je 7b40
+	WORD $0x6974 // je 7bc0
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -7220,13 +7228,13 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe17850f; WORD $0xffff // jne 7960
-	LONG $0x000c75e9; BYTE $0x00 // jmp 87c3
+	LONG $0xfe17850f; WORD $0xffff // jne 79e0
+	LONG $0x000c75e9; BYTE $0x00 // jmp 8843
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7bf6
+	LONG $0x0089840f; WORD $0x0000 // je 7c76
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7264,7 +7272,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7c39
+	WORD $0x43eb // jmp 7cb9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7288,7 +7296,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x3274 // je 7c81
+	WORD $0x3274 // je 7d01
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7298,22 +7306,22 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xdf72 // jb 7c60
+	WORD $0xdf72 // jb 7ce0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x1874 // je 7c9e
+	WORD $0x1874 // je 7d1e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfeb9850f; WORD $0xffff // jne 7b60
-	LONG $0x000b17e9; BYTE $0x00 // jmp 87c3
+	LONG $0xfeb9850f; WORD $0xffff // jne 7be0
+	LONG $0x000b17e9; BYTE $0x00 // jmp 8843
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7d56
+	LONG $0x0089840f; WORD $0x0000 // je 7dd6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7351,7 +7359,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7d99
+	WORD $0x43eb // jmp 7e19
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7375,7 +7383,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4274 // je 7df1
+	WORD $0x4274 // je 7e71
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7388,9 +7396,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xcf72 // jb 7dc0
+	WORD $0xcf72 // jb 7e40
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2874 // je 7e1e
+	WORD $0x2874 // je 7e9e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -7400,13 +7408,13 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe99850f; WORD $0xffff // jne 7cc0
-	LONG $0x000997e9; BYTE $0x00 // jmp 87c3
+	LONG $0xfe99850f; WORD $0xffff // jne 7d40
+	LONG $0x000997e9; BYTE $0x00 // jmp 8843
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 7ed6
+	LONG $0x0089840f; WORD $0x0000 // je 7f56
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7444,7 +7452,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 7f19
+	WORD $0x43eb // jmp 7f99
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7468,7 +7476,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x6274 // je 7f91
+	WORD $0x6274 // je 8011
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7487,9 +7495,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xaf72 // jb 7f40
+	WORD $0xaf72 // jb 7fc0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4874 // je 7fde
+	WORD $0x4874 // je 805e
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x797d42c4; WORD $0x0034 // vpbroadcastw ymm14,WORD PTR [r8+rax*1]
@@ -7505,20 +7513,20 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
 	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe59850f; WORD $0xffff // jne 7e40
-	LONG $0x0007d7e9; BYTE $0x00 // jmp 87c3
+	LONG $0xfe59850f; WORD $0xffff // jne 7ec0
+	LONG $0x0007d7e9; BYTE $0x00 // jmp 8843
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x029e840f; WORD $0x0000 // je 8298
+	LONG $0x029e840f; WORD $0x0000 // je 8318
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0406840f; WORD $0x0000 // je 840a
+	LONG $0x0406840f; WORD $0x0000 // je 848a
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05b08e0f; WORD $0x0000 // jle 85be
+	LONG $0x05b08e0f; WORD $0x0000 // jle 863e
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 80b6
+	LONG $0x0089840f; WORD $0x0000 // je 8136
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7556,7 +7564,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 80f9
+	WORD $0x43eb // jmp 8179
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7580,7 +7588,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x00c4840f; WORD $0x0000 // je 81d7
+	LONG $0x00c4840f; WORD $0x0000 // je 8257
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7618,9 +7626,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff49820f; WORD $0xffff // jb 8120
+	LONG $0xff49820f; WORD $0xffff // jb 81a0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	LONG $0x00aa840f; WORD $0x0000 // je 828a
+	LONG $0x00aa840f; WORD $0x0000 // je 830a
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -7655,12 +7663,12 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8d850f; WORD $0xffff // jne 8020
-	LONG $0x00052be9; BYTE $0x00 // jmp 87c3
+	LONG $0xfd8d850f; WORD $0xffff // jne 80a0
+	LONG $0x00052be9; BYTE $0x00 // jmp 8843
 	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8336
+	LONG $0x0089840f; WORD $0x0000 // je 83b6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7698,7 +7706,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8379
+	WORD $0x43eb // jmp 83f9
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7722,7 +7730,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x4174 // je 83d0
+	WORD $0x4174 // je 8450
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7735,9 +7743,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xd072 // jb 83a0
+	WORD $0xd072 // jb 8420
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x2774 // je 83fc
+	WORD $0x2774 // je 847c
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -7747,13 +7755,13 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe9b850f; WORD $0xffff // jne 82a0
-	LONG $0x0003b9e9; BYTE $0x00 // jmp 87c3
+	LONG $0xfe9b850f; WORD $0xffff // jne 8320
+	LONG $0x0003b9e9; BYTE $0x00 // jmp 8843
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 84b6
+	LONG $0x0089840f; WORD $0x0000 // je 8536
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7791,7 +7799,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 84f9
+	WORD $0x43eb // jmp 8579
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7815,7 +7823,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	WORD $0x5b74 // je 856a
+	WORD $0x5b74 // je 85ea
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7833,9 +7841,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0xb672 // jb 8520
+	WORD $0xb672 // jb 85a0
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x4174 // je 85b0
+	WORD $0x4174 // je 8630
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -7850,12 +7858,12 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfe67850f; WORD $0xffff // jne 8420
-	LONG $0x000205e9; BYTE $0x00 // jmp 87c3
+	LONG $0xfe67850f; WORD $0xffff // jne 84a0
+	LONG $0x000205e9; BYTE $0x00 // jmp 8843
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
-	LONG $0x0089840f; WORD $0x0000 // je 8656
+	LONG $0x0089840f; WORD $0x0000 // je 86d6
 	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
 	WORD $0x8949; BYTE $0xc0 // mov r8,rax
 	LONG $0xc1af0f4c // imul r8,rcx
@@ -7893,7 +7901,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
 	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
 	LONG $0x18c28348 // add rdx,0x18
-	WORD $0x43eb // jmp 8699
+	WORD $0x43eb // jmp 8719
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
@@ -7917,7 +7925,7 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x01e68341 // and r14d,0x1
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x008b840f; WORD $0x0000 // je 873e
+	LONG $0x008b840f; WORD $0x0000 // je 87be
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
@@ -7945,9 +7953,9 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	WORD $0x8272 // jb 86c0
+	WORD $0x8272 // jb 8740
 	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
-	WORD $0x7574 // je 87b8
+	WORD $0x7574 // je 8838
 	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
 	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
 	LONG $0x40c68348 // add rsi,0x40
@@ -7972,10 +7980,10 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
 	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfdff850f; WORD $0xffff // jne 85c0
-	WORD $0x00eb // jmp 87c3
+	LONG $0xfdff850f; WORD $0xffff // jne 8640
+	WORD $0x00eb // jmp 8843
 	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
-	LONG $0x12058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x112] # 88e0
+	LONG $0x12058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x112] # 8960
 	WORD $0x8948; BYTE $0xca // mov rdx,rcx
 	LONG $0x00ea8348 // sub rdx,0x0
 	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
@@ -8001,32 +8009,32 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
 	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
 	LONG $0x01f88348 // cmp rax,0x1
-	WORD $0x677e // jle 88a6
+	WORD $0x677e // jle 8926
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
 	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
 	LONG $0x02f88348 // cmp rax,0x2
-	WORD $0x537e // jle 88a6
+	WORD $0x537e // jle 8926
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
 	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
 	LONG $0x03f88348 // cmp rax,0x3
-	WORD $0x3f7e // jle 88a6
+	WORD $0x3f7e // jle 8926
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
 	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x2b7e // jle 88a6
+	WORD $0x2b7e // jle 8926
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
 	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x177e // jle 88a6
+	WORD $0x177e // jle 8926
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
 	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x037e // jle 88a6
+	WORD $0x037e // jle 8926
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

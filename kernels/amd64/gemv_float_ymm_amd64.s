@@ -18,8 +18,8 @@ TEXT ·gemvF32Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x2f158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x32f] # 360
-	LONG $0x187d62c4; WORD $0x686f // vbroadcastss ymm13,DWORD PTR [rdi+0x68]
-	LONG $0x187d62c4; WORD $0x6c77 // vbroadcastss ymm14,DWORD PTR [rdi+0x6c]
+	LONG $0x187d62c4; WORD $0x786f // vbroadcastss ymm13,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c77 // vbroadcastss ymm14,DWORD PTR [rdi+0x7c]
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0xc957f0c5 // vxorps xmm1,xmm1,xmm1
 	LONG $0xd257e8c5 // vxorps xmm2,xmm2,xmm2
@@ -214,8 +214,8 @@ TEXT ·gemvF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x2f158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x32f] # 6e0
-	LONG $0x187d62c4; WORD $0x686f // vbroadcastss ymm13,DWORD PTR [rdi+0x68]
-	LONG $0x187d62c4; WORD $0x6c77 // vbroadcastss ymm14,DWORD PTR [rdi+0x6c]
+	LONG $0x187d62c4; WORD $0x786f // vbroadcastss ymm13,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c77 // vbroadcastss ymm14,DWORD PTR [rdi+0x7c]
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0xc957f0c5 // vxorps xmm1,xmm1,xmm1
 	LONG $0xd257e8c5 // vxorps xmm2,xmm2,xmm2
@@ -408,8 +408,8 @@ TEXT ·gemvBF16Ymm2x32(SB), NOSPLIT, $0-8
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xd148; BYTE $0xe1 // shl rcx,1
 	LONG $0x70158d4c; WORD $0x0003; BYTE $0x00 // lea r10,[rip+0x370] # aa0
-	LONG $0x187d62c4; WORD $0x686f // vbroadcastss ymm13,DWORD PTR [rdi+0x68]
-	LONG $0x187d62c4; WORD $0x6c77 // vbroadcastss ymm14,DWORD PTR [rdi+0x6c]
+	LONG $0x187d62c4; WORD $0x786f // vbroadcastss ymm13,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c77 // vbroadcastss ymm14,DWORD PTR [rdi+0x7c]
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0xc957f0c5 // vxorps xmm1,xmm1,xmm1
 	LONG $0xd257e8c5 // vxorps xmm2,xmm2,xmm2

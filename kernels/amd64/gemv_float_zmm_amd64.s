@@ -26,8 +26,8 @@ TEXT ·gemvF32Zmm4x64(SB), NOSPLIT, $0-8
 	LONG $0xda4c0f4d // cmovl r11,r10
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	LONG $0x02e1c148 // shl rcx,0x2
-	LONG $0x487de262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm21,DWORD PTR [rdi+0x68]
-	LONG $0x487de262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm22,DWORD PTR [rdi+0x6c]
+	LONG $0x487de262; WORD $0x6f18; BYTE $0x1e // vbroadcastss zmm21,DWORD PTR [rdi+0x78]
+	LONG $0x487de262; WORD $0x7718; BYTE $0x1f // vbroadcastss zmm22,DWORD PTR [rdi+0x7c]
 	LONG $0x000040b8; BYTE $0x00 // mov eax,0x40
 	WORD $0x3948; BYTE $0xc3 // cmp rbx,rax
 	LONG $0xc34c0f48 // cmovl rax,rbx
@@ -371,8 +371,8 @@ TEXT ·gemvF16Zmm4x64(SB), NOSPLIT, $0-8
 	LONG $0xda4c0f4d // cmovl r11,r10
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	LONG $0x02e1c148 // shl rcx,0x2
-	LONG $0x487de262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm21,DWORD PTR [rdi+0x68]
-	LONG $0x487de262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm22,DWORD PTR [rdi+0x6c]
+	LONG $0x487de262; WORD $0x6f18; BYTE $0x1e // vbroadcastss zmm21,DWORD PTR [rdi+0x78]
+	LONG $0x487de262; WORD $0x7718; BYTE $0x1f // vbroadcastss zmm22,DWORD PTR [rdi+0x7c]
 	LONG $0x000040b8; BYTE $0x00 // mov eax,0x40
 	WORD $0x3948; BYTE $0xc3 // cmp rbx,rax
 	LONG $0xc34c0f48 // cmovl rax,rbx
@@ -708,8 +708,8 @@ TEXT ·gemvBF16Zmm4x64(SB), NOSPLIT, $0-8
 	LONG $0xda4c0f4d // cmovl r11,r10
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
-	LONG $0x487de262; WORD $0x6f18; BYTE $0x1a // vbroadcastss zmm21,DWORD PTR [rdi+0x68]
-	LONG $0x487de262; WORD $0x7718; BYTE $0x1b // vbroadcastss zmm22,DWORD PTR [rdi+0x6c]
+	LONG $0x487de262; WORD $0x6f18; BYTE $0x1e // vbroadcastss zmm21,DWORD PTR [rdi+0x78]
+	LONG $0x487de262; WORD $0x7718; BYTE $0x1f // vbroadcastss zmm22,DWORD PTR [rdi+0x7c]
 	LONG $0x000040b8; BYTE $0x00 // mov eax,0x40
 	WORD $0x3948; BYTE $0xc3 // cmp rbx,rax
 	LONG $0xc34c0f48 // cmovl rax,rbx

@@ -34,9 +34,9 @@ TEXT ·gemvI8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0x585f8b48 // mov rbx,QWORD PTR [rdi+0x58]
 	LONG $0x808080b8; BYTE $0x80 // mov eax,0x80808080
 	LONG $0x487de262; WORD $0xe87c // vpbroadcastd zmm21,eax
-	LONG $0x487d6262; WORD $0x4758; BYTE $0x1c // vpbroadcastd zmm24,DWORD PTR [rdi+0x70]
-	LONG $0x487de262; WORD $0x7758; BYTE $0x1d // vpbroadcastd zmm22,DWORD PTR [rdi+0x74]
-	LONG $0x487de262; WORD $0x7f58; BYTE $0x1e // vpbroadcastd zmm23,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x4758; BYTE $0x20 // vpbroadcastd zmm24,DWORD PTR [rdi+0x80]
+	LONG $0x487de262; WORD $0x7758; BYTE $0x21 // vpbroadcastd zmm22,DWORD PTR [rdi+0x84]
+	LONG $0x487de262; WORD $0x7f58; BYTE $0x22 // vpbroadcastd zmm23,DWORD PTR [rdi+0x88]
 	LONG $0x404d8162; WORD $0xf0fa // vpsubd zmm22,zmm22,zmm24
 	LONG $0x40458162; WORD $0xf8fa // vpsubd zmm23,zmm23,zmm24
 	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
@@ -643,9 +643,9 @@ TEXT ·gemvU8I8QVnni4x64(SB), NOSPLIT, $0-8
 	LONG $0xe892f8c5 // kmovw k5,eax
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
 	LONG $0x585f8b48 // mov rbx,QWORD PTR [rdi+0x58]
-	LONG $0x487d6262; WORD $0x4758; BYTE $0x1c // vpbroadcastd zmm24,DWORD PTR [rdi+0x70]
-	LONG $0x487de262; WORD $0x7758; BYTE $0x1d // vpbroadcastd zmm22,DWORD PTR [rdi+0x74]
-	LONG $0x487de262; WORD $0x7f58; BYTE $0x1e // vpbroadcastd zmm23,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x4758; BYTE $0x20 // vpbroadcastd zmm24,DWORD PTR [rdi+0x80]
+	LONG $0x487de262; WORD $0x7758; BYTE $0x21 // vpbroadcastd zmm22,DWORD PTR [rdi+0x84]
+	LONG $0x487de262; WORD $0x7f58; BYTE $0x22 // vpbroadcastd zmm23,DWORD PTR [rdi+0x88]
 	LONG $0x404d8162; WORD $0xf0fa // vpsubd zmm22,zmm22,zmm24
 	LONG $0x40458162; WORD $0xf8fa // vpsubd zmm23,zmm23,zmm24
 	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22

@@ -16,11 +16,11 @@ TEXT ·gemvI8QYmm2x32(SB), NOSPLIT, $0-8
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x384f034c // add r9,QWORD PTR [rdi+0x38]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -31,8 +31,8 @@ TEXT ·gemvI8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0xd2efe9c5 // vpxor xmm2,xmm2,xmm2
 	LONG $0xdbefe1c5 // vpxor xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
-	LONG $0x00cd840f; WORD $0x0000 // je 134
-	LONG $0x32158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x632] # 6a0
+	LONG $0x00cd840f; WORD $0x0000 // je 140
+	LONG $0x26158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x626] # 6a0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -83,12 +83,11 @@ TEXT ·gemvI8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0x01e38341 // and r11d,0x1
 	WORD $0xc031 // xor eax,eax
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x00df8f0f; WORD $0x0000 // jg 23a
+	LONG $0x00d38f0f; WORD $0x0000 // jg 23a
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x7d74 // je 1de
+	WORD $0x7174 // je 1de
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x207d62c4; BYTE $0x06 // vpmovsxbw ymm8,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
@@ -230,7 +229,7 @@ TEXT ·gemvI8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0x2c2d42c4; WORD $0x4057 // vmaskmovps ymm10,ymm10,YMMWORD PTR [r15+0x40]
 	LONG $0x2c2542c4; WORD $0x605f // vmaskmovps ymm11,ymm11,YMMWORD PTR [r15+0x60]
 	LONG $0x80c78149; WORD $0x0000; BYTE $0x00 // add r15,0x80
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	WORD $0x8948; BYTE $0xd0 // mov rax,rdx
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
 	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
@@ -259,38 +258,38 @@ TEXT ·gemvI8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
 	LONG $0xc263fdc5 // vpacksswb ymm0,ymm0,ymm2
-	QUAD $0x000001e90d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1e9] # 6c0
+	QUAD $0x000001e60d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1e6] # 6c0
 	LONG $0x3675e2c4; BYTE $0xc0 // vpermd ymm0,ymm1,ymm0
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl 4e8
+	WORD $0x067c // jl 4eb
 	LONG $0x007ffec5 // vmovdqu YMMWORD PTR [rax],ymm0
-	WORD $0x6beb // jmp 553
+	WORD $0x6beb // jmp 556
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je 502
+	WORD $0x0f74 // je 505
 	LONG $0x7f7ac1c4; BYTE $0x02 // vmovdqu XMMWORD PTR [r10],xmm0
 	LONG $0x397de3c4; WORD $0x01c0 // vextracti128 xmm0,ymm0,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je 518
+	WORD $0x0e74 // je 51b
 	LONG $0xd679c1c4; BYTE $0x02 // vmovq QWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je 52e
+	WORD $0x0e74 // je 531
 	LONG $0x7e79c1c4; BYTE $0x02 // vmovd DWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je 545
+	WORD $0x0f74 // je 548
 	LONG $0x1579c3c4; WORD $0x0002 // vpextrw WORD PTR [r10],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je 553
+	WORD $0x0674 // je 556
 	LONG $0x1479c3c4; WORD $0x0002 // vpextrb BYTE PTR [r10],xmm0,0x0
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x01048e0f; WORD $0x0000 // jle 661
+	LONG $0x01048e0f; WORD $0x0000 // jle 664
 	LONG $0x2a048d4a // lea rax,[rdx+r13*1]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
 	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
@@ -319,43 +318,42 @@ TEXT ·gemvI8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
 	LONG $0xe663ddc5 // vpacksswb ymm4,ymm4,ymm6
-	QUAD $0x000000db2d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xdb] # 6c0
+	QUAD $0x000000d82d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xd8] # 6c0
 	LONG $0x3655e2c4; BYTE $0xe4 // vpermd ymm4,ymm5,ymm4
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl 5f6
+	WORD $0x067c // jl 5f9
 	LONG $0x207ffec5 // vmovdqu YMMWORD PTR [rax],ymm4
-	WORD $0x6beb // jmp 661
+	WORD $0x6beb // jmp 664
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je 610
+	WORD $0x0f74 // je 613
 	LONG $0x7f7ac1c4; BYTE $0x22 // vmovdqu XMMWORD PTR [r10],xmm4
 	LONG $0x397de3c4; WORD $0x01e4 // vextracti128 xmm4,ymm4,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je 626
+	WORD $0x0e74 // je 629
 	LONG $0xd679c1c4; BYTE $0x22 // vmovq QWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je 63c
+	WORD $0x0e74 // je 63f
 	LONG $0x7e79c1c4; BYTE $0x22 // vmovd DWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je 653
+	WORD $0x0f74 // je 656
 	LONG $0x1579c3c4; WORD $0x0022 // vpextrw WORD PTR [r10],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je 661
+	WORD $0x0674 // je 664
 	LONG $0x1479c3c4; WORD $0x0022 // vpextrb BYTE PTR [r10],xmm4,0x0
 	LONG $0x20c28348 // add rdx,0x20
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xf9df8f0f; WORD $0xffff // jg 4e
+	LONG $0xf9e88f0f; WORD $0xffff // jg 5a
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
@@ -387,11 +385,11 @@ TEXT ·gemvU8I8QYmm2x32(SB), NOSPLIT, $0-8
 	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
 	WORD $0x894d; BYTE $0xc1 // mov r9,r8
 	LONG $0x384f034c // add r9,QWORD PTR [rdi+0x38]
-	WORD $0x478b; BYTE $0x74 // mov eax,DWORD PTR [rdi+0x74]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0084878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x84]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf06e79c5 // vmovd xmm14,eax
-	WORD $0x478b; BYTE $0x78 // mov eax,DWORD PTR [rdi+0x78]
-	WORD $0x472b; BYTE $0x70 // sub eax,DWORD PTR [rdi+0x70]
+	LONG $0x0088878b; WORD $0x0000 // mov eax,DWORD PTR [rdi+0x88]
+	LONG $0x0080872b; WORD $0x0000 // sub eax,DWORD PTR [rdi+0x80]
 	LONG $0xf86e79c5 // vmovd xmm15,eax
 	LONG $0x5b7841c4; BYTE $0xf6 // vcvtdq2ps xmm14,xmm14
 	LONG $0x5b7841c4; BYTE $0xff // vcvtdq2ps xmm15,xmm15
@@ -402,8 +400,8 @@ TEXT ·gemvU8I8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0xd2efe9c5 // vpxor xmm2,xmm2,xmm2
 	LONG $0xdbefe1c5 // vpxor xmm3,xmm3,xmm3
 	WORD $0x854d; BYTE $0xe4 // test r12,r12
-	LONG $0x00cd840f; WORD $0x0000 // je 834
-	LONG $0x32158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x632] # da0
+	LONG $0x00cd840f; WORD $0x0000 // je 840
+	LONG $0x26158d4c; WORD $0x0006; BYTE $0x00 // lea r10,[rip+0x626] # da0
 	WORD $0x8949; BYTE $0xdb // mov r11,rbx
 	LONG $0x00eb8349 // sub r11,0x0
 	LONG $0x00c0c748; WORD $0x0000; BYTE $0x00 // mov rax,0x0
@@ -454,12 +452,11 @@ TEXT ·gemvU8I8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0x01e38341 // and r11d,0x1
 	WORD $0xc031 // xor eax,eax
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x00df8f0f; WORD $0x0000 // jg 93a
+	LONG $0x00d38f0f; WORD $0x0000 // jg 93a
 	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
-	WORD $0x7d74 // je 8de
+	WORD $0x7174 // je 8de
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
 	LONG $0x008e180f; WORD $0x0010; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x1000]
 	LONG $0x207d62c4; BYTE $0x06 // vpmovsxbw ymm8,XMMWORD PTR [rsi]
 	LONG $0x207d62c4; WORD $0x104e // vpmovsxbw ymm9,XMMWORD PTR [rsi+0x10]
@@ -601,7 +598,7 @@ TEXT ·gemvU8I8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0x2c2d42c4; WORD $0x4057 // vmaskmovps ymm10,ymm10,YMMWORD PTR [r15+0x40]
 	LONG $0x2c2542c4; WORD $0x605f // vmaskmovps ymm11,ymm11,YMMWORD PTR [r15+0x60]
 	LONG $0x80c78149; WORD $0x0000; BYTE $0x00 // add r15,0x80
-	LONG $0x587d62c4; WORD $0x7067 // vpbroadcastd ymm12,DWORD PTR [rdi+0x70]
+	QUAD $0x000080a7587d62c4; BYTE $0x00 // vpbroadcastd ymm12,DWORD PTR [rdi+0x80]
 	WORD $0x8948; BYTE $0xd0 // mov rax,rdx
 	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
 	LONG $0x597cc1c4; BYTE $0xc0 // vmulps ymm0,ymm0,ymm8
@@ -630,38 +627,38 @@ TEXT ·gemvU8I8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0xc16bfdc5 // vpackssdw ymm0,ymm0,ymm1
 	LONG $0xd36bedc5 // vpackssdw ymm2,ymm2,ymm3
 	LONG $0xc267fdc5 // vpackuswb ymm0,ymm0,ymm2
-	QUAD $0x000001e90d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1e9] # dc0
+	QUAD $0x000001e60d6ffec5 // vmovdqu ymm1,YMMWORD PTR [rip+0x1e6] # dc0
 	LONG $0x3675e2c4; BYTE $0xc0 // vpermd ymm0,ymm1,ymm0
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl be8
+	WORD $0x067c // jl beb
 	LONG $0x007ffec5 // vmovdqu YMMWORD PTR [rax],ymm0
-	WORD $0x6beb // jmp c53
+	WORD $0x6beb // jmp c56
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je c02
+	WORD $0x0f74 // je c05
 	LONG $0x7f7ac1c4; BYTE $0x02 // vmovdqu XMMWORD PTR [r10],xmm0
 	LONG $0x397de3c4; WORD $0x01c0 // vextracti128 xmm0,ymm0,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je c18
+	WORD $0x0e74 // je c1b
 	LONG $0xd679c1c4; BYTE $0x02 // vmovq QWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x08 // vpsrldq xmm0,xmm0,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je c2e
+	WORD $0x0e74 // je c31
 	LONG $0x7e79c1c4; BYTE $0x02 // vmovd DWORD PTR [r10],xmm0
 	LONG $0xd873f9c5; BYTE $0x04 // vpsrldq xmm0,xmm0,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je c45
+	WORD $0x0f74 // je c48
 	LONG $0x1579c3c4; WORD $0x0002 // vpextrw WORD PTR [r10],xmm0,0x0
 	LONG $0xd873f9c5; BYTE $0x02 // vpsrldq xmm0,xmm0,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je c53
+	WORD $0x0674 // je c56
 	LONG $0x1479c3c4; WORD $0x0002 // vpextrb BYTE PTR [r10],xmm0,0x0
 	LONG $0x01fe8349 // cmp r14,0x1
-	LONG $0x01048e0f; WORD $0x0000 // jle d61
+	LONG $0x01048e0f; WORD $0x0000 // jle d64
 	LONG $0x2a048d4a // lea rax,[rdx+r13*1]
 	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
 	LONG $0x595cc1c4; BYTE $0xe0 // vmulps ymm4,ymm4,ymm8
@@ -690,43 +687,42 @@ TEXT ·gemvU8I8QYmm2x32(SB), NOSPLIT, $0-8
 	LONG $0xe56bddc5 // vpackssdw ymm4,ymm4,ymm5
 	LONG $0xf76bcdc5 // vpackssdw ymm6,ymm6,ymm7
 	LONG $0xe667ddc5 // vpackuswb ymm4,ymm4,ymm6
-	QUAD $0x000000db2d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xdb] # dc0
+	QUAD $0x000000d82d6ffec5 // vmovdqu ymm5,YMMWORD PTR [rip+0xd8] # dc0
 	LONG $0x3655e2c4; BYTE $0xe4 // vpermd ymm4,ymm5,ymm4
 	LONG $0x20fb8348 // cmp rbx,0x20
-	WORD $0x067c // jl cf6
+	WORD $0x067c // jl cf9
 	LONG $0x207ffec5 // vmovdqu YMMWORD PTR [rax],ymm4
-	WORD $0x6beb // jmp d61
+	WORD $0x6beb // jmp d64
 	WORD $0x8949; BYTE $0xc2 // mov r10,rax
 	LONG $0x0010c3f7; WORD $0x0000 // test ebx,0x10
-	WORD $0x0f74 // je d10
+	WORD $0x0f74 // je d13
 	LONG $0x7f7ac1c4; BYTE $0x22 // vmovdqu XMMWORD PTR [r10],xmm4
 	LONG $0x397de3c4; WORD $0x01e4 // vextracti128 xmm4,ymm4,0x1
 	LONG $0x10c28349 // add r10,0x10
 	LONG $0x0008c3f7; WORD $0x0000 // test ebx,0x8
-	WORD $0x0e74 // je d26
+	WORD $0x0e74 // je d29
 	LONG $0xd679c1c4; BYTE $0x22 // vmovq QWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x08 // vpsrldq xmm4,xmm4,0x8
 	LONG $0x08c28349 // add r10,0x8
 	LONG $0x0004c3f7; WORD $0x0000 // test ebx,0x4
-	WORD $0x0e74 // je d3c
+	WORD $0x0e74 // je d3f
 	LONG $0x7e79c1c4; BYTE $0x22 // vmovd DWORD PTR [r10],xmm4
 	LONG $0xdc73d9c5; BYTE $0x04 // vpsrldq xmm4,xmm4,0x4
 	LONG $0x04c28349 // add r10,0x4
 	LONG $0x0002c3f7; WORD $0x0000 // test ebx,0x2
-	WORD $0x0f74 // je d53
+	WORD $0x0f74 // je d56
 	LONG $0x1579c3c4; WORD $0x0022 // vpextrw WORD PTR [r10],xmm4,0x0
 	LONG $0xdc73d9c5; BYTE $0x02 // vpsrldq xmm4,xmm4,0x2
 	LONG $0x02c28349 // add r10,0x2
 	LONG $0x0001c3f7; WORD $0x0000 // test ebx,0x1
-	WORD $0x0674 // je d61
+	WORD $0x0674 // je d64
 	LONG $0x1479c3c4; WORD $0x0022 // vpextrb BYTE PTR [r10],xmm4,0x0
 	LONG $0x20c28348 // add rdx,0x20
 	LONG $0x20eb8348 // sub rbx,0x20
-	LONG $0xf9df8f0f; WORD $0xffff // jg 74e
+	LONG $0xf9e88f0f; WORD $0xffff // jg 75a
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff
 	QUAD $0xffffffffffffffff

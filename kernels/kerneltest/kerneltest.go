@@ -265,7 +265,11 @@ func gemmLevels(row *spec.Row) []int {
 	if row.Op == spec.Gemv {
 		cols, taps = 3*row.NR+1, 1
 	}
-	return []int{row.MR, cols, len(lengths(row)), taps, 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biasLevels, boundLevels}
+	biases := biasLevels
+	if row.Op == spec.Gemm && row.In == tensor.F32 && row.W == tensor.F32 {
+		biases++ // one for each row
+	}
+	return []int{row.MR, cols, len(lengths(row)), taps, 3, 2, int(numKinds), int(numKinds), int(numPlaces), int(numPlaces), int(numPlaces), biases, boundLevels}
 }
 
 func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
@@ -309,8 +313,13 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	ib := s.input(tensor.Bytes(index), 4, place(c[8]))
 	bb := s.input(b.bytes, row.W.Bits()/8, place(c[9]))
 	cb := s.output(((rows-1)*stride+cols)*size, size, place(c[10]))
-	e := newEpilogue(row, s, rng, cols, kind(c[6]), c[11], c[12], place(c[9]))
-	args := spec.GemmArgs{A: ab.pointer(), Zero: zb.pointer(), Index: ib.pointer(), B: bb.pointer(), C: cb.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(),
+	biases, biasStride := cols, 0
+	if c[11] == biasLevels {
+		biasStride = cols + rng.IntN(4)
+		biases += (rows - 1) * biasStride
+	}
+	e := newEpilogue(row, s, rng, biases, kind(c[6]), min(c[11], 1), c[12], place(c[9]))
+	args := spec.GemmArgs{BiasStride: biasStride, Ahead: rng.IntN(3) << 16, A: ab.pointer(), Zero: zb.pointer(), Index: ib.pointer(), B: bb.pointer(), C: cb.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(),
 		AStride: step * in, Taps: taps, K: k, Rows: rows, Cols: cols, CStride: stride, Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
 	was := args
 	row.Func.(func(*spec.GemmArgs))(&args)
@@ -323,7 +332,7 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 			var n int64
 			var m margin
 			if row.In.IsFloat() {
-				f = e.startFloat(j)
+				f = e.startFloat(i*biasStride + j)
 				m.add(f, 1)
 			} else {
 				n = e.startInt(j)

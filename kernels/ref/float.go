@@ -157,8 +157,10 @@ func sumBF16(a *spec.GemmArgs) sums {
 
 func bias(a *spec.GemmArgs) (c sums) {
 	if a.Bias != nil {
-		for j, b := range unsafe.Slice((*float32)(a.Bias), a.Cols) {
-			c[0][j], c[1][j] = float64(b), float64(b)
+		for i := range a.Rows {
+			for j, b := range unsafe.Slice((*float32)(unsafe.Add(a.Bias, 4*i*a.BiasStride)), a.Cols) {
+				c[i][j] = float64(b)
+			}
 		}
 	}
 	return c

@@ -149,6 +149,12 @@ func (r *Row) Block(b, channels int) int { return max(0, min(b*r.NR, channels-r.
 // i*AStride. B is packed as [Taps][ceil(K/KR)][NR][KR] elements of the row's W type; what lies beyond Cols and K is zero. Rows of C are
 // CStride elements apart.
 //
+// The sums of row i begin with the elements of Bias from i*BiasStride on. A stride other than 0, and with it a sum that goes on where C has it, is for
+// Gemm of FP32 by FP32 alone.
+//
+// Ahead is for Gemm alone and changes no result. Where it is not 0, a kernel for all rows and columns may fetch into the second-level cache, for each k,
+// the line of 64 bytes that lies Ahead bytes beyond the NR elements of B.
+//
 // For Gemv, Cols is any number above 0, and panel p of B begins at element p*ceil(K/KR)*NR*KR.
 type GemmArgs struct {
 	A, Index, Zero unsafe.Pointer
@@ -159,6 +165,8 @@ type GemmArgs struct {
 	Taps, K        int
 	Rows, Cols     int
 	CStride        int
+	BiasStride     int
+	Ahead          int
 	Lo, Hi         float32
 	OutZero        int32
 	QLo, QHi       int32

@@ -88,6 +88,18 @@
 	vmovups	ymm15, [rax + 4*rdx]
 .endm
 
+// begin has the sums of row i begin with that row of Bias; r8 is the row before, r9 the step, r10 the number of rows.
+.macro begin i
+	cmp	r10, \i
+	jle	3f
+	add	r8, r9
+	load	%(2*\i), 14, 0
+	load	%(2*\i+1), 15, 32
+.endm
+.macro load acc, mask, at
+	vmaskmovps ymm\acc, ymm\mask, [r8 + \at]
+.endm
+
 // func gemmF32Ymm6x16(a *spec.GemmArgs)
 	.balign 64
 gemmF32Ymm6x16:
@@ -106,7 +118,15 @@ gemmF32Ymm6x16:
 	copies	3
 	copies	4
 	copies	5
-	mov	rdx, [rdi + GemmArgs_Index]
+	mov	r9, [rdi + GemmArgs_BiasStride]
+	test	r9, r9
+	jz	3f
+	shl	r9, 2
+	mov	r10, [rdi + GemmArgs_Rows]
+	.irp	i, 1, 2, 3, 4, 5
+	begin	\i
+	.endr
+3:	mov	rdx, [rdi + GemmArgs_Index]
 	mov	rbx, [rdi + GemmArgs_Taps]
 	test	rbx, rbx
 	jz	.Lstore

@@ -69,7 +69,7 @@
 .endm
 
 // products adds all taps to the sums of a tile. Tiles of all rows take eight steps at a time, and fetch what comes next of each row and, where all
-// columns exist, what comes of B some pages on: it may lie behind the caches, and be too short for the processor to see it coming.
+// columns exist, lines of B by GemmArgs.Ahead: what comes next may lie behind the caches, and be too short for the processor to see it coming.
 .macro products rows, halves
 	.balign 32
 3:	rows_of_tap 8
@@ -77,6 +77,10 @@
 	.if \rows == 8
 	sub	rcx, 32
 	jl	7f
+	.if \halves == 6
+	vmovq	xmm31, rdx
+	mov	rdx, [rdi + GemmArgs_Ahead]
+	.endif
 	.balign 32
 6:
 	ahead	\halves, 0, r8
@@ -91,6 +95,9 @@
 	add	rax, 32
 	cmp	rax, rcx
 	jle	6b
+	.if \halves == 6
+	vmovq	rdx, xmm31
+	.endif
 7:	add	rcx, 32
 	.endif
 	cmp	rax, rcx
@@ -108,9 +115,7 @@
 .macro ahead halves, u, reg
 	prefetcht0 [\reg + rax + 64]
 	.if \halves == 6
-	prefetcht1 [rsi + 192*\u + 8192]
-	prefetcht1 [rsi + 192*\u + 8256]
-	prefetcht1 [rsi + 192*\u + 8320]
+	prefetcht1 [rsi + rdx + 192*\u]
 	.endif
 	step	8, \halves, \u
 .endm
@@ -160,6 +165,19 @@
 	.endr
 .endm
 
+// begin has the sums of row i begin with that row of Bias; rax is the row before, rbx the step, r8 the number of rows.
+.macro begin i
+	cmp	r8, \i
+	jle	3f
+	add	rax, rbx
+	load	%(3*\i), k1, 0
+	load	%(3*\i+1), k2, 64
+	load	%(3*\i+2), k3, 128
+.endm
+.macro load acc, mask, at
+	vmovups	zmm\acc{\mask}{z}, [rax + \at]
+.endm
+
 // func gemmF32Zmm8x48(a *spec.GemmArgs)
 	.balign 64
 gemmF32Zmm8x48:
@@ -190,7 +208,15 @@ gemmF32Zmm8x48:
 	copies	5
 	copies	6
 	copies	7
-	mov	rbx, [rdi + GemmArgs_Taps]
+	mov	rbx, [rdi + GemmArgs_BiasStride]
+	test	rbx, rbx
+	jz	3f
+	shl	rbx, 2
+	mov	r8, [rdi + GemmArgs_Rows]
+	.irp	i, 1, 2, 3, 4, 5, 6, 7
+	begin	\i
+	.endr
+3:	mov	rbx, [rdi + GemmArgs_Taps]
 	test	rbx, rbx
 	jz	.Lstore
 	mov	rax, [rdi + GemmArgs_Rows]

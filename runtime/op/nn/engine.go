@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"math"
 	"runtime"
 	"strconv"
 	"unsafe"
@@ -185,6 +186,7 @@ type product[A, B operand, C accum] struct {
 	narrow     bool
 	body       func(lo, hi int)
 	most       int // tiles of a block
+	parts      []part
 	room       *panelRoom
 	need       int // elements of src from off on
 	outElement int // bytes
@@ -199,6 +201,48 @@ const (
 	minTiles  = 6
 	blockSize = 256 << 10
 )
+
+// part is some k of all taps, or of one, that the tiles of a block are multiplied with before the next ones are taken up.
+type part struct{ tap, taps, k0, k int }
+
+// partSize bounds the bytes of a part of a panel: two of them, what is multiplied with and what is fetched meanwhile, and a block of A stay in the
+// second-level cache. Tests change it.
+var partSize = 512 << 10
+
+// The kernel fetches the part that comes next in memory line by line, while it multiplies the first tiles with this one; in the very first one, which
+// nobody has fetched, it fetches coldAhead bytes ahead of itself.
+const (
+	lineSize  = 64
+	coldAhead = 2048
+)
+
+// partsOf cuts the panels of B. Sums of FP32 are kept where they belong meanwhile.
+func (p *product[A, B, C]) partsOf() []part {
+	size := p.row.NR * p.k * p.row.W.Bits() / 8 // of a tap
+	if p.row.Op != spec.Gemm || p.row.In != tensor.F32 || p.row.W != tensor.F32 || !p.direct() || size*p.taps <= partSize {
+		return []part{{taps: p.taps, k: p.k}}
+	}
+	var parts []part
+	if size <= partSize {
+		n := ceil(size*p.taps, partSize)
+		for i := range n {
+			t := i * p.taps / n
+			parts = append(parts, part{tap: t, taps: (i+1)*p.taps/n - t, k: p.k})
+		}
+		return parts
+	}
+	n := ceil(size, partSize)
+	for t := range p.taps {
+		for i := range n {
+			k := i * p.k / n
+			parts = append(parts, part{tap: t, taps: 1, k0: k, k: (i+1)*p.k/n - k})
+		}
+	}
+	return parts
+}
+
+// direct tells whether the kernel writes results where they belong.
+func (p *product[A, B, C]) direct() bool { return p.epilogue == nil && p.place == nil && !p.narrow }
 
 // mostTiles is the largest number of tiles of a block.
 func (p *product[A, B, C]) mostTiles() int {
@@ -264,7 +308,7 @@ func (p *product[A, B, C]) ready(c *op.Call) *product[A, B, C] {
 	if p.widen != nil {
 		p.room = roomForPanels(c, p.row.NR*p.depth())
 	}
-	p.most = p.mostTiles()
+	p.most, p.parts = p.mostTiles(), p.partsOf()
 	blockRows := min(p.m, p.most*p.row.MR)
 	for i := range p.lanes {
 		l := &p.lanes[i]
@@ -334,7 +378,7 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 	var element A
 	size := int(unsafe.Sizeof(element))
 	a := &l.args
-	*a = spec.GemmArgs{AStride: p.step * size, Taps: p.taps, K: p.k, Lo: p.lo, Hi: p.hi, OutZero: p.zero, QLo: p.qlo, QHi: p.qhi}
+	*a = spec.GemmArgs{AStride: p.step * size, OutZero: p.zero, QLo: p.qlo, QHi: p.qhi}
 	if p.room != nil {
 		slot := p.room.borrow()
 		defer slot.busy.Store(false)
@@ -350,38 +394,24 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 		if p.gather != nil {
 			p.gather(l.a, t0*mr, min(p.m, t1*mr)-t0*mr)
 		}
-		direct := p.epilogue == nil && p.place == nil && !p.narrow
 		panels := 1 // of one call
-		if p.row.Op == spec.Gemv && direct {
+		if p.row.Op == spec.Gemv && p.direct() {
 			panels = max(1, callSize/max(1, nr*p.depth()))
 		}
 		for j := from; j < to; j += panels {
 			p.column(l, j*nr, min(panels, to-j))
 			// The operands of a tile begin a fixed step behind those of the tile before.
-			rows, index := base, unsafe.Pointer(nil)
-			rowStep, indexStep := mr*a.AStride, 0
+			at := operands{a: base, b: a.B, bias: a.Bias, step: mr * a.AStride}
 			switch {
 			case p.index != nil:
-				index, indexStep, rowStep, a.Zero = pointer(p.index[t0*p.taps*mr:]), 4*p.taps*mr, 0, pointer(p.pad)
+				at.index, at.indexStep, at.step, a.Zero = pointer(p.index[t0*p.taps*mr:]), 4*p.taps*mr, 0, pointer(p.pad)
 			case base == nil:
-				rowStep = 0
+				at.step = 0
 			case p.gather == nil:
-				rows = unsafe.Add(base, t0*rowStep)
+				at.a = unsafe.Add(base, t0*at.step)
 			}
-			if direct {
-				a.CStride = p.ldc
-			}
-			for t := t0; t < t1; t++ {
-				a.A = unsafe.Add(rows, (t-t0)*rowStep)
-				if index != nil {
-					a.Index = unsafe.Add(index, (t-t0)*indexStep)
-				}
-				if direct {
-					a.C, a.Rows = unsafe.Pointer(&p.outNow[p.outElement*(t*mr*p.ldc+j*nr)]), min(mr, p.m-t*mr)
-					p.kernel(a)
-					continue
-				}
-				p.tile(l, t*mr, j*nr, t0*mr)
+			for i := range p.parts {
+				p.multiply(l, &at, i, j, t0, t1, j == from, j+panels >= to)
 			}
 		}
 		if p.chain != nil {
@@ -389,6 +419,62 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 		}
 	}
 	runtime.KeepAlive(l)
+}
+
+// operands are those of the first tile of a block, and the steps to the next ones.
+type operands struct {
+	a, index, b, bias unsafe.Pointer
+	step, indexStep   int
+}
+
+// multiply multiplies tiles t0 to t1-1 with part i of panel j, which is the first and the last one of the share or not.
+func (p *product[A, B, C]) multiply(l *lane[A, C], at *operands, i, j, t0, t1 int, first, last bool) {
+	mr, nr, part, wsize := p.row.MR, p.row.NR, p.parts[i], p.row.W.Bits()/8
+	var element A
+	skip := part.k0 * int(unsafe.Sizeof(element))
+	direct, whole := p.direct(), i == len(p.parts)-1
+	a := &l.args
+	a.Taps, a.K, a.Bias, a.BiasStride, a.Lo, a.Hi = part.taps, part.k, at.bias, 0, p.lo, p.hi
+	if !whole {
+		a.Lo, a.Hi = float32(math.Inf(-1)), float32(math.Inf(1))
+	}
+	if at.b != nil {
+		a.B = unsafe.Add(at.b, (part.tap*p.k+part.k0)*nr*wsize)
+	}
+	if direct {
+		a.CStride = p.ldc
+	}
+	lines := nr * p.row.KR * wsize / lineSize // of B that the kernel reads with each k, while it fetches one
+	next, cold := 0, 0                        // bytes to the part that follows in memory; tiles whose own part nobody has fetched
+	if p.widen == nil && !(whole && last) {
+		next = part.taps * part.k * nr * wsize
+	}
+	if p.widen == nil && first && i == 0 {
+		cold = 1
+	}
+	for t := t0; t < t1; t++ {
+		a.A = unsafe.Add(at.a, (t-t0)*at.step+skip)
+		if at.index != nil {
+			a.Index = unsafe.Add(at.index, (t-t0)*at.indexStep+part.tap*4*mr)
+		}
+		switch d := t - t0 - cold; {
+		case d < 0:
+			a.Ahead = coldAhead
+		case d < lines && next > 0:
+			a.Ahead = next + d*lineSize
+		default:
+			a.Ahead = 0
+		}
+		if !direct {
+			p.tile(l, t*mr, j*nr, t0*mr)
+			continue
+		}
+		a.C, a.Rows = unsafe.Pointer(&p.outNow[p.outElement*(t*mr*p.ldc+j*nr)]), min(mr, p.m-t*mr)
+		if i > 0 {
+			a.Bias, a.BiasStride = a.C, a.CStride
+		}
+		p.kernel(a)
+	}
 }
 
 // follow applies the chain to columns from to to-1 of rows r0 to r1-1; out begins with row first.
@@ -432,7 +518,7 @@ func (p *product[A, B, C]) column(l *lane[A, C], j0, panels int) {
 	default:
 		a.B = unsafe.Pointer(&p.b[j0*p.depth()])
 	}
-	if p.biasNow != nil {
+	if a.Bias = nil; p.biasNow != nil {
 		a.Bias = unsafe.Pointer(&p.biasNow[j0])
 	}
 	if p.scale != nil {
