@@ -16,6 +16,7 @@ type Args struct {
 	Quant  spec.QuantArgs
 	Scale  spec.ScaleArgs
 	Mix    spec.MixArgs
+	Rows   spec.RowsArgs
 	Lanes  [16]float32
 	busy   atomic.Bool
 	_      [64]byte // threads do not share a line of cache

@@ -398,6 +398,12 @@ func sigmoidF32Ymm(a *spec.MapArgs)
 func sigmoidF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func softmaxF32Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func softmaxF32Zmm(a *spec.RowsArgs)
+
+//go:noescape
 func squarelanesF32Ymm(a *spec.MapArgs)
 
 //go:noescape
@@ -590,6 +596,8 @@ var functions = map[string]any{
 	"scalesumsI32Zmm":               scalesumsI32Zmm,
 	"sigmoidF32Ymm":                 sigmoidF32Ymm,
 	"sigmoidF32Zmm":                 sigmoidF32Zmm,
+	"softmaxF32Ymm":                 softmaxF32Ymm,
+	"softmaxF32Zmm":                 softmaxF32Zmm,
 	"squarelanesF32Ymm":             squarelanesF32Ymm,
 	"squarelanesF32Zmm":             squarelanesF32Zmm,
 	"subF32Ymm":                     subF32Ymm,

@@ -6,22 +6,22 @@
 TEXT ·expF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x01be0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x1be] # 1c8
-	QUAD $0x01b80d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x1b8] # 1cc
-	QUAD $0x01b21518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1b2] # 1d0
-	QUAD $0x01ac1d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1ac] # 1d4
-	QUAD $0x01a62518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1a6] # 1d8
-	QUAD $0x01a02d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1a0] # 1dc
-	QUAD $0x019a3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x19a] # 1e0
-	QUAD $0x01943d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x194] # 1e4
-	QUAD $0x018e0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x18e] # 1e8
-	QUAD $0x01880d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x188] # 1ec
-	QUAD $0x01821518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x182] # 1f0
-	QUAD $0x017c1d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x17c] # 1f4
-	QUAD $0x01762518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x176] # 1f8
-	QUAD $0x01702d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x170] # 1fc
-	QUAD $0x016a3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x16a] # 200
-	QUAD $0x01643d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x164] # 204
+	QUAD $0x018a0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x18a] # 194
+	QUAD $0x01840d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x184] # 198
+	QUAD $0x017e1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x17e] # 19c
+	QUAD $0x01781d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x178] # 1a0
+	QUAD $0x01722518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x172] # 1a4
+	QUAD $0x016c2d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x16c] # 1a8
+	QUAD $0x01663518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x166] # 1ac
+	QUAD $0x01603d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x160] # 1b0
+	QUAD $0x015a0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x15a] # 1b4
+	QUAD $0x01540d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x154] # 1b8
+	QUAD $0x014e1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x14e] # 1bc
+	QUAD $0x01481d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x148] # 1c0
+	QUAD $0x01422518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x142] # 1c4
+	QUAD $0x013c2d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x13c] # 1c8
+	QUAD $0x01363518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x136] # 1cc
+	QUAD $0x01303d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x130] # 1d0
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
@@ -30,7 +30,7 @@ TEXT ·expF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10f98348 // cmp rcx,0x10
 	WORD $0x197d // jge d3
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00fe8e0f; WORD $0x0000 // jle 1c1
+	LONG $0x00cb8e0f; WORD $0x0000 // jle 18e
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -58,25 +58,17 @@ TEXT ·expF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
 	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
 	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
-	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x4865f162; WORD $0xe272; BYTE $0x01 // vpsrad zmm3,zmm2,0x1
-	LONG $0x486df162; WORD $0xd3fa // vpsubd zmm2,zmm2,zmm3
-	LONG $0x48659162; WORD $0xdcfe // vpaddd zmm3,zmm3,zmm28
-	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
-	LONG $0x4865f162; WORD $0xf372; BYTE $0x17 // vpslld zmm3,zmm3,0x17
-	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
-	LONG $0x4874f162; WORD $0xcb59 // vmulps zmm1,zmm1,zmm3
-	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x4875f262; WORD $0xca2c // vscalefps zmm1,zmm1,zmm2
 	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
 	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
 	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	LONG $0xfffef3e9; BYTE $0xff // jmp b4
+	LONG $0xffff26e9; BYTE $0xff // jmp b4
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	WORD $0x9066 // xchg ax,ax
 	QUAD $0x42b20000c2d00000
 	QUAD $0x3f3180003fb8aa3b
 	QUAD $0x394f377ab95e8083
@@ -90,38 +82,37 @@ TEXT ·expF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x6666000000000084
 	QUAD $0x00000000841f0f2e
 	QUAD $0x00841f0f2e666600
-	QUAD $0x0f2e666600000000
-	QUAD $0x900000000000841f
+	LONG $0x00000000
 
 // func sigmoidF32Zmm(a *spec.MapArgs)
 TEXT ·sigmoidF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x01fa0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x1fa] # 444
-	QUAD $0x01f40d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x1f4] # 448
-	QUAD $0x01ee1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1ee] # 44c
-	QUAD $0x01e81d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1e8] # 450
-	QUAD $0x01e22518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1e2] # 454
-	QUAD $0x01dc2d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1dc] # 458
-	QUAD $0x01d63518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1d6] # 45c
-	QUAD $0x01d03d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1d0] # 460
-	QUAD $0x01ca0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1ca] # 464
-	QUAD $0x01c40d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1c4] # 468
-	QUAD $0x01be1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1be] # 46c
-	QUAD $0x01b81d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1b8] # 470
-	QUAD $0x01b22518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1b2] # 474
-	QUAD $0x01ac2d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1ac] # 478
-	QUAD $0x01a63518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1a6] # 47c
-	QUAD $0x01a03d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1a0] # 480
+	QUAD $0x01c60518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x1c6] # 3d0
+	QUAD $0x01c00d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x1c0] # 3d4
+	QUAD $0x01ba1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1ba] # 3d8
+	QUAD $0x01b41d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1b4] # 3dc
+	QUAD $0x01ae2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1ae] # 3e0
+	QUAD $0x01a82d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1a8] # 3e4
+	QUAD $0x01a23518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1a2] # 3e8
+	QUAD $0x019c3d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x19c] # 3ec
+	QUAD $0x01960518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x196] # 3f0
+	QUAD $0x01900d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x190] # 3f4
+	QUAD $0x018a1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x18a] # 3f8
+	QUAD $0x01841d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x184] # 3fc
+	QUAD $0x017e2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x17e] # 400
+	QUAD $0x01782d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x178] # 404
+	QUAD $0x01723518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x172] # 408
+	QUAD $0x016c3d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x16c] # 40c
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge 313
+	WORD $0x197d // jge 2d3
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x013b8e0f; WORD $0x0000 // jle 43e
+	LONG $0x01088e0f; WORD $0x0000 // jle 3cb
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -149,15 +140,7 @@ TEXT ·sigmoidF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
 	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
 	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
-	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x4865f162; WORD $0xe272; BYTE $0x01 // vpsrad zmm3,zmm2,0x1
-	LONG $0x486df162; WORD $0xd3fa // vpsubd zmm2,zmm2,zmm3
-	LONG $0x48659162; WORD $0xdcfe // vpaddd zmm3,zmm3,zmm28
-	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
-	LONG $0x4865f162; WORD $0xf372; BYTE $0x17 // vpslld zmm3,zmm3,0x17
-	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
-	LONG $0x4874f162; WORD $0xcb59 // vmulps zmm1,zmm1,zmm3
-	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x4875f262; WORD $0xca2c // vscalefps zmm1,zmm1,zmm2
 	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
 	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
 	LONG $0x4024f162; WORD $0xd158 // vaddps zmm2,zmm27,zmm1
@@ -174,10 +157,10 @@ TEXT ·sigmoidF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	LONG $0xfffeb6e9; BYTE $0xff // jmp 2f4
+	LONG $0xfffee9e9; BYTE $0xff // jmp 2b4
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	WORD $0x9066 // xchg ax,ax
+	BYTE $0x90 // nop
 	QUAD $0x42b20000c2d00000
 	QUAD $0x3f3180003fb8aa3b
 	QUAD $0x394f377ab95e8083
@@ -190,38 +173,37 @@ TEXT ·sigmoidF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
-	LONG $0x00441f0f; BYTE $0x00
+	LONG $0x00401f0f
 
 // func tanhF32Zmm(a *spec.MapArgs)
 TEXT ·tanhF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x02320518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x232] # 6fc
-	QUAD $0x022c0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x22c] # 700
-	QUAD $0x02261518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x226] # 704
-	QUAD $0x02201d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x220] # 708
-	QUAD $0x021a2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x21a] # 70c
-	QUAD $0x02142d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x214] # 710
-	QUAD $0x020e3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x20e] # 714
-	QUAD $0x02083d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x208] # 718
-	QUAD $0x02020518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x202] # 71c
-	QUAD $0x01fc0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1fc] # 720
-	QUAD $0x01f61518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1f6] # 724
-	QUAD $0x01f01d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1f0] # 728
-	QUAD $0x01ea2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ea] # 72c
-	QUAD $0x01e42d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1e4] # 730
-	QUAD $0x01de3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1de] # 734
-	QUAD $0x01d83d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1d8] # 738
+	QUAD $0x01fe0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x1fe] # 648
+	QUAD $0x01f80d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x1f8] # 64c
+	QUAD $0x01f21518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1f2] # 650
+	QUAD $0x01ec1d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1ec] # 654
+	QUAD $0x01e62518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1e6] # 658
+	QUAD $0x01e02d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1e0] # 65c
+	QUAD $0x01da3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1da] # 660
+	QUAD $0x01d43d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1d4] # 664
+	QUAD $0x01ce0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1ce] # 668
+	QUAD $0x01c80d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1c8] # 66c
+	QUAD $0x01c21518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1c2] # 670
+	QUAD $0x01bc1d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1bc] # 674
+	QUAD $0x01b62518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1b6] # 678
+	QUAD $0x01b02d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1b0] # 67c
+	QUAD $0x01aa3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1aa] # 680
+	QUAD $0x01a43d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1a4] # 684
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge 593
+	WORD $0x197d // jge 513
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x01738e0f; WORD $0x0000 // jle 6f6
+	LONG $0x01408e0f; WORD $0x0000 // jle 643
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -250,24 +232,16 @@ TEXT ·tanhF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
 	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
 	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
-	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x4865f162; WORD $0xe272; BYTE $0x01 // vpsrad zmm3,zmm2,0x1
-	LONG $0x486df162; WORD $0xd3fa // vpsubd zmm2,zmm2,zmm3
-	LONG $0x48659162; WORD $0xdcfe // vpaddd zmm3,zmm3,zmm28
-	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
-	LONG $0x4865f162; WORD $0xf372; BYTE $0x17 // vpslld zmm3,zmm3,0x17
-	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
-	LONG $0x4874f162; WORD $0xcb59 // vmulps zmm1,zmm1,zmm3
-	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x4875f262; WORD $0xca2c // vscalefps zmm1,zmm1,zmm2
 	LONG $0x48749162; WORD $0xcb58 // vaddps zmm1,zmm1,zmm27
 	LONG $0x4004f162; WORD $0xc95e // vdivps zmm1,zmm31,zmm1
 	LONG $0x4024f162; WORD $0xc95c // vsubps zmm1,zmm27,zmm1
 	LONG $0x4844f162; WORD $0xd759 // vmulps zmm2,zmm7,zmm7
-	QUAD $0x00b71d18487df262; WORD $0x0000 // vbroadcastss zmm3,DWORD PTR [rip+0xb7] # 73c
-	QUAD $0x00b11da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xb1] # 740
-	QUAD $0x00ab1da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xab] # 744
-	QUAD $0x00a51da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xa5] # 748
-	QUAD $0x009f1da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0x9f] # 74c
+	QUAD $0x00b61d18487df262; WORD $0x0000 // vbroadcastss zmm3,DWORD PTR [rip+0xb6] # 688
+	QUAD $0x00b01da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xb0] # 68c
+	QUAD $0x00aa1da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xaa] # 690
+	QUAD $0x00a41da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xa4] # 694
+	QUAD $0x009e1da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0x9e] # 698
 	LONG $0x4864f162; WORD $0xda59 // vmulps zmm3,zmm3,zmm2
 	LONG $0x4845f262; WORD $0xdfa8 // vfmadd213ps zmm3,zmm7,zmm7
 	LONG $0x48449162; WORD $0xd6c2; BYTE $0x01 // vcmpltps k2,zmm7,zmm30
@@ -280,10 +254,10 @@ TEXT ·tanhF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	LONG $0xfffe7ee9; BYTE $0xff // jmp 574
+	LONG $0xfffeb1e9; BYTE $0xff // jmp 4f4
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	WORD $0x9066 // xchg ax,ax
+	BYTE $0x90 // nop
 	QUAD $0x42b20000c2d00000
 	QUAD $0x3f3180003fb8aa3b
 	QUAD $0x394f377ab95e8083
@@ -298,57 +272,55 @@ TEXT ·tanhF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x660000000000841f
 	QUAD $0x000000841f0f2e66
 	QUAD $0x841f0f2e66660000
-	QUAD $0x2e66660000000000
-	QUAD $0x0000000000841f0f
-	LONG $0x00401f0f
+	QUAD $0x001f0f0000000000
 
 // func erfF32Zmm(a *spec.MapArgs)
 TEXT ·erfF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x02120518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x212] # 99c
-	QUAD $0x020c0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x20c] # 9a0
-	QUAD $0x02061518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x206] # 9a4
-	QUAD $0x02001d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x200] # 9a8
-	QUAD $0x01fa2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1fa] # 9ac
-	QUAD $0x01f42d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1f4] # 9b0
-	QUAD $0x01ee3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1ee] # 9b4
-	QUAD $0x01e83d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1e8] # 9b8
-	QUAD $0x01e20518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1e2] # 9bc
-	QUAD $0x01dc0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1dc] # 9c0
-	QUAD $0x01d61518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1d6] # 9c4
-	QUAD $0x01d01d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1d0] # 9c8
-	QUAD $0x01ca2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ca] # 9cc
-	QUAD $0x01c42d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1c4] # 9d0
-	QUAD $0x01be3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1be] # 9d4
-	QUAD $0x01b83d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1b8] # 9d8
+	QUAD $0x02120518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x212] # 8dc
+	QUAD $0x020c0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x20c] # 8e0
+	QUAD $0x02061518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x206] # 8e4
+	QUAD $0x02001d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x200] # 8e8
+	QUAD $0x01fa2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1fa] # 8ec
+	QUAD $0x01f42d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1f4] # 8f0
+	QUAD $0x01ee3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1ee] # 8f4
+	QUAD $0x01e83d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1e8] # 8f8
+	QUAD $0x01e20518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1e2] # 8fc
+	QUAD $0x01dc0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1dc] # 900
+	QUAD $0x01d61518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1d6] # 904
+	QUAD $0x01d01d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1d0] # 908
+	QUAD $0x01ca2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ca] # 90c
+	QUAD $0x01c42d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1c4] # 910
+	QUAD $0x01be3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1be] # 914
+	QUAD $0x01b83d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1b8] # 918
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge 853
+	WORD $0x197d // jge 793
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x01528e0f; WORD $0x0000 // jle 995
+	LONG $0x01528e0f; WORD $0x0000 // jle 8d5
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x4015f162; WORD $0xf8df // vpandnd zmm7,zmm29,zmm0
 	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
-	QUAD $0x016d3518487df262; WORD $0x0000 // vbroadcastss zmm6,DWORD PTR [rip+0x16d] # 9dc
-	QUAD $0x016735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x167] # 9e0
-	QUAD $0x016135a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x161] # 9e4
-	QUAD $0x015b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x15b] # 9e8
-	QUAD $0x015535a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x155] # 9ec
-	QUAD $0x014f35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x14f] # 9f0
-	QUAD $0x014935a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x149] # 9f4
-	QUAD $0x014335a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x143] # 9f8
-	QUAD $0x013d35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x13d] # 9fc
-	QUAD $0x013735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x137] # a00
+	QUAD $0x016d3518487df262; WORD $0x0000 // vbroadcastss zmm6,DWORD PTR [rip+0x16d] # 91c
+	QUAD $0x016735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x167] # 920
+	QUAD $0x016135a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x161] # 924
+	QUAD $0x015b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x15b] # 928
+	QUAD $0x015535a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x155] # 92c
+	QUAD $0x014f35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x14f] # 930
+	QUAD $0x014935a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x149] # 934
+	QUAD $0x014335a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x143] # 938
+	QUAD $0x013d35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x13d] # 93c
+	QUAD $0x013735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x137] # 940
 	LONG $0x4844f162; WORD $0xf659 // vmulps zmm6,zmm7,zmm6
-	QUAD $0x012b35b85845f262; WORD $0x0000 // vfmadd231ps zmm6,zmm7,DWORD BCST [rip+0x12b] # a04
+	QUAD $0x012b35b85845f262; WORD $0x0000 // vfmadd231ps zmm6,zmm7,DWORD BCST [rip+0x12b] # 944
 	LONG $0x484d9162; WORD $0xcdef // vpxord zmm1,zmm6,zmm29
 	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
 	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
@@ -380,7 +352,7 @@ TEXT ·erfF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	LONG $0xfffe9fe9; BYTE $0xff // jmp 834
+	LONG $0xfffe9fe9; BYTE $0xff // jmp 774
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
@@ -410,51 +382,51 @@ TEXT ·erfF32Zmm(SB), NOSPLIT, $0-8
 TEXT ·geluF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x02360518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x236] # c80
-	QUAD $0x02300d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x230] # c84
-	QUAD $0x022a1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x22a] # c88
-	QUAD $0x02241d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x224] # c8c
-	QUAD $0x021e2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x21e] # c90
-	QUAD $0x02182d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x218] # c94
-	QUAD $0x02123518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x212] # c98
-	QUAD $0x020c3d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x20c] # c9c
-	QUAD $0x02060518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x206] # ca0
-	QUAD $0x02000d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x200] # ca4
-	QUAD $0x01fa1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1fa] # ca8
-	QUAD $0x01f41d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1f4] # cac
-	QUAD $0x01ee2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ee] # cb0
-	QUAD $0x01e82d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1e8] # cb4
-	QUAD $0x01e23518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1e2] # cb8
-	QUAD $0x01dc3d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1dc] # cbc
+	QUAD $0x02360518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x236] # bc0
+	QUAD $0x02300d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x230] # bc4
+	QUAD $0x022a1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x22a] # bc8
+	QUAD $0x02241d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x224] # bcc
+	QUAD $0x021e2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x21e] # bd0
+	QUAD $0x02182d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x218] # bd4
+	QUAD $0x02123518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x212] # bd8
+	QUAD $0x020c3d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x20c] # bdc
+	QUAD $0x02060518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x206] # be0
+	QUAD $0x02000d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x200] # be4
+	QUAD $0x01fa1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1fa] # be8
+	QUAD $0x01f41d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1f4] # bec
+	QUAD $0x01ee2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ee] # bf0
+	QUAD $0x01e82d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1e8] # bf4
+	QUAD $0x01e23518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1e2] # bf8
+	QUAD $0x01dc3d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1dc] # bfc
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge b13
+	WORD $0x197d // jge a53
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x01788e0f; WORD $0x0000 // jle c7b
+	LONG $0x01788e0f; WORD $0x0000 // jle bbb
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487c7162; WORD $0xc028 // vmovaps zmm8,zmm0
-	QUAD $0x01c30559587cf162; WORD $0x0000 // vmulps zmm0,zmm0,DWORD BCST [rip+0x1c3] # cec
+	QUAD $0x01c30559587cf162; WORD $0x0000 // vmulps zmm0,zmm0,DWORD BCST [rip+0x1c3] # c2c
 	LONG $0x4015f162; WORD $0xf8df // vpandnd zmm7,zmm29,zmm0
 	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
-	QUAD $0x01813518487df262; WORD $0x0000 // vbroadcastss zmm6,DWORD PTR [rip+0x181] # cc0
-	QUAD $0x017b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x17b] # cc4
-	QUAD $0x017535a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x175] # cc8
-	QUAD $0x016f35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x16f] # ccc
-	QUAD $0x016935a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x169] # cd0
-	QUAD $0x016335a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x163] # cd4
-	QUAD $0x015d35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x15d] # cd8
-	QUAD $0x015735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x157] # cdc
-	QUAD $0x015135a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x151] # ce0
-	QUAD $0x014b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x14b] # ce4
+	QUAD $0x01813518487df262; WORD $0x0000 // vbroadcastss zmm6,DWORD PTR [rip+0x181] # c00
+	QUAD $0x017b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x17b] # c04
+	QUAD $0x017535a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x175] # c08
+	QUAD $0x016f35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x16f] # c0c
+	QUAD $0x016935a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x169] # c10
+	QUAD $0x016335a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x163] # c14
+	QUAD $0x015d35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x15d] # c18
+	QUAD $0x015735a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x157] # c1c
+	QUAD $0x015135a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x151] # c20
+	QUAD $0x014b35a85845f262; WORD $0x0000 // vfmadd213ps zmm6,zmm7,DWORD BCST [rip+0x14b] # c24
 	LONG $0x4844f162; WORD $0xf659 // vmulps zmm6,zmm7,zmm6
-	QUAD $0x013f35b85845f262; WORD $0x0000 // vfmadd231ps zmm6,zmm7,DWORD BCST [rip+0x13f] # ce8
+	QUAD $0x013f35b85845f262; WORD $0x0000 // vfmadd231ps zmm6,zmm7,DWORD BCST [rip+0x13f] # c28
 	LONG $0x484d9162; WORD $0xcdef // vpxord zmm1,zmm6,zmm29
 	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
 	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
@@ -483,13 +455,13 @@ TEXT ·geluF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
 	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
 	LONG $0x4024f162; WORD $0xc958 // vaddps zmm1,zmm27,zmm1
-	QUAD $0x00921559583cf162; WORD $0x0000 // vmulps zmm2,zmm8,DWORD BCST [rip+0x92] # cf0
+	QUAD $0x00921559583cf162; WORD $0x0000 // vmulps zmm2,zmm8,DWORD BCST [rip+0x92] # c30
 	LONG $0x486cf162; WORD $0xc959 // vmulps zmm1,zmm2,zmm1
 	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	LONG $0xfffe79e9; BYTE $0xff // jmp af4
+	LONG $0xfffe79e9; BYTE $0xff // jmp a34
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	BYTE $0x90 // nop
@@ -514,41 +486,41 @@ TEXT ·geluF32Zmm(SB), NOSPLIT, $0-8
 TEXT ·gelutanhF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x02720518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x272] # f7c
-	QUAD $0x026c0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x26c] # f80
-	QUAD $0x02661518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x266] # f84
-	QUAD $0x02601d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x260] # f88
-	QUAD $0x025a2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x25a] # f8c
-	QUAD $0x02542d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x254] # f90
-	QUAD $0x024e3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x24e] # f94
-	QUAD $0x02483d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x248] # f98
-	QUAD $0x02420518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x242] # f9c
-	QUAD $0x023c0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x23c] # fa0
-	QUAD $0x02361518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x236] # fa4
-	QUAD $0x02301d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x230] # fa8
-	QUAD $0x022a2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x22a] # fac
-	QUAD $0x02242d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x224] # fb0
-	QUAD $0x021e3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x21e] # fb4
-	QUAD $0x02183d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x218] # fb8
+	QUAD $0x02420518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x242] # e8c
+	QUAD $0x023c0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x23c] # e90
+	QUAD $0x02361518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x236] # e94
+	QUAD $0x02301d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x230] # e98
+	QUAD $0x022a2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x22a] # e9c
+	QUAD $0x02242d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x224] # ea0
+	QUAD $0x021e3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x21e] # ea4
+	QUAD $0x02183d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x218] # ea8
+	QUAD $0x02120518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x212] # eac
+	QUAD $0x020c0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x20c] # eb0
+	QUAD $0x02061518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x206] # eb4
+	QUAD $0x02001d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x200] # eb8
+	QUAD $0x01fa2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1fa] # ebc
+	QUAD $0x01f42d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1f4] # ec0
+	QUAD $0x01ee3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1ee] # ec4
+	QUAD $0x01e83d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1e8] # ec8
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge dd3
+	WORD $0x197d // jge d13
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x01b58e0f; WORD $0x0000 // jle f78
+	LONG $0x01828e0f; WORD $0x0000 // jle e85
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487c7162; WORD $0xc028 // vmovaps zmm8,zmm0
-	QUAD $0x01e70d59587cf162; WORD $0x0000 // vmulps zmm1,zmm0,DWORD BCST [rip+0x1e7] # fd0
+	QUAD $0x01b70d59587cf162; WORD $0x0000 // vmulps zmm1,zmm0,DWORD BCST [rip+0x1b7] # ee0
 	LONG $0x487cf162; WORD $0xd059 // vmulps zmm2,zmm0,zmm0
 	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
 	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
-	QUAD $0x01cf0559587cf162; WORD $0x0000 // vmulps zmm0,zmm0,DWORD BCST [rip+0x1cf] # fd4
+	QUAD $0x019f0559587cf162; WORD $0x0000 // vmulps zmm0,zmm0,DWORD BCST [rip+0x19f] # ee4
 	LONG $0x4015f162; WORD $0xf8df // vpandnd zmm7,zmm29,zmm0
 	LONG $0x4844f162; WORD $0xcf58 // vaddps zmm1,zmm7,zmm7
 	LONG $0x4874b162; WORD $0xc85f // vmaxps zmm1,zmm1,zmm16
@@ -573,24 +545,16 @@ TEXT ·gelutanhF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
 	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
 	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
-	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x4865f162; WORD $0xe272; BYTE $0x01 // vpsrad zmm3,zmm2,0x1
-	LONG $0x486df162; WORD $0xd3fa // vpsubd zmm2,zmm2,zmm3
-	LONG $0x48659162; WORD $0xdcfe // vpaddd zmm3,zmm3,zmm28
-	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
-	LONG $0x4865f162; WORD $0xf372; BYTE $0x17 // vpslld zmm3,zmm3,0x17
-	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
-	LONG $0x4874f162; WORD $0xcb59 // vmulps zmm1,zmm1,zmm3
-	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x4875f262; WORD $0xca2c // vscalefps zmm1,zmm1,zmm2
 	LONG $0x48749162; WORD $0xcb58 // vaddps zmm1,zmm1,zmm27
 	LONG $0x4004f162; WORD $0xc95e // vdivps zmm1,zmm31,zmm1
 	LONG $0x4024f162; WORD $0xc95c // vsubps zmm1,zmm27,zmm1
 	LONG $0x4844f162; WORD $0xd759 // vmulps zmm2,zmm7,zmm7
-	QUAD $0x00cb1d18487df262; WORD $0x0000 // vbroadcastss zmm3,DWORD PTR [rip+0xcb] # fbc
-	QUAD $0x00c51da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xc5] # fc0
-	QUAD $0x00bf1da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xbf] # fc4
-	QUAD $0x00b91da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xb9] # fc8
-	QUAD $0x00b31da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xb3] # fcc
+	QUAD $0x00ce1d18487df262; WORD $0x0000 // vbroadcastss zmm3,DWORD PTR [rip+0xce] # ecc
+	QUAD $0x00c81da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xc8] # ed0
+	QUAD $0x00c21da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xc2] # ed4
+	QUAD $0x00bc1da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xbc] # ed8
+	QUAD $0x00b61da8586df262; WORD $0x0000 // vfmadd213ps zmm3,zmm2,DWORD BCST [rip+0xb6] # edc
 	LONG $0x4864f162; WORD $0xda59 // vmulps zmm3,zmm3,zmm2
 	LONG $0x4845f262; WORD $0xdfa8 // vfmadd213ps zmm3,zmm7,zmm7
 	LONG $0x48449162; WORD $0xd6c2; BYTE $0x01 // vcmpltps k2,zmm7,zmm30
@@ -600,15 +564,16 @@ TEXT ·gelutanhF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
 	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
 	LONG $0x4024f162; WORD $0xc958 // vaddps zmm1,zmm27,zmm1
-	QUAD $0x007d1559583cf162; WORD $0x0000 // vmulps zmm2,zmm8,DWORD BCST [rip+0x7d] # fd8
+	QUAD $0x00801559583cf162; WORD $0x0000 // vmulps zmm2,zmm8,DWORD BCST [rip+0x80] # ee8
 	LONG $0x486cf162; WORD $0xc959 // vmulps zmm1,zmm2,zmm1
 	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	LONG $0xfffe3ce9; BYTE $0xff // jmp db4
+	LONG $0xfffe6fe9; BYTE $0xff // jmp cf4
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	QUAD $0x42b20000c2d00000
 	QUAD $0x3f3180003fb8aa3b
 	QUAD $0x394f377ab95e8083
@@ -622,40 +587,38 @@ TEXT ·gelutanhF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x3d372713beaaaa99
 	QUAD $0x3f0000003f4c422a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
-	WORD $0x1f0f; BYTE $0x00
+	QUAD $0x00000000841f0f66; BYTE $0x00
 
 // func swishF32Zmm(a *spec.MapArgs)
 TEXT ·swishF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	LONG $0x487d7262; WORD $0x4f18; BYTE $0x06 // vbroadcastss zmm9,DWORD PTR [rdi+0x18]
-	QUAD $0x020b0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x20b] # 121c
-	QUAD $0x02050d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x205] # 1220
-	QUAD $0x01ff1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1ff] # 1224
-	QUAD $0x01f91d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1f9] # 1228
-	QUAD $0x01f32518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1f3] # 122c
-	QUAD $0x01ed2d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1ed] # 1230
-	QUAD $0x01e73518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1e7] # 1234
-	QUAD $0x01e13d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1e1] # 1238
-	QUAD $0x01db0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1db] # 123c
-	QUAD $0x01d50d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1d5] # 1240
-	QUAD $0x01cf1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1cf] # 1244
-	QUAD $0x01c91d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1c9] # 1248
-	QUAD $0x01c32518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1c3] # 124c
-	QUAD $0x01bd2d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1bd] # 1250
-	QUAD $0x01b73518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1b7] # 1254
-	QUAD $0x01b13d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1b1] # 1258
+	QUAD $0x01d70518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x1d7] # 10e8
+	QUAD $0x01d10d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x1d1] # 10ec
+	QUAD $0x01cb1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1cb] # 10f0
+	QUAD $0x01c51d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1c5] # 10f4
+	QUAD $0x01bf2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1bf] # 10f8
+	QUAD $0x01b92d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1b9] # 10fc
+	QUAD $0x01b33518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1b3] # 1100
+	QUAD $0x01ad3d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1ad] # 1104
+	QUAD $0x01a70518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1a7] # 1108
+	QUAD $0x01a10d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1a1] # 110c
+	QUAD $0x019b1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x19b] # 1110
+	QUAD $0x01951d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x195] # 1114
+	QUAD $0x018f2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x18f] # 1118
+	QUAD $0x01892d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x189] # 111c
+	QUAD $0x01833518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x183] # 1120
+	QUAD $0x017d3d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x17d] # 1124
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge 10da
+	WORD $0x197d // jge fda
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x014d8e0f; WORD $0x0000 // jle 1217
+	LONG $0x011a8e0f; WORD $0x0000 // jle 10e4
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -685,15 +648,7 @@ TEXT ·swishF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
 	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
 	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
-	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
-	LONG $0x4865f162; WORD $0xe272; BYTE $0x01 // vpsrad zmm3,zmm2,0x1
-	LONG $0x486df162; WORD $0xd3fa // vpsubd zmm2,zmm2,zmm3
-	LONG $0x48659162; WORD $0xdcfe // vpaddd zmm3,zmm3,zmm28
-	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
-	LONG $0x4865f162; WORD $0xf372; BYTE $0x17 // vpslld zmm3,zmm3,0x17
-	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
-	LONG $0x4874f162; WORD $0xcb59 // vmulps zmm1,zmm1,zmm3
-	LONG $0x4874f162; WORD $0xca59 // vmulps zmm1,zmm1,zmm2
+	LONG $0x4875f262; WORD $0xca2c // vscalefps zmm1,zmm1,zmm2
 	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
 	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
 	LONG $0x4024f162; WORD $0xd158 // vaddps zmm2,zmm27,zmm1
@@ -711,10 +666,9 @@ TEXT ·swishF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	LONG $0xfffea4e9; BYTE $0xff // jmp 10bb
+	LONG $0xfffed7e9; BYTE $0xff // jmp fbb
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	BYTE $0x90 // nop
 	QUAD $0x42b20000c2d00000
 	QUAD $0x3f3180003fb8aa3b
 	QUAD $0x394f377ab95e8083
@@ -725,15 +679,14 @@ TEXT ·swishF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
-	WORD $0x1f0f; BYTE $0x00
+	WORD $0x9066
 
 // func hardswishF32Zmm(a *spec.MapArgs)
 TEXT ·hardswishF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
-	QUAD $0x007e0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x7e] # 1308
-	QUAD $0x00780d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x78] # 130c
+	QUAD $0x007e0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x7e] # 11c8
+	QUAD $0x00780d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x78] # 11cc
 	LONG $0x406da162; WORD $0xd2ef // vpxord zmm18,zmm18,zmm18
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
@@ -741,9 +694,9 @@ TEXT ·hardswishF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 12c9
+	WORD $0x157d // jge 1189
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x487e // jle 1301
+	WORD $0x487e // jle 11c1
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -757,7 +710,7 @@ TEXT ·hardswishF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xadeb // jmp 12ae
+	WORD $0xadeb // jmp 116e
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]

@@ -54,6 +54,8 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = binaryLevels(row), binaryCase
 		case spec.Turn:
 			levels, test = turnLevels(row), turnCase
+		case spec.Softmax:
+			levels, test = softmaxLevels(row), softmaxCase
 		case spec.Mix:
 			levels, test = mixLevels(row), mixCase
 		case spec.SumRows, spec.MaxRows:

@@ -82,7 +82,7 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.BinaryArgs))
 			case spec.Mix:
 				_, ok = r.Func.(func(*spec.MixArgs))
-			case spec.Turn, spec.SumRows, spec.MaxRows:
+			case spec.Turn, spec.SumRows, spec.MaxRows, spec.Softmax:
 				_, ok = r.Func.(func(*spec.RowsArgs))
 			default:
 				_, ok = r.Func.(func(*spec.MapArgs))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels/spec"
 )
@@ -104,6 +105,60 @@ func reduceCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		}
 	}
 	xb.unchanged(t, "X")
+	yb.outside(t)
+}
+
+// The factors of a softmax of rows: columns, rows, elements, distances of rows, whether Y is X, places.
+func softmaxLevels(row *spec.Row) []int {
+	return []int{2*row.NR + 70, 4, int(numKinds), 2, 2, 2, int(numPlaces), int(numPlaces)}
+}
+
+func softmaxCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
+	cols, rows, inPlace := c[0], c[1], c[5] > 0
+	across, down := cols+3*c[3], cols+3*c[4]
+	if inPlace {
+		down = across
+	}
+	x := draw(rng, row.In, max(0, (rows-1)*across+cols), kind(c[2]), nil)
+	yb := s.output(4*max(0, (rows-1)*down+cols), 4, place(c[7]))
+	xb := yb
+	if inPlace {
+		copy(yb.data, x.bytes)
+	} else {
+		xb = s.input(x.bytes, 4, place(c[6]))
+	}
+	args := spec.RowsArgs{X: xb.pointer(), Y: yb.pointer(), Rows: rows, Cols: cols, XStride: 4 * across, YStride: 4 * down}
+	was := args
+	row.Func.(func(*spec.RowsArgs))(&args)
+	if args != was {
+		t.Errorf("%s: the kernel changed its arguments", row.Name)
+	}
+	for i := range rows {
+		line := x.f[i*across:][:cols]
+		m := float32(math.Inf(-1))
+		for _, v := range line {
+			m = larger(m, v)
+		}
+		var lane [16]float32
+		for j, v := range line {
+			lane[j%16] += fmath.Exp(v - m)
+		}
+		for half := 8; half > 0; half /= 2 {
+			for k := range half {
+				lane[k] += lane[k+half]
+			}
+		}
+		for j, v := range line {
+			compare(t, row, unsafe.Pointer(&yb.data[4*(i*down+j)]), fmt.Sprintf("Y[%d][%d] of %dx%d", i, j, rows, cols), fmath.Exp(v-m)/lane[0], 0, &margin{})
+			if t.Failed() {
+				return
+			}
+		}
+	}
+	if !inPlace {
+		yb.between(t, rows, 4*cols, 4*down)
+		xb.unchanged(t, "X")
+	}
 	yb.outside(t)
 }
 

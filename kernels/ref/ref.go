@@ -70,6 +70,7 @@ var Table = []spec.Row{
 	}),
 	{Op: spec.SumRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "sumrowsF32Ref", Func: sumRows},
 	{Op: spec.MaxRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxrowsF32Ref", Func: maxRows},
+	{Op: spec.Softmax, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "softmaxF32Ref", Func: softmax},
 	{Op: spec.Mix, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "mixF32Ref", Func: mix},
 	{Op: spec.MaxPool, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxpoolF32Ref", Func: maxPool[float32]},
 	{Op: spec.MaxPool, In: tensor.I8, W: tensor.I8, Acc: tensor.I8, Out: tensor.I8, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "maxpoolI8Ref", Func: maxPool[int8]},

@@ -1,8 +1,10 @@
 package ref
 
 import (
+	"math"
 	"unsafe"
 
+	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/kernels/spec"
 )
 
@@ -36,6 +38,29 @@ func maxRows(a *spec.RowsArgs) {
 	for i := range a.Rows {
 		for j, v := range rowOf[float32](a.X, i, a.XStride, a.Cols) {
 			y[j] = larger(y[j], v)
+		}
+	}
+}
+
+func softmax(a *spec.RowsArgs) {
+	for i := range a.Rows {
+		x, y := rowOf[float32](a.X, i, a.XStride, a.Cols), rowOf[float32](a.Y, i, a.YStride, a.Cols)
+		m := float32(math.Inf(-1))
+		for _, v := range x {
+			m = larger(m, v)
+		}
+		var lane [16]float32
+		for j, v := range x {
+			y[j] = fmath.Exp(v - m)
+			lane[j&15] += y[j]
+		}
+		for half := 8; half > 0; half /= 2 {
+			for k := range half {
+				lane[k] += lane[k+half]
+			}
+		}
+		for j := range y {
+			y[j] /= lane[0]
 		}
 	}
 }

@@ -69,6 +69,9 @@ const (
 	// Reductions of rows: for i < Rows, j < Cols:
 	SumRows // Y[(First+i)%16][j] += X[i][j]
 	MaxRows // Y[0][j] = larger(Y[0][j], X[i][j])
+	// Softmax: for i < Rows: Y[i][j] = e**(X[i][j]-m) / s, where m is the largest of row i, or not a number where one is none, and s the pairwise sum of 16
+	// lanes: lane[j%16] += e**(X[i][j]-m), from 0 on.
+	Softmax
 	// Mix: for i < Rows, j < Cols: Y[i][j] = X[At[i][0]][j]*W[i][0] + X[At[i][1]][j]*W[i][1] + ..., over Taps, each product and each sum rounded.
 	Mix
 	// Pools: for x < Width, c < Channels, over t < Taps in order:
@@ -86,7 +89,7 @@ const Ops = int(numOps)
 func (o Op) String() string {
 	return [...]string{"gemm", "gemv", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
-		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
+		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "softmax", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
 }
 
 // Multiplies reports whether an operation sums products of its input and weights, which is what a step that drives it is measured by.
@@ -237,7 +240,7 @@ type ScaleArgs struct {
 }
 
 // RowsArgs describes an operation on Rows rows, whose strides are in bytes. Turn takes at most MR rows. Where columns are reduced, Y is read and
-// written; SumRows has 16 rows of it.
+// written; SumRows has 16 rows of it. Y of Softmax may be X.
 type RowsArgs struct {
 	X, Y             unsafe.Pointer
 	Rows, Cols       int

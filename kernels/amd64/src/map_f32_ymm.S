@@ -2,74 +2,8 @@
 //
 // rdi  arguments   rsi X   rdx Y   rcx elements left   ymm0 x   ymm1-9 scratch   ymm15 elements that exist
 	.altmacro
+	.include "exp_ymm.inc"
 
-// parts splits e**ymm1 into n in ymm2, r in ymm3 and q in ymm4; ymm5 is scratch.
-.macro parts name
-	vmulps	ymm2, ymm1, [rip + \name + 64]
-	vroundps ymm2, ymm2, 8			// n
-	vfnmadd231ps ymm1, ymm2, [rip + \name + 96]	// high
-	vmovaps	ymm3, ymm1
-	vfnmadd231ps ymm3, ymm2, [rip + \name + 128]	// r
-	vsubps	ymm1, ymm1, ymm3
-	vfnmadd231ps ymm1, ymm2, [rip + \name + 128]	// low
-	vmovups	ymm4, [rip + \name + 160]
-	vfmadd213ps ymm4, ymm3, [rip + \name + 192]
-	vfmadd213ps ymm4, ymm3, [rip + \name + 224]
-	vfmadd213ps ymm4, ymm3, [rip + \name + 256]
-	vfmadd213ps ymm4, ymm3, [rip + \name + 288]
-	vfmadd213ps ymm4, ymm3, [rip + \name + 320]	// P(r)
-	vmulps	ymm5, ymm3, ymm3
-	vfmadd213ps ymm4, ymm5, ymm1		// q
-.endm
-
-// exponential makes e**ymm1 in ymm1, for ymm1 that is a number; ymm2-6 are scratch.
-.macro exponential name
-	vmaxps	ymm1, ymm1, [rip + \name]
-	vminps	ymm1, ymm1, [rip + \name + 32]
-	parts	\name
-	vmovups	ymm6, [rip + \name + 352]
-	vaddps	ymm5, ymm6, ymm3		// one
-	vsubps	ymm6, ymm5, ymm6
-	vsubps	ymm6, ymm3, ymm6		// lost
-	vaddps	ymm6, ymm6, ymm4
-	vaddps	ymm1, ymm5, ymm6
-	vcvtps2dq ymm2, ymm2
-	vpsrad	ymm3, ymm2, 1
-	vpsubd	ymm2, ymm2, ymm3
-	vpaddd	ymm3, ymm3, [rip + \name + 384]
-	vpaddd	ymm2, ymm2, [rip + \name + 384]
-	vpslld	ymm3, ymm3, 23
-	vpslld	ymm2, ymm2, 23
-	vmulps	ymm1, ymm1, ymm3
-	vmulps	ymm1, ymm1, ymm2
-.endm
-
-// wide is a vector of one constant, exponentials those of exponential: bounds, log2(e), ln 2 in two parts, the polynomial, one, the exponent's bias.
-.macro wide value
-	.rept	8
-	.float	\value
-	.endr
-.endm
-.macro wideint value
-	.rept	8
-	.long	\value
-	.endr
-.endm
-.macro exponentials
-	wide	-104
-	wide	89
-	wide	1.44269504
-	wide	0.693359375
-	wide	-2.12194440e-4
-	wide	1.9761725e-4
-	wide	1.39323215e-3
-	wide	8.33354611e-3
-	wide	4.16664928e-2
-	wide	1.66666657e-1
-	wide	0.5
-	wide	1
-	wideint	127
-.endm
 // masks follow the constants: eight times all bits, eight times none.
 .macro masks
 	.fill	8, 4, -1

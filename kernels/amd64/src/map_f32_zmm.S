@@ -2,75 +2,7 @@
 //
 // rdi  arguments   rsi X   rdx Y   rcx elements left   zmm0 x   zmm1-10 scratch   zmm16-31 constants   k1 elements that exist   k2-3 conditions
 	.altmacro
-
-.macro constant reg, name, i
-	vbroadcastss zmm\reg, dword ptr [rip + \name + 4*\i]
-.endm
-.macro constants name
-	constant 16, \name, 0
-	constant 17, \name, 1
-	constant 18, \name, 2
-	constant 19, \name, 3
-	constant 20, \name, 4
-	constant 21, \name, 5
-	constant 22, \name, 6
-	constant 23, \name, 7
-	constant 24, \name, 8
-	constant 25, \name, 9
-	constant 26, \name, 10
-	constant 27, \name, 11
-	constant 28, \name, 12
-	constant 29, \name, 13
-	constant 30, \name, 14
-	constant 31, \name, 15
-.endm
-
-// parts splits e**zmm1 into n in zmm2, r in zmm3 and q in zmm4; zmm5 is scratch. Constants: zmm18 log2(e), 19-20 ln 2 in two parts, 21-26 the
-// polynomial.
-.macro parts
-	vmulps	zmm2, zmm1, zmm18
-	vrndscaleps zmm2, zmm2, 8		// n
-	vfnmadd231ps zmm1, zmm2, zmm19		// high
-	vmovaps	zmm3, zmm1
-	vfnmadd231ps zmm3, zmm2, zmm20		// r
-	vsubps	zmm1, zmm1, zmm3
-	vfnmadd231ps zmm1, zmm2, zmm20		// low
-	vmovaps	zmm4, zmm21
-	vfmadd213ps zmm4, zmm3, zmm22
-	vfmadd213ps zmm4, zmm3, zmm23
-	vfmadd213ps zmm4, zmm3, zmm24
-	vfmadd213ps zmm4, zmm3, zmm25
-	vfmadd213ps zmm4, zmm3, zmm26		// P(r)
-	vmulps	zmm5, zmm3, zmm3
-	vfmadd213ps zmm4, zmm5, zmm1		// q
-.endm
-
-// exponential makes e**zmm1 in zmm1, for zmm1 that is a number; zmm2-6 are scratch. Constants: zmm16-17 bounds, 18-26 those of parts, 27 one, 28 the
-// exponent's bias.
-.macro exponential
-	vmaxps	zmm1, zmm1, zmm16
-	vminps	zmm1, zmm1, zmm17
-	parts
-	vaddps	zmm5, zmm27, zmm3		// one
-	vsubps	zmm6, zmm5, zmm27
-	vsubps	zmm6, zmm3, zmm6		// lost
-	vaddps	zmm6, zmm6, zmm4
-	vaddps	zmm1, zmm5, zmm6
-	vcvtps2dq zmm2, zmm2
-	vpsrad	zmm3, zmm2, 1
-	vpsubd	zmm2, zmm2, zmm3
-	vpaddd	zmm3, zmm3, zmm28
-	vpaddd	zmm2, zmm2, zmm28
-	vpslld	zmm3, zmm3, 23
-	vpslld	zmm2, zmm2, 23
-	vmulps	zmm1, zmm1, zmm3
-	vmulps	zmm1, zmm1, zmm2
-.endm
-.macro exponentials
-	.float	-104, 89, 1.44269504, 0.693359375, -2.12194440e-4
-	.float	1.9761725e-4, 1.39323215e-3, 8.33354611e-3, 4.16664928e-2, 1.66666657e-1, 0.5, 1
-	.long	127
-.endm
+	.include "exp_zmm.inc"
 
 // nan puts x where it is none.
 .macro nan

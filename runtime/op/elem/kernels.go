@@ -29,6 +29,7 @@ var (
 	mulPairs                = row32(spec.Mul).Func.(func(*spec.BinaryArgs))
 	tanhKernel              = row32(spec.Tanh).Func.(func(*spec.MapArgs))
 	sumRowsKernel           = row32(spec.SumRows).Func.(func(*spec.RowsArgs))
+	softmaxKernel           = row32(spec.Softmax).Func.(func(*spec.RowsArgs))
 	maxRowsKernel           = row32(spec.MaxRows).Func.(func(*spec.RowsArgs))
 	turnRow                 = kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
 	turnKernel, turnTall    = turnRow.Func.(func(*spec.RowsArgs)), turnRow.MR

@@ -1,7 +1,11 @@
 package elem
 
 import (
+	"unsafe"
+
 	"github.com/edgerun/edgerun/internal/fmath"
+	"github.com/edgerun/edgerun/kernels"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -95,7 +99,7 @@ func softmax[T float](y, x []T, step int) {
 func softmax32(c *op.Call, l lines) op.Run {
 	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
 	logs := c.Op == "LogSoftmax"
-	if l.inner > 1 || l.n < besideLimit {
+	if l.inner > 1 || logs && l.n < besideLimit {
 		b := newBeside(c, l, 1.5, softmaxTile)
 		if logs {
 			b = newBeside(c, l, 1.5, logSoftmaxTile)
@@ -106,14 +110,15 @@ func softmax32(c *op.Call, l lines) op.Run {
 			return nil
 		}
 	}
-	line := softmaxLine
-	if logs {
-		line = logSoftmaxLine
-	}
 	var in, out []float32
 	body := func(lo, hi int) {
 		for i := lo * l.n; i < hi*l.n; i += l.n {
-			line(out[i:i+l.n], in[i:i+l.n])
+			logSoftmaxLine(out[i:i+l.n], in[i:i+l.n])
+		}
+	}
+	if !logs {
+		body = func(lo, hi int) {
+			softmaxRows(out[lo*l.n:hi*l.n], in[lo*l.n:hi*l.n], l.n)
 		}
 	}
 	return func() error {
@@ -159,10 +164,15 @@ func logSoftmaxTile(t *Tile, y, x []float32) {
 	}
 }
 
-// softmaxLine is softmax of one line, which fills vectors.
-func softmaxLine(y, x []float32) {
-	_, sum := exponentials(y, x)
-	scalar32(div32, y, y, sum)
+// softmaxRows is softmax of lines of n elements; y may be x.
+func softmaxRows(y, x []float32, n int) {
+	step := max(1, kernelBlock/max(1, n)) * n // of one call
+	args := kernels.Borrow()
+	for i := 0; i < len(y); i += step {
+		args.Rows = spec.RowsArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&y[i]), Rows: min(step, len(y)-i) / n, Cols: n, XStride: 4 * n, YStride: 4 * n}
+		softmaxKernel(&args.Rows)
+	}
+	args.Return()
 }
 
 // logSoftmaxLine is logSoftmax of one line; y is not x.
