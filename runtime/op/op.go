@@ -184,6 +184,22 @@ func PackedWeights[T tensor.Elem](c *Call, t *tensor.Tensor, kind string, n int,
 
 // FlushSubnormals replaces subnormal numbers by zero.
 func FlushSubnormals(f []float32) {
+	const group = 16
+	for ; len(f) >= group; f = f[group:] {
+		// Adding the mask to a number's exponent sets its first bit unless the exponent is 0.
+		const exponents, first = 0x7f800000_7f800000, 0x80000000_80000000
+		all := uint64(first)
+		for _, w := range (*[group / 2]uint64)(unsafe.Pointer(&f[0])) {
+			all &= w&exponents + exponents
+		}
+		if all != first {
+			flush(f[:group])
+		}
+	}
+	flush(f)
+}
+
+func flush(f []float32) {
 	for i, v := range f {
 		if Subnormal(v) {
 			f[i] = 0

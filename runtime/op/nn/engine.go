@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"unsafe"
 
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -134,25 +135,53 @@ func (e *engine[A, B, C]) packRows(dst, src []B, p0, p1 int) {
 	}
 }
 
-// packPlain is packPanels into a dst of zeros, for elements of src at index(k, j).
+// packPlain is packPanels into a dst of zeros, for elements of src at index(k, j), which grows by the same steps with each j, and with each k of a tap.
 func (e *engine[A, B, C]) packPlain(dst, src []B, index func(k, j int) int, p0, p1 int) {
 	nr, kr := e.row.NR, e.row.KR
-	const most = 64 // of k that are turned at once
-	i := p0 * nr * e.depth()
-	for j0 := p0 * nr; j0 < p1*nr; j0 += nr {
-		cols := min(nr, e.n-j0)
+	if e.k == 0 {
+		return
+	}
+	for p := p0; p < p1; p++ {
+		cols := min(nr, e.n-p*nr)
 		for t := range e.taps {
-			for k0 := 0; k0 < e.k; k0 += most {
-				block := dst[i+k0/kr*kr*nr:]
-				for j := range cols {
-					for k := k0; k < min(k0+most, e.k); k++ {
-						block[((k-k0)/kr*nr+j)*kr+(k-k0)%kr] = src[index(t*e.k+k, j0+j)]
+			to := dst[(p*e.taps+t)*ceil(e.k, kr)*kr*nr:]
+			base := index(t*e.k, p*nr)
+			down, across := index((t+1)*e.k-1, p*nr)-base, index(t*e.k, p*nr+cols-1)-base // to the last ones
+			from := src[base:][:down+across+1]
+			down, across = down/max(1, e.k-1), across/max(1, cols-1)
+			f, words := any(from).([]float32)
+			switch {
+			case kr == 1 && across == 1:
+				for k := range e.k {
+					copy(to[k*nr:][:cols], from[k*down:])
+				}
+			case kr == 1 && down == 1 && words:
+				turn32(any(to).([]float32)[:(e.k-1)*nr+cols], f, cols, e.k, across, nr)
+			default:
+				const most = 64 // of k that are turned at once
+				for k0 := 0; k0 < e.k; k0 += most {
+					for j := range cols {
+						for k := k0; k < min(k0+most, e.k); k++ {
+							to[(k/kr*nr+j)*kr+k%kr] = from[j*across+k*down]
+						}
 					}
 				}
 			}
-			i += ceil(e.k, kr) * kr * nr
 		}
 	}
+}
+
+// turn32 makes columns of rows, whose steps are in elements.
+func turn32(y, x []float32, rows, cols, xstep, ystep int) {
+	row := kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
+	args, kernel := kernels.Borrow(), row.Func.(func(*spec.RowsArgs))
+	for i := 0; i < rows; i += row.MR {
+		n := min(row.MR, rows-i)
+		from, to := x[i*xstep:][:(n-1)*xstep+cols], y[i:][:(cols-1)*ystep+n]
+		args.Rows = spec.RowsArgs{X: unsafe.Pointer(&from[0]), Y: unsafe.Pointer(&to[0]), Rows: n, Cols: cols, XStride: 4 * xstep, YStride: 4 * ystep}
+		kernel(&args.Rows)
+	}
+	args.Return()
 }
 
 // product computes A·B. Row r of A begins at element off + r*step of src; with an index (see indexOf), tap by tap at element off + index*step, or is
@@ -577,7 +606,7 @@ func (e *engine[A, B, C]) take(s *source[B]) {
 }
 
 // attach gives the engine its packed B: at once where the source is constant, else whenever the returned function is
-// called. index(k, j) is the flat index of an element, channel(j) its output channel; kind tells this B from others of
+// called. index(k, j) is the flat index of an element, as packPlain wants it, channel(j) its output channel; kind tells this B from others of
 // the same tensor.
 func attach[A, B operand, C accum](c *op.Call, e *engine[A, B, C], s *source[B], kind string, index func(k, j int) int, channel func(j int) int) func() {
 	e.take(s)
