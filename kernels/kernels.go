@@ -87,16 +87,16 @@ func (s *Set) Alternatives(o spec.Op, in, w, acc, out tensor.DType, n num.Numeri
 
 func approximate(n num.Numerics) bool { return n == num.FP32W || n == num.FP16 || n == num.BF16 }
 
-// Chosen reports whether row i of a table is the one that features f select for its operation, types and class.
-func Chosen(table []spec.Row, i int, f cpu.Features) bool {
+// Chosen reports whether row i of a table is the one that features f select for its operation, types and class and, of a product, for k factors of a tap.
+func Chosen(table []spec.Row, i int, f cpu.Features, k int) bool {
 	r := &table[i]
-	if !f.Has(r.Needs) {
+	if !f.Has(r.Needs) || r.Depth > k {
 		return false
 	}
 	for j := range i {
 		q := &table[j]
 		if q.Op == r.Op && q.In == r.In && q.W == r.W && q.Acc == r.Acc && q.Out == r.Out &&
-			(q.Num == spec.Approx) == (r.Num == spec.Approx) && f.Has(q.Needs) {
+			(q.Num == spec.Approx) == (r.Num == spec.Approx) && f.Has(q.Needs) && q.Depth <= k {
 			return false
 		}
 	}

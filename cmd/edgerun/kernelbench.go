@@ -37,7 +37,7 @@ func benchKernels(cmd *cobra.Command, table []spec.Row, have cpu.Features, dims 
 	var chosen []bool
 	for i := range table {
 		if r := &table[i]; r.Op == spec.Gemm && have.Has(r.Needs) && r.Func != nil {
-			rows, chosen = append(rows, r), append(chosen, kernels.Chosen(table, i, have))
+			rows, chosen = append(rows, r), append(chosen, kernels.Chosen(table, i, have, dims[2]))
 		}
 	}
 	bar := newProgress(cmd, asJSON)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"math"
 	gort "runtime"
 	"slices"
 	"strings"
@@ -69,11 +70,15 @@ same operation, types and results is faster by 5 % than the one that is used.`,
 			if shape != "" {
 				return benchKernels(cmd, table, have, dims, asJSON, assert)
 			}
+			// Some rows are for many k alone, and others then for few.
+			chosen := func(i int) bool {
+				return kernels.Chosen(table, i, have, 1) || kernels.Chosen(table, i, have, math.MaxInt)
+			}
 			if asJSON {
 				list := []map[string]any{}
 				for i, r := range table {
 					list = append(list, map[string]any{"name": r.Name, "op": r.Op.String(), "in": r.In.String(), "weights": r.W.String(), "acc": r.Acc.String(), "out": r.Out.String(),
-						"tile": []int{r.MR, r.NR, r.KR}, "needs": r.Needs.String(), "class": r.Num.String(), "chosen": kernels.Chosen(table, i, have)})
+						"tile": []int{r.MR, r.NR, r.KR}, "needs": r.Needs.String(), "class": r.Num.String(), "depth": r.Depth, "chosen": chosen(i)})
 				}
 				return printJSON(cmd.OutOrStdout(), map[string]any{"schema": "edgerun.kernels/1", "arch": arch, "features": have.String(), "kernels": list})
 			}
@@ -82,7 +87,7 @@ same operation, types and results is faster by 5 % than the one that is used.`,
 			fmt.Fprintln(t, "\tkernel\toperation\tin\tweights\tsum\tout\ttile\tneeds\tresults")
 			for i, r := range table {
 				mark := ""
-				if kernels.Chosen(table, i, have) {
+				if chosen(i) {
 					mark = "*"
 				}
 				fmt.Fprintf(t, "%s\t%s\t%v\t%v\t%v\t%v\t%v\t%dx%dx%d\t%v\t%v\n", mark, r.Name, r.Op, r.In, r.W, r.Acc, r.Out, r.MR, r.NR, r.KR, r.Needs, r.Num)

@@ -179,7 +179,13 @@ func gemmI16Ymm6x16(a *spec.GemmArgs)
 func gemmI8AvxVnni6x16(a *spec.GemmArgs)
 
 //go:noescape
+func gemmI8DeepVnni8x48(a *spec.GemmArgs)
+
+//go:noescape
 func gemmI8QAvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmI8QDeepVnni8x48(a *spec.GemmArgs)
 
 //go:noescape
 func gemmI8QVnni8x48(a *spec.GemmArgs)
@@ -523,7 +529,9 @@ var functions = map[string]any{
 	"gemmI16Vnni8x48":               gemmI16Vnni8x48,
 	"gemmI16Ymm6x16":                gemmI16Ymm6x16,
 	"gemmI8AvxVnni6x16":             gemmI8AvxVnni6x16,
+	"gemmI8DeepVnni8x48":            gemmI8DeepVnni8x48,
 	"gemmI8QAvxVnni6x16":            gemmI8QAvxVnni6x16,
+	"gemmI8QDeepVnni8x48":           gemmI8QDeepVnni8x48,
 	"gemmI8QVnni8x48":               gemmI8QVnni8x48,
 	"gemmI8QYmm6x16":                gemmI8QYmm6x16,
 	"gemmI8Vnni8x48":                gemmI8Vnni8x48,

@@ -9570,8 +9570,8 @@ TEXT ·gemmU8I8Vnni8x48(SB), NOSPLIT, $0-8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 
-// func gemmI16Vnni8x48(a *spec.GemmArgs)
-TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
+// func gemmI8QDeepVnni8x48(a *spec.GemmArgs)
+TEXT ·gemmI8QDeepVnni8x48(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
@@ -9585,7 +9585,6 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x10e8c148 // shr rax,0x10
 	LONG $0xd892f8c5 // kmovw k3,eax
 	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
-	WORD $0x0148; BYTE $0xc0 // add rax,rax
 	WORD $0xe083; BYTE $0x03 // and eax,0x3
 	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
 	LONG $0xe092f8c5 // kmovw k4,eax
@@ -9594,7 +9593,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
 	WORD $0x8548; BYTE $0xc0 // test rax,rax
-	WORD $0x1474 // je b3ae
+	WORD $0x1474 // je b3ab
 	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
 	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
 	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
@@ -9621,20 +9620,20 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
 	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
 	WORD $0x8548; BYTE $0xdb // test rbx,rbx
-	LONG $0x1b1f840f; WORD $0x0000 // je cf58
+	LONG $0x1b22840f; WORD $0x0000 // je cf58
 	LONG $0x20f98348 // cmp rcx,0x20
-	LONG $0x11128f0f; WORD $0x0000 // jg c555
+	LONG $0x11158f0f; WORD $0x0000 // jg c555
 	LONG $0x10f98348 // cmp rcx,0x10
-	LONG $0x080a8f0f; WORD $0x0000 // jg bc57
+	LONG $0x080d8f0f; WORD $0x0000 // jg bc57
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x02a2840f; WORD $0x0000 // je b6fd
+	LONG $0x02a5840f; WORD $0x0000 // je b6fd
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x0432840f; WORD $0x0000 // je b897
+	LONG $0x0435840f; WORD $0x0000 // je b897
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x05e88e0f; WORD $0x0000 // jle ba57
+	LONG $0x05eb8e0f; WORD $0x0000 // jle ba57
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
 	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
 	LONG $0x00b5840f; WORD $0x0000 // je b542
@@ -9713,29 +9712,28 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x008e840f; WORD $0x0000 // je b63f
+	LONG $0x0091840f; WORD $0x0000 // je b63f
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
 	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x8172 // jb b5c0
@@ -9745,28 +9743,28 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfd88850f; WORD $0xffff // jne b480
 	LONG $0x00185be9; BYTE $0x00 // jmp cf58
@@ -9849,15 +9847,14 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x3674 // je b863
+	WORD $0x3974 // je b863
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xdd72 // jb b840
@@ -9867,7 +9864,7 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe6e850f; WORD $0xffff // jne b700
 	LONG $0x0016c1e9; BYTE $0x00 // jmp cf58
@@ -9950,17 +9947,16 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je ba10
+	WORD $0x4674 // je ba10
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xd072 // jb b9e0
@@ -9970,10 +9966,10 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe4e850f; WORD $0xffff // jne b8a0
 	LONG $0x001501e9; BYTE $0x00 // jmp cf58
@@ -10056,21 +10052,20 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5d74 // je bbea
+	WORD $0x6074 // je bbea
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xb672 // jb bba0
@@ -10080,16 +10075,16 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe0e850f; WORD $0xffff // jne ba60
 	LONG $0x001301e9; BYTE $0x00 // jmp cf58
@@ -10179,38 +10174,37 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x00c9840f; WORD $0x0000 // je be7a
+	LONG $0x00cc840f; WORD $0x0000 // je be7a
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
 	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff46820f; WORD $0xffff // jb bdc0
@@ -10221,36 +10215,36 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfd16850f; WORD $0xffff // jne bc80
 	LONG $0x000fe9e9; BYTE $0x00 // jmp cf58
@@ -10334,17 +10328,16 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x4374 // je c0f0
+	WORD $0x4674 // je c0f0
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xd072 // jb c0c0
@@ -10355,8 +10348,8 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe54850f; WORD $0xffff // jne bf80
 	LONG $0x000e27e9; BYTE $0x00 // jmp cf58
@@ -10440,20 +10433,19 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5674 // je c2c3
+	WORD $0x5974 // je c2c3
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xbd72 // jb c280
@@ -10464,12 +10456,12 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe28850f; WORD $0xffff // jne c140
 	LONG $0x000c3be9; BYTE $0x00 // jmp cf58
@@ -10552,26 +10544,25 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x7c74 // je c4c9
+	WORD $0x7f74 // je c4c9
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0x9772 // jb c460
@@ -10582,20 +10573,20 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfdd0850f; WORD $0xffff // jne c320
 	LONG $0x000a03e9; BYTE $0x00 // jmp cf58
@@ -10685,47 +10676,46 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x0100840f; WORD $0x0000 // je c7b1
+	LONG $0x0103840f; WORD $0x0000 // je c7b1
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
-	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
-	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
-	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xf350 // vpdpbusd zmm14,zmm26,zmm27
 	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
-	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xcb50 // vpdpbusd zmm17,zmm26,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
-	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xe350 // vpdpbusd zmm20,zmm26,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
-	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xfb50 // vpdpbusd zmm23,zmm26,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	LONG $0xff0f820f; WORD $0xffff // jb c6c0
@@ -10737,44 +10727,44 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
-	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
-	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
-	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
-	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
-	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
-	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xf350 // vpdpbusd zmm14,zmm26,zmm27
 	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
-	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
-	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xcb50 // vpdpbusd zmm17,zmm26,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
-	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
-	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xe350 // vpdpbusd zmm20,zmm26,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
-	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
-	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xfb50 // vpdpbusd zmm23,zmm26,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfca8850f; WORD $0xffff // jne c580
 	LONG $0x00067be9; BYTE $0x00 // jmp cf58
@@ -10857,19 +10847,18 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x5074 // je ca5d
+	WORD $0x5374 // je ca5d
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xc372 // jb ca20
@@ -10881,9 +10870,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe3a850f; WORD $0xffff // jne c8e0
 	LONG $0x0004ade9; BYTE $0x00 // jmp cf58
@@ -10967,23 +10956,22 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
-	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	WORD $0x6974 // je cc56
+	WORD $0x6c74 // je cc56
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
 	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
 	WORD $0xaa72 // jb cc00
@@ -10995,14 +10983,14 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
-	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
-	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
 	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
 	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
-	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
-	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
-	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
 	WORD $0xff48; BYTE $0xcb // dec rbx
 	LONG $0xfe02850f; WORD $0xffff // jne cac0
 	LONG $0x000295e9; BYTE $0x00 // jmp cf58
@@ -11087,9 +11075,4066 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0xfe4e0f4d // cmovle r15,r14
 	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
 	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009e840f; WORD $0x0000 // je ceac
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb ce20
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je cf4d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne cce0
+	WORD $0x00eb // jmp cf58
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x0376840f; WORD $0x0000 // je d2db
+	LONG $0x010101b8; BYTE $0x01 // mov eax,0x1010101
+	LONG $0x487d6262; WORD $0xc07c // vpbroadcastd zmm24,eax
+	LONG $0x40350162; WORD $0xc9ef // vpxord zmm25,zmm25,zmm25
+	LONG $0x402d0162; WORD $0xd2ef // vpxord zmm26,zmm26,zmm26
+	LONG $0x40250162; WORD $0xdbef // vpxord zmm27,zmm27,zmm27
+	LONG $0x401d0162; WORD $0xe4ef // vpxord zmm28,zmm28,zmm28
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x01fb8348 // cmp rbx,0x1
+	LONG $0x0128840f; WORD $0x0000 // je d0c0
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je d05e
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp d0ba
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x20e98348 // sub rcx,0x20
+	WORD $0x5b7c // jl d121
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x00 // vmovdqu8 ymm29,YMMWORD PTR [r8+rax*1]
+	QUAD $0x01012c3a40954362 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r9+rax*1],0x1
+	LONG $0x403d0262; WORD $0xcd50 // vpdpbusd zmm25,zmm24,zmm29
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x02 // vmovdqu8 ymm29,YMMWORD PTR [r10+rax*1]
+	QUAD $0x01032c3a40954362 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r11+rax*1],0x1
+	LONG $0x403d0262; WORD $0xd550 // vpdpbusd zmm26,zmm24,zmm29
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x04 // vmovdqu8 ymm29,YMMWORD PTR [r12+rax*1]
+	QUAD $0x00056c3a40954362; BYTE $0x01 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r13+rax*1+0x0],0x1
+	LONG $0x403d0262; WORD $0xdd50 // vpdpbusd zmm27,zmm24,zmm29
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x06 // vmovdqu8 ymm29,YMMWORD PTR [r14+rax*1]
+	QUAD $0x01072c3a40954362 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r15+rax*1],0x1
+	LONG $0x403d0262; WORD $0xe550 // vpdpbusd zmm28,zmm24,zmm29
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x9feb // jmp d0c0
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x7d74 // je d1a4
+	LONG $0xffc6c748; WORD $0xffff; BYTE $0xff // mov rsi,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xf6 // bzhi rsi,rsi,rcx
+	LONG $0xee92fbc5 // kmovd k5,esi
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x00 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r8+rax*1]
+	LONG $0xad7f4162; WORD $0x346f; BYTE $0x01 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r9+rax*1]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xcd50 // vpdpbusd zmm25,zmm24,zmm29
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x02 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r10+rax*1]
+	LONG $0xad7f4162; WORD $0x346f; BYTE $0x03 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r11+rax*1]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xd550 // vpdpbusd zmm26,zmm24,zmm29
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x04 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r12+rax*1]
+	QUAD $0x0005746fad7f4162 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xdd50 // vpdpbusd zmm27,zmm24,zmm29
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x06 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r14+rax*1]
+	LONG $0xad7f4162; WORD $0x346f; BYTE $0x07 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r15+rax*1]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xe550 // vpdpbusd zmm28,zmm24,zmm29
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdef850f; WORD $0xffff // jne cf9c
+	LONG $0x40350162; WORD $0xea62 // vpunpckldq zmm29,zmm25,zmm26
+	LONG $0x40350162; WORD $0xf26a // vpunpckhdq zmm30,zmm25,zmm26
+	LONG $0x40150162; WORD $0xcefe // vpaddd zmm25,zmm29,zmm30
+	LONG $0x40250162; WORD $0xec62 // vpunpckldq zmm29,zmm27,zmm28
+	LONG $0x40250162; WORD $0xf46a // vpunpckhdq zmm30,zmm27,zmm28
+	LONG $0x40150162; WORD $0xdefe // vpaddd zmm27,zmm29,zmm30
+	LONG $0x40b50162; WORD $0xeb6c // vpunpcklqdq zmm29,zmm25,zmm27
+	LONG $0x40b50162; WORD $0xf36d // vpunpckhqdq zmm30,zmm25,zmm27
+	LONG $0x40150162; WORD $0xcefe // vpaddd zmm25,zmm29,zmm30
+	LONG $0x40b50362; WORD $0xe943; BYTE $0xb1 // vshufi64x2 zmm29,zmm25,zmm25,0xb1
+	LONG $0x40350162; WORD $0xcdfe // vpaddd zmm25,zmm25,zmm29
+	LONG $0x40359162; WORD $0xf172; BYTE $0x07 // vpslld zmm25,zmm25,0x7
+	LONG $0x487d0162; WORD $0xe970; BYTE $0x00 // vpshufd zmm29,zmm25,0x0
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x487d9162; WORD $0xc6fa // vpsubd zmm0,zmm0,zmm30
+	LONG $0x48759162; WORD $0xcefa // vpsubd zmm1,zmm1,zmm30
+	LONG $0x486d9162; WORD $0xd6fa // vpsubd zmm2,zmm2,zmm30
+	LONG $0x48659162; WORD $0xddfa // vpsubd zmm3,zmm3,zmm29
+	LONG $0x485d9162; WORD $0xe5fa // vpsubd zmm4,zmm4,zmm29
+	LONG $0x48559162; WORD $0xedfa // vpsubd zmm5,zmm5,zmm29
+	LONG $0x487d0162; WORD $0xe970; BYTE $0x55 // vpshufd zmm29,zmm25,0x55
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x484d9162; WORD $0xf6fa // vpsubd zmm6,zmm6,zmm30
+	LONG $0x48459162; WORD $0xfefa // vpsubd zmm7,zmm7,zmm30
+	LONG $0x483d1162; WORD $0xc6fa // vpsubd zmm8,zmm8,zmm30
+	LONG $0x48351162; WORD $0xcdfa // vpsubd zmm9,zmm9,zmm29
+	LONG $0x482d1162; WORD $0xd5fa // vpsubd zmm10,zmm10,zmm29
+	LONG $0x48251162; WORD $0xddfa // vpsubd zmm11,zmm11,zmm29
+	LONG $0x487d0162; WORD $0xe970; BYTE $0xaa // vpshufd zmm29,zmm25,0xaa
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x481d1162; WORD $0xe6fa // vpsubd zmm12,zmm12,zmm30
+	LONG $0x48151162; WORD $0xeefa // vpsubd zmm13,zmm13,zmm30
+	LONG $0x480d1162; WORD $0xf6fa // vpsubd zmm14,zmm14,zmm30
+	LONG $0x48051162; WORD $0xfdfa // vpsubd zmm15,zmm15,zmm29
+	LONG $0x407d8162; WORD $0xc5fa // vpsubd zmm16,zmm16,zmm29
+	LONG $0x40758162; WORD $0xcdfa // vpsubd zmm17,zmm17,zmm29
+	LONG $0x487d0162; WORD $0xe970; BYTE $0xff // vpshufd zmm29,zmm25,0xff
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x406d8162; WORD $0xd6fa // vpsubd zmm18,zmm18,zmm30
+	LONG $0x40658162; WORD $0xdefa // vpsubd zmm19,zmm19,zmm30
+	LONG $0x405d8162; WORD $0xe6fa // vpsubd zmm20,zmm20,zmm30
+	LONG $0x40558162; WORD $0xedfa // vpsubd zmm21,zmm21,zmm29
+	LONG $0x404d8162; WORD $0xf5fa // vpsubd zmm22,zmm22,zmm29
+	LONG $0x40458162; WORD $0xfdfa // vpsubd zmm23,zmm23,zmm29
+	LONG $0x30478b48 // mov rax,QWORD PTR [rdi+0x30]
+	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7c6162; WORD $0x5010; BYTE $0x02 // vmovups zmm26{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487d6262; WORD $0x7f58; BYTE $0x20 // vpbroadcastd zmm31,DWORD PTR [rdi+0x80]
+	LONG $0x487d6262; WORD $0x6f58; BYTE $0x21 // vpbroadcastd zmm29,DWORD PTR [rdi+0x84]
+	LONG $0x487d6262; WORD $0x7758; BYTE $0x22 // vpbroadcastd zmm30,DWORD PTR [rdi+0x88]
+	LONG $0x40150162; WORD $0xeffa // vpsubd zmm29,zmm29,zmm31
+	LONG $0x400d0162; WORD $0xf7fa // vpsubd zmm30,zmm30,zmm31
+	LONG $0x487c0162; WORD $0xed5b // vcvtdq2ps zmm29,zmm29
+	LONG $0x487c0162; WORD $0xf65b // vcvtdq2ps zmm30,zmm30
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x04d2850f; WORD $0x0000 // jne d808
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x01b8850f; WORD $0x0000 // jne d4f8
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x08f88e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x08c18e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x088a8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x08538e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x081c8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x07e58e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x07ae8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x07778e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
+	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
+	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
+	LONG $0x4a7ef262; WORD $0x4e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x07158e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
+	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
+	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
+	LONG $0x4a7ef262; WORD $0x6631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x06b38e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
+	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
+	LONG $0x4a7ef262; WORD $0x7e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x06518e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
+	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
+	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
+	LONG $0x4a7e7262; WORD $0x5631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05ef8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
+	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
+	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
+	LONG $0x4a7e7262; WORD $0x6e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x058d8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc55f // vmaxps zmm16,zmm16,zmm29
+	LONG $0x407c8162; WORD $0xc65d // vminps zmm16,zmm16,zmm30
+	LONG $0x487da162; WORD $0xc05b // vcvtps2dq zmm16,zmm16
+	LONG $0x407d8162; WORD $0xc7fe // vpaddd zmm16,zmm16,zmm31
+	LONG $0x4a7ee262; WORD $0x4631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x052b8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdd5f // vmaxps zmm19,zmm19,zmm29
+	LONG $0x40648162; WORD $0xde5d // vminps zmm19,zmm19,zmm30
+	LONG $0x487da162; WORD $0xdb5b // vcvtps2dq zmm19,zmm19
+	LONG $0x40658162; WORD $0xdffe // vpaddd zmm19,zmm19,zmm31
+	LONG $0x4a7ee262; WORD $0x5e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x04c98e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf55f // vmaxps zmm22,zmm22,zmm29
+	LONG $0x404c8162; WORD $0xf65d // vminps zmm22,zmm22,zmm30
+	LONG $0x487da162; WORD $0xf65b // vcvtps2dq zmm22,zmm22
+	LONG $0x404d8162; WORD $0xf7fe // vpaddd zmm22,zmm22,zmm31
+	LONG $0x4a7ee262; WORD $0x7631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x04678e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc55f // vmaxps zmm0,zmm0,zmm29
+	LONG $0x487c9162; WORD $0xc65d // vminps zmm0,zmm0,zmm30
+	LONG $0x487df162; WORD $0xc05b // vcvtps2dq zmm0,zmm0
+	LONG $0x487d9162; WORD $0xc7fe // vpaddd zmm0,zmm0,zmm31
+	LONG $0x497ef262; WORD $0x0631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcd5f // vmaxps zmm1,zmm1,zmm29
+	LONG $0x48749162; WORD $0xce5d // vminps zmm1,zmm1,zmm30
+	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
+	LONG $0x48759162; WORD $0xcffe // vpaddd zmm1,zmm1,zmm31
+	LONG $0x4a7ef262; WORD $0x4e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm1
+	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
+	LONG $0x486c9162; WORD $0xd259 // vmulps zmm2,zmm2,zmm26
+	LONG $0x486c9162; WORD $0xd55f // vmaxps zmm2,zmm2,zmm29
+	LONG $0x486c9162; WORD $0xd65d // vminps zmm2,zmm2,zmm30
+	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
+	LONG $0x486d9162; WORD $0xd7fe // vpaddd zmm2,zmm2,zmm31
+	LONG $0x4b7ef262; WORD $0x5631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm2
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x03da8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdd5f // vmaxps zmm3,zmm3,zmm29
+	LONG $0x48649162; WORD $0xde5d // vminps zmm3,zmm3,zmm30
+	LONG $0x487df162; WORD $0xdb5b // vcvtps2dq zmm3,zmm3
+	LONG $0x48659162; WORD $0xdffe // vpaddd zmm3,zmm3,zmm31
+	LONG $0x497ef262; WORD $0x1e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe55f // vmaxps zmm4,zmm4,zmm29
+	LONG $0x485c9162; WORD $0xe65d // vminps zmm4,zmm4,zmm30
+	LONG $0x487df162; WORD $0xe45b // vcvtps2dq zmm4,zmm4
+	LONG $0x485d9162; WORD $0xe7fe // vpaddd zmm4,zmm4,zmm31
+	LONG $0x4a7ef262; WORD $0x6631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm4
+	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps zmm5,zmm5
+	LONG $0x48549162; WORD $0xea59 // vmulps zmm5,zmm5,zmm26
+	LONG $0x48549162; WORD $0xed5f // vmaxps zmm5,zmm5,zmm29
+	LONG $0x48549162; WORD $0xee5d // vminps zmm5,zmm5,zmm30
+	LONG $0x487df162; WORD $0xed5b // vcvtps2dq zmm5,zmm5
+	LONG $0x48559162; WORD $0xeffe // vpaddd zmm5,zmm5,zmm31
+	LONG $0x4b7ef262; WORD $0x6e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm5
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x034d8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf55f // vmaxps zmm6,zmm6,zmm29
+	LONG $0x484c9162; WORD $0xf65d // vminps zmm6,zmm6,zmm30
+	LONG $0x487df162; WORD $0xf65b // vcvtps2dq zmm6,zmm6
+	LONG $0x484d9162; WORD $0xf7fe // vpaddd zmm6,zmm6,zmm31
+	LONG $0x497ef262; WORD $0x3631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfd5f // vmaxps zmm7,zmm7,zmm29
+	LONG $0x48449162; WORD $0xfe5d // vminps zmm7,zmm7,zmm30
+	LONG $0x487df162; WORD $0xff5b // vcvtps2dq zmm7,zmm7
+	LONG $0x48459162; WORD $0xfffe // vpaddd zmm7,zmm7,zmm31
+	LONG $0x4a7ef262; WORD $0x7e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm7
+	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps zmm8,zmm8
+	LONG $0x483c1162; WORD $0xc259 // vmulps zmm8,zmm8,zmm26
+	LONG $0x483c1162; WORD $0xc55f // vmaxps zmm8,zmm8,zmm29
+	LONG $0x483c1162; WORD $0xc65d // vminps zmm8,zmm8,zmm30
+	LONG $0x487d5162; WORD $0xc05b // vcvtps2dq zmm8,zmm8
+	LONG $0x483d1162; WORD $0xc7fe // vpaddd zmm8,zmm8,zmm31
+	LONG $0x4b7e7262; WORD $0x4631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm8
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x02c08e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcd5f // vmaxps zmm9,zmm9,zmm29
+	LONG $0x48341162; WORD $0xce5d // vminps zmm9,zmm9,zmm30
+	LONG $0x487d5162; WORD $0xc95b // vcvtps2dq zmm9,zmm9
+	LONG $0x48351162; WORD $0xcffe // vpaddd zmm9,zmm9,zmm31
+	LONG $0x497e7262; WORD $0x0e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd55f // vmaxps zmm10,zmm10,zmm29
+	LONG $0x482c1162; WORD $0xd65d // vminps zmm10,zmm10,zmm30
+	LONG $0x487d5162; WORD $0xd25b // vcvtps2dq zmm10,zmm10
+	LONG $0x482d1162; WORD $0xd7fe // vpaddd zmm10,zmm10,zmm31
+	LONG $0x4a7e7262; WORD $0x5631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm10
+	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps zmm11,zmm11
+	LONG $0x48241162; WORD $0xda59 // vmulps zmm11,zmm11,zmm26
+	LONG $0x48241162; WORD $0xdd5f // vmaxps zmm11,zmm11,zmm29
+	LONG $0x48241162; WORD $0xde5d // vminps zmm11,zmm11,zmm30
+	LONG $0x487d5162; WORD $0xdb5b // vcvtps2dq zmm11,zmm11
+	LONG $0x48251162; WORD $0xdffe // vpaddd zmm11,zmm11,zmm31
+	LONG $0x4b7e7262; WORD $0x5e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm11
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02338e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe55f // vmaxps zmm12,zmm12,zmm29
+	LONG $0x481c1162; WORD $0xe65d // vminps zmm12,zmm12,zmm30
+	LONG $0x487d5162; WORD $0xe45b // vcvtps2dq zmm12,zmm12
+	LONG $0x481d1162; WORD $0xe7fe // vpaddd zmm12,zmm12,zmm31
+	LONG $0x497e7262; WORD $0x2631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xed5f // vmaxps zmm13,zmm13,zmm29
+	LONG $0x48141162; WORD $0xee5d // vminps zmm13,zmm13,zmm30
+	LONG $0x487d5162; WORD $0xed5b // vcvtps2dq zmm13,zmm13
+	LONG $0x48151162; WORD $0xeffe // vpaddd zmm13,zmm13,zmm31
+	LONG $0x4a7e7262; WORD $0x6e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm13
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps zmm14,zmm14
+	LONG $0x480c1162; WORD $0xf259 // vmulps zmm14,zmm14,zmm26
+	LONG $0x480c1162; WORD $0xf55f // vmaxps zmm14,zmm14,zmm29
+	LONG $0x480c1162; WORD $0xf65d // vminps zmm14,zmm14,zmm30
+	LONG $0x487d5162; WORD $0xf65b // vcvtps2dq zmm14,zmm14
+	LONG $0x480d1162; WORD $0xf7fe // vpaddd zmm14,zmm14,zmm31
+	LONG $0x4b7e7262; WORD $0x7631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm14
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x01a68e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfd5f // vmaxps zmm15,zmm15,zmm29
+	LONG $0x48041162; WORD $0xfe5d // vminps zmm15,zmm15,zmm30
+	LONG $0x487d5162; WORD $0xff5b // vcvtps2dq zmm15,zmm15
+	LONG $0x48051162; WORD $0xfffe // vpaddd zmm15,zmm15,zmm31
+	LONG $0x497e7262; WORD $0x3e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc55f // vmaxps zmm16,zmm16,zmm29
+	LONG $0x407c8162; WORD $0xc65d // vminps zmm16,zmm16,zmm30
+	LONG $0x487da162; WORD $0xc05b // vcvtps2dq zmm16,zmm16
+	LONG $0x407d8162; WORD $0xc7fe // vpaddd zmm16,zmm16,zmm31
+	LONG $0x4a7ee262; WORD $0x4631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm16
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps zmm17,zmm17
+	LONG $0x40748162; WORD $0xca59 // vmulps zmm17,zmm17,zmm26
+	LONG $0x40748162; WORD $0xcd5f // vmaxps zmm17,zmm17,zmm29
+	LONG $0x40748162; WORD $0xce5d // vminps zmm17,zmm17,zmm30
+	LONG $0x487da162; WORD $0xc95b // vcvtps2dq zmm17,zmm17
+	LONG $0x40758162; WORD $0xcffe // vpaddd zmm17,zmm17,zmm31
+	LONG $0x4b7ee262; WORD $0x4e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm17
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x01198e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd55f // vmaxps zmm18,zmm18,zmm29
+	LONG $0x406c8162; WORD $0xd65d // vminps zmm18,zmm18,zmm30
+	LONG $0x487da162; WORD $0xd25b // vcvtps2dq zmm18,zmm18
+	LONG $0x406d8162; WORD $0xd7fe // vpaddd zmm18,zmm18,zmm31
+	LONG $0x497ee262; WORD $0x1631 // vpmovdb XMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdd5f // vmaxps zmm19,zmm19,zmm29
+	LONG $0x40648162; WORD $0xde5d // vminps zmm19,zmm19,zmm30
+	LONG $0x487da162; WORD $0xdb5b // vcvtps2dq zmm19,zmm19
+	LONG $0x40658162; WORD $0xdffe // vpaddd zmm19,zmm19,zmm31
+	LONG $0x4a7ee262; WORD $0x5e31; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm19
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps zmm20,zmm20
+	LONG $0x405c8162; WORD $0xe259 // vmulps zmm20,zmm20,zmm26
+	LONG $0x405c8162; WORD $0xe55f // vmaxps zmm20,zmm20,zmm29
+	LONG $0x405c8162; WORD $0xe65d // vminps zmm20,zmm20,zmm30
+	LONG $0x487da162; WORD $0xe45b // vcvtps2dq zmm20,zmm20
+	LONG $0x405d8162; WORD $0xe7fe // vpaddd zmm20,zmm20,zmm31
+	LONG $0x4b7ee262; WORD $0x6631; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm20
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x008c8e0f; WORD $0x0000 // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xed5f // vmaxps zmm21,zmm21,zmm29
+	LONG $0x40548162; WORD $0xee5d // vminps zmm21,zmm21,zmm30
+	LONG $0x487da162; WORD $0xed5b // vcvtps2dq zmm21,zmm21
+	LONG $0x40558162; WORD $0xeffe // vpaddd zmm21,zmm21,zmm31
+	LONG $0x497ee262; WORD $0x2e31 // vpmovdb XMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf55f // vmaxps zmm22,zmm22,zmm29
+	LONG $0x404c8162; WORD $0xf65d // vminps zmm22,zmm22,zmm30
+	LONG $0x487da162; WORD $0xf65b // vcvtps2dq zmm22,zmm22
+	LONG $0x404d8162; WORD $0xf7fe // vpaddd zmm22,zmm22,zmm31
+	LONG $0x4a7ee262; WORD $0x7631; BYTE $0x01 // vpmovdb XMMWORD PTR [rsi+0x10]{k2},zmm22
+	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps zmm23,zmm23
+	LONG $0x40448162; WORD $0xfa59 // vmulps zmm23,zmm23,zmm26
+	LONG $0x40448162; WORD $0xfd5f // vmaxps zmm23,zmm23,zmm29
+	LONG $0x40448162; WORD $0xfe5d // vminps zmm23,zmm23,zmm30
+	LONG $0x487da162; WORD $0xff5b // vcvtps2dq zmm23,zmm23
+	LONG $0x40458162; WORD $0xfffe // vpaddd zmm23,zmm23,zmm31
+	LONG $0x4b7ee262; WORD $0x7e31; BYTE $0x02 // vpmovdb XMMWORD PTR [rsi+0x20]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle dc6c
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+
+// func gemmI8DeepVnni8x48(a *spec.GemmArgs)
+TEXT ·gemmI8DeepVnni8x48(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xffc3c748; WORD $0xffff; BYTE $0xff // mov rbx,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc3 // bzhi rax,rbx,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd092f8c5 // kmovw k2,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd892f8c5 // kmovw k3,eax
+	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
+	WORD $0xe083; BYTE $0x03 // and eax,0x3
+	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
+	LONG $0xe092f8c5 // kmovw k4,eax
+	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
+	LONG $0x4875f162; WORD $0xc9ef // vpxord zmm1,zmm1,zmm1
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je dceb
+	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
+	LONG $0x487df162; WORD $0xe16f // vmovdqa32 zmm4,zmm1
+	LONG $0x487df162; WORD $0xea6f // vmovdqa32 zmm5,zmm2
+	LONG $0x487df162; WORD $0xf06f // vmovdqa32 zmm6,zmm0
+	LONG $0x487df162; WORD $0xf96f // vmovdqa32 zmm7,zmm1
+	LONG $0x487d7162; WORD $0xc26f // vmovdqa32 zmm8,zmm2
+	LONG $0x487d7162; WORD $0xc86f // vmovdqa32 zmm9,zmm0
+	LONG $0x487d7162; WORD $0xd16f // vmovdqa32 zmm10,zmm1
+	LONG $0x487d7162; WORD $0xda6f // vmovdqa32 zmm11,zmm2
+	LONG $0x487d7162; WORD $0xe06f // vmovdqa32 zmm12,zmm0
+	LONG $0x487d7162; WORD $0xe96f // vmovdqa32 zmm13,zmm1
+	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
+	LONG $0x487d7162; WORD $0xf86f // vmovdqa32 zmm15,zmm0
+	LONG $0x487de162; WORD $0xc16f // vmovdqa32 zmm16,zmm1
+	LONG $0x487de162; WORD $0xca6f // vmovdqa32 zmm17,zmm2
+	LONG $0x487de162; WORD $0xd06f // vmovdqa32 zmm18,zmm0
+	LONG $0x487de162; WORD $0xd96f // vmovdqa32 zmm19,zmm1
+	LONG $0x487de162; WORD $0xe26f // vmovdqa32 zmm20,zmm2
+	LONG $0x487de162; WORD $0xe86f // vmovdqa32 zmm21,zmm0
+	LONG $0x487de162; WORD $0xf16f // vmovdqa32 zmm22,zmm1
+	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x1b22840f; WORD $0x0000 // je f898
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x11158f0f; WORD $0x0000 // jg ee95
+	LONG $0x10f98348 // cmp rcx,0x10
+	LONG $0x080d8f0f; WORD $0x0000 // jg e597
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02a5840f; WORD $0x0000 // je e03d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0435840f; WORD $0x0000 // je e1d7
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05eb8e0f; WORD $0x0000 // jle e397
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je de82
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp dede
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0091840f; WORD $0x0000 // je df7f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8172 // jb df00
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00a6840f; WORD $0x0000 // je e02f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd88850f; WORD $0xffff // jne ddc0
+	LONG $0x00185be9; BYTE $0x00 // jmp f898
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je e102
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp e15e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3974 // je e1a3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb e180
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2074 // je e1c9
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6e850f; WORD $0xffff // jne e040
+	LONG $0x0016c1e9; BYTE $0x00 // jmp f898
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je e2a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp e2fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4674 // je e350
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb e320
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je e389
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne e1e0
+	LONG $0x001501e9; BYTE $0x00 // jmp f898
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je e462
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp e4be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6074 // je e52a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb e4e0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je e589
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe0e850f; WORD $0xffff // jne e3a0
+	LONG $0x001301e9; BYTE $0x00 // jmp f898
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x030a840f; WORD $0x0000 // je e8af
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04c2840f; WORD $0x0000 // je ea71
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06a48e0f; WORD $0x0000 // jle ec5d
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je e682
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp e6de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00cc840f; WORD $0x0000 // je e7ba
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb e700
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je e8a1
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd16850f; WORD $0xffff // jne e5c0
+	LONG $0x000fe9e9; BYTE $0x00 // jmp f898
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je e982
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp e9de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4674 // je ea30
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb ea00
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je ea63
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne e8c0
+	LONG $0x000e27e9; BYTE $0x00 // jmp f898
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je eb42
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp eb9e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5974 // je ec03
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb ebc0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je ec4f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne ea80
+	LONG $0x000c3be9; BYTE $0x00 // jmp f898
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je ed22
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp ed7e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7f74 // je ee09
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb eda0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je ee87
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne ec60
+	LONG $0x000a03e9; BYTE $0x00 // jmp f898
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je f21d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je f3eb
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x074c8e0f; WORD $0x0000 // jle f603
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je ef82
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp efde
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0103840f; WORD $0x0000 // je f0f1
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xf350 // vpdpbusd zmm14,zmm26,zmm27
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xcb50 // vpdpbusd zmm17,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xe350 // vpdpbusd zmm20,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xfb50 // vpdpbusd zmm23,zmm26,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb f000
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je f20f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xe350 // vpdpbusd zmm12,zmm24,zmm27
+	LONG $0x40351262; WORD $0xeb50 // vpdpbusd zmm13,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xf350 // vpdpbusd zmm14,zmm26,zmm27
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xfb50 // vpdpbusd zmm15,zmm24,zmm27
+	LONG $0x40358262; WORD $0xc350 // vpdpbusd zmm16,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xcb50 // vpdpbusd zmm17,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d8262; WORD $0xd350 // vpdpbusd zmm18,zmm24,zmm27
+	LONG $0x40358262; WORD $0xdb50 // vpdpbusd zmm19,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xe350 // vpdpbusd zmm20,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d8262; WORD $0xeb50 // vpdpbusd zmm21,zmm24,zmm27
+	LONG $0x40358262; WORD $0xf350 // vpdpbusd zmm22,zmm25,zmm27
+	LONG $0x402d8262; WORD $0xfb50 // vpdpbusd zmm23,zmm26,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfca8850f; WORD $0xffff // jne eec0
+	LONG $0x00067be9; BYTE $0x00 // jmp f898
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je f2e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp f33e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5374 // je f39d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb f360
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je f3dd
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne f220
+	LONG $0x0004ade9; BYTE $0x00 // jmp f898
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je f4c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp f51e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6c74 // je f596
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb f540
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je f5f5
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne f400
+	LONG $0x000295e9; BYTE $0x00 // jmp f898
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je f6e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp f73e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009e840f; WORD $0x0000 // je f7ec
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb f760
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je f88d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xc350 // vpdpbusd zmm0,zmm24,zmm27
+	LONG $0x40359262; WORD $0xcb50 // vpdpbusd zmm1,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xd350 // vpdpbusd zmm2,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xdb50 // vpdpbusd zmm3,zmm24,zmm27
+	LONG $0x40359262; WORD $0xe350 // vpdpbusd zmm4,zmm25,zmm27
+	LONG $0x402d9262; WORD $0xeb50 // vpdpbusd zmm5,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d9262; WORD $0xf350 // vpdpbusd zmm6,zmm24,zmm27
+	LONG $0x40359262; WORD $0xfb50 // vpdpbusd zmm7,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xc350 // vpdpbusd zmm8,zmm26,zmm27
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x403d1262; WORD $0xcb50 // vpdpbusd zmm9,zmm24,zmm27
+	LONG $0x40351262; WORD $0xd350 // vpdpbusd zmm10,zmm25,zmm27
+	LONG $0x402d1262; WORD $0xdb50 // vpdpbusd zmm11,zmm26,zmm27
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne f620
+	WORD $0x00eb // jmp f898
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x0376840f; WORD $0x0000 // je fc1b
+	LONG $0x010101b8; BYTE $0x01 // mov eax,0x1010101
+	LONG $0x487d6262; WORD $0xc07c // vpbroadcastd zmm24,eax
+	LONG $0x40350162; WORD $0xc9ef // vpxord zmm25,zmm25,zmm25
+	LONG $0x402d0162; WORD $0xd2ef // vpxord zmm26,zmm26,zmm26
+	LONG $0x40250162; WORD $0xdbef // vpxord zmm27,zmm27,zmm27
+	LONG $0x401d0162; WORD $0xe4ef // vpxord zmm28,zmm28,zmm28
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x01fb8348 // cmp rbx,0x1
+	LONG $0x0128840f; WORD $0x0000 // je fa00
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je f99e
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp f9fa
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0x20e98348 // sub rcx,0x20
+	WORD $0x5b7c // jl fa61
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x00 // vmovdqu8 ymm29,YMMWORD PTR [r8+rax*1]
+	QUAD $0x01012c3a40954362 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r9+rax*1],0x1
+	LONG $0x403d0262; WORD $0xcd50 // vpdpbusd zmm25,zmm24,zmm29
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x02 // vmovdqu8 ymm29,YMMWORD PTR [r10+rax*1]
+	QUAD $0x01032c3a40954362 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r11+rax*1],0x1
+	LONG $0x403d0262; WORD $0xd550 // vpdpbusd zmm26,zmm24,zmm29
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x04 // vmovdqu8 ymm29,YMMWORD PTR [r12+rax*1]
+	QUAD $0x00056c3a40954362; BYTE $0x01 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r13+rax*1+0x0],0x1
+	LONG $0x403d0262; WORD $0xdd50 // vpdpbusd zmm27,zmm24,zmm29
+	LONG $0x287f4162; WORD $0x2c6f; BYTE $0x06 // vmovdqu8 ymm29,YMMWORD PTR [r14+rax*1]
+	QUAD $0x01072c3a40954362 // vinserti64x4 zmm29,zmm29,YMMWORD PTR [r15+rax*1],0x1
+	LONG $0x403d0262; WORD $0xe550 // vpdpbusd zmm28,zmm24,zmm29
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x9feb // jmp fa00
+	LONG $0x20c18348 // add rcx,0x20
+	WORD $0x7d74 // je fae4
+	LONG $0xffc6c748; WORD $0xffff; BYTE $0xff // mov rsi,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xf6 // bzhi rsi,rsi,rcx
+	LONG $0xee92fbc5 // kmovd k5,esi
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x00 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r8+rax*1]
+	LONG $0xad7f4162; WORD $0x346f; BYTE $0x01 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r9+rax*1]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xcd50 // vpdpbusd zmm25,zmm24,zmm29
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x02 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r10+rax*1]
+	LONG $0xad7f4162; WORD $0x346f; BYTE $0x03 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r11+rax*1]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xd550 // vpdpbusd zmm26,zmm24,zmm29
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x04 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r12+rax*1]
+	QUAD $0x0005746fad7f4162 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xdd50 // vpdpbusd zmm27,zmm24,zmm29
+	LONG $0xad7f4162; WORD $0x2c6f; BYTE $0x06 // vmovdqu8 ymm29{k5}{z},YMMWORD PTR [r14+rax*1]
+	LONG $0xad7f4162; WORD $0x346f; BYTE $0x07 // vmovdqu8 ymm30{k5}{z},YMMWORD PTR [r15+rax*1]
+	LONG $0x40950362; WORD $0xee3a; BYTE $0x01 // vinserti64x4 zmm29,zmm29,ymm30,0x1
+	LONG $0x403d0262; WORD $0xe550 // vpdpbusd zmm28,zmm24,zmm29
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdef850f; WORD $0xffff // jne f8dc
+	LONG $0x40350162; WORD $0xea62 // vpunpckldq zmm29,zmm25,zmm26
+	LONG $0x40350162; WORD $0xf26a // vpunpckhdq zmm30,zmm25,zmm26
+	LONG $0x40150162; WORD $0xcefe // vpaddd zmm25,zmm29,zmm30
+	LONG $0x40250162; WORD $0xec62 // vpunpckldq zmm29,zmm27,zmm28
+	LONG $0x40250162; WORD $0xf46a // vpunpckhdq zmm30,zmm27,zmm28
+	LONG $0x40150162; WORD $0xdefe // vpaddd zmm27,zmm29,zmm30
+	LONG $0x40b50162; WORD $0xeb6c // vpunpcklqdq zmm29,zmm25,zmm27
+	LONG $0x40b50162; WORD $0xf36d // vpunpckhqdq zmm30,zmm25,zmm27
+	LONG $0x40150162; WORD $0xcefe // vpaddd zmm25,zmm29,zmm30
+	LONG $0x40b50362; WORD $0xe943; BYTE $0xb1 // vshufi64x2 zmm29,zmm25,zmm25,0xb1
+	LONG $0x40350162; WORD $0xcdfe // vpaddd zmm25,zmm25,zmm29
+	LONG $0x40359162; WORD $0xf172; BYTE $0x07 // vpslld zmm25,zmm25,0x7
+	LONG $0x487d0162; WORD $0xe970; BYTE $0x00 // vpshufd zmm29,zmm25,0x0
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x487d9162; WORD $0xc6fa // vpsubd zmm0,zmm0,zmm30
+	LONG $0x48759162; WORD $0xcefa // vpsubd zmm1,zmm1,zmm30
+	LONG $0x486d9162; WORD $0xd6fa // vpsubd zmm2,zmm2,zmm30
+	LONG $0x48659162; WORD $0xddfa // vpsubd zmm3,zmm3,zmm29
+	LONG $0x485d9162; WORD $0xe5fa // vpsubd zmm4,zmm4,zmm29
+	LONG $0x48559162; WORD $0xedfa // vpsubd zmm5,zmm5,zmm29
+	LONG $0x487d0162; WORD $0xe970; BYTE $0x55 // vpshufd zmm29,zmm25,0x55
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x484d9162; WORD $0xf6fa // vpsubd zmm6,zmm6,zmm30
+	LONG $0x48459162; WORD $0xfefa // vpsubd zmm7,zmm7,zmm30
+	LONG $0x483d1162; WORD $0xc6fa // vpsubd zmm8,zmm8,zmm30
+	LONG $0x48351162; WORD $0xcdfa // vpsubd zmm9,zmm9,zmm29
+	LONG $0x482d1162; WORD $0xd5fa // vpsubd zmm10,zmm10,zmm29
+	LONG $0x48251162; WORD $0xddfa // vpsubd zmm11,zmm11,zmm29
+	LONG $0x487d0162; WORD $0xe970; BYTE $0xaa // vpshufd zmm29,zmm25,0xaa
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x481d1162; WORD $0xe6fa // vpsubd zmm12,zmm12,zmm30
+	LONG $0x48151162; WORD $0xeefa // vpsubd zmm13,zmm13,zmm30
+	LONG $0x480d1162; WORD $0xf6fa // vpsubd zmm14,zmm14,zmm30
+	LONG $0x48051162; WORD $0xfdfa // vpsubd zmm15,zmm15,zmm29
+	LONG $0x407d8162; WORD $0xc5fa // vpsubd zmm16,zmm16,zmm29
+	LONG $0x40758162; WORD $0xcdfa // vpsubd zmm17,zmm17,zmm29
+	LONG $0x487d0162; WORD $0xe970; BYTE $0xff // vpshufd zmm29,zmm25,0xff
+	LONG $0x40950362; WORD $0xf543; BYTE $0x00 // vshufi64x2 zmm30,zmm29,zmm29,0x0
+	LONG $0x40950362; WORD $0xed43; BYTE $0xaa // vshufi64x2 zmm29,zmm29,zmm29,0xaa
+	LONG $0x406d8162; WORD $0xd6fa // vpsubd zmm18,zmm18,zmm30
+	LONG $0x40658162; WORD $0xdefa // vpsubd zmm19,zmm19,zmm30
+	LONG $0x405d8162; WORD $0xe6fa // vpsubd zmm20,zmm20,zmm30
+	LONG $0x40558162; WORD $0xedfa // vpsubd zmm21,zmm21,zmm29
+	LONG $0x404d8162; WORD $0xf5fa // vpsubd zmm22,zmm22,zmm29
+	LONG $0x40458162; WORD $0xfdfa // vpsubd zmm23,zmm23,zmm29
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0172850f; WORD $0x0000 // jne fda7
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x0098850f; WORD $0x0000 // jne fcd7
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x024c8e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x02398e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x02268e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x02138e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x02008e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x01ed8e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01da8e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x01c78e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x01ad8e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x01938e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x01798e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x015f8e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x01458e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x012b8e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x01118e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x00f78e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x00d68e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x00b58e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x00948e0f; WORD $0x0000 // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
+	LONG $0x04f88348 // cmp rax,0x4
+	WORD $0x777e // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
+	LONG $0x05f88348 // cmp rax,0x5
+	WORD $0x5a7e // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
+	LONG $0x06f88348 // cmp rax,0x6
+	WORD $0x3d7e // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
+	LONG $0x07f88348 // cmp rax,0x7
+	WORD $0x207e // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle fe9b
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+
+// func gemmI16Vnni8x48(a *spec.GemmArgs)
+TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xffc3c748; WORD $0xffff; BYTE $0xff // mov rbx,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc3 // bzhi rax,rbx,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd092f8c5 // kmovw k2,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd892f8c5 // kmovw k3,eax
+	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
+	WORD $0x0148; BYTE $0xc0 // add rax,rax
+	WORD $0xe083; BYTE $0x03 // and eax,0x3
+	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
+	LONG $0xe092f8c5 // kmovw k4,eax
+	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
+	LONG $0x4875f162; WORD $0xc9ef // vpxord zmm1,zmm1,zmm1
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je ff2e
+	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
+	LONG $0x487df162; WORD $0xe16f // vmovdqa32 zmm4,zmm1
+	LONG $0x487df162; WORD $0xea6f // vmovdqa32 zmm5,zmm2
+	LONG $0x487df162; WORD $0xf06f // vmovdqa32 zmm6,zmm0
+	LONG $0x487df162; WORD $0xf96f // vmovdqa32 zmm7,zmm1
+	LONG $0x487d7162; WORD $0xc26f // vmovdqa32 zmm8,zmm2
+	LONG $0x487d7162; WORD $0xc86f // vmovdqa32 zmm9,zmm0
+	LONG $0x487d7162; WORD $0xd16f // vmovdqa32 zmm10,zmm1
+	LONG $0x487d7162; WORD $0xda6f // vmovdqa32 zmm11,zmm2
+	LONG $0x487d7162; WORD $0xe06f // vmovdqa32 zmm12,zmm0
+	LONG $0x487d7162; WORD $0xe96f // vmovdqa32 zmm13,zmm1
+	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
+	LONG $0x487d7162; WORD $0xf86f // vmovdqa32 zmm15,zmm0
+	LONG $0x487de162; WORD $0xc16f // vmovdqa32 zmm16,zmm1
+	LONG $0x487de162; WORD $0xca6f // vmovdqa32 zmm17,zmm2
+	LONG $0x487de162; WORD $0xd06f // vmovdqa32 zmm18,zmm0
+	LONG $0x487de162; WORD $0xd96f // vmovdqa32 zmm19,zmm1
+	LONG $0x487de162; WORD $0xe26f // vmovdqa32 zmm20,zmm2
+	LONG $0x487de162; WORD $0xe86f // vmovdqa32 zmm21,zmm0
+	LONG $0x487de162; WORD $0xf16f // vmovdqa32 zmm22,zmm1
+	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x1b1f840f; WORD $0x0000 // je 11ad8
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x11128f0f; WORD $0x0000 // jg 110d5
+	LONG $0x10f98348 // cmp rcx,0x10
+	LONG $0x080a8f0f; WORD $0x0000 // jg 107d7
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02a2840f; WORD $0x0000 // je 1027d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0432840f; WORD $0x0000 // je 10417
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05e88e0f; WORD $0x0000 // jle 105d7
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 100c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1011e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
 	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
 	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
-	LONG $0x009b840f; WORD $0x0000 // je ceac
+	LONG $0x008e840f; WORD $0x0000 // je 101bf
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8172 // jb 10140
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00a6840f; WORD $0x0000 // je 1026f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd88850f; WORD $0xffff // jne 10000
+	LONG $0x00185be9; BYTE $0x00 // jmp 11ad8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 10342
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1039e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3674 // je 103e3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb 103c0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2074 // je 10409
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6e850f; WORD $0xffff // jne 10280
+	LONG $0x0016c1e9; BYTE $0x00 // jmp 11ad8
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 104e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1053e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4374 // je 10590
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 10560
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je 105c9
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne 10420
+	LONG $0x001501e9; BYTE $0x00 // jmp 11ad8
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 106a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 106fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5d74 // je 1076a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 10720
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 107c9
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe0e850f; WORD $0xffff // jne 105e0
+	LONG $0x001301e9; BYTE $0x00 // jmp 11ad8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x030a840f; WORD $0x0000 // je 10aef
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04c2840f; WORD $0x0000 // je 10cb1
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06a48e0f; WORD $0x0000 // jle 10e9d
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 108c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1091e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00c9840f; WORD $0x0000 // je 109fa
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 10940
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je 10ae1
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd16850f; WORD $0xffff // jne 10800
+	LONG $0x000fe9e9; BYTE $0x00 // jmp 11ad8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 10bc2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 10c1e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4374 // je 10c70
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 10c40
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je 10ca3
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne 10b00
+	LONG $0x000e27e9; BYTE $0x00 // jmp 11ad8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 10d82
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 10dde
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5674 // je 10e43
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 10e00
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 10e8f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 10cc0
+	LONG $0x000c3be9; BYTE $0x00 // jmp 11ad8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 10f62
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 10fbe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7c74 // je 11049
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 10fe0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 110c7
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 10ea0
+	LONG $0x000a03e9; BYTE $0x00 // jmp 11ad8
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je 1145d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je 1162b
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x074c8e0f; WORD $0x0000 // jle 11843
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 111c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1121e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0100840f; WORD $0x0000 // je 11331
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 11240
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je 1144f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf052 // vpdpwssd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf952 // vpdpwssd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc252 // vpdpwssd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc852 // vpdpwssd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe052 // vpdpwssd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe952 // vpdpwssd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf252 // vpdpwssd zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf852 // vpdpwssd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc152 // vpdpwssd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca52 // vpdpwssd zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd052 // vpdpwssd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd952 // vpdpwssd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe252 // vpdpwssd zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe852 // vpdpwssd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf152 // vpdpwssd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa52 // vpdpwssd zmm23,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfca8850f; WORD $0xffff // jne 11100
+	LONG $0x00067be9; BYTE $0x00 // jmp 11ad8
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 11522
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1157e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5074 // je 115dd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 115a0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 1161d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 11460
+	LONG $0x0004ade9; BYTE $0x00 // jmp 11ad8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 11702
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1175e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6974 // je 117d6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 11780
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 11835
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc052 // vpdpwssd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc952 // vpdpwssd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd252 // vpdpwssd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd852 // vpdpwssd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe152 // vpdpwssd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea52 // vpdpwssd zmm5,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne 11640
+	LONG $0x000295e9; BYTE $0x00 // jmp 11ad8
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 11922
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1197e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x0148; BYTE $0xc9 // add rcx,rcx
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009b840f; WORD $0x0000 // je 11a2c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
@@ -11114,9 +15159,9 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
 	LONG $0x04c08348 // add rax,0x4
 	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
-	LONG $0xff74820f; WORD $0xffff // jb ce20
+	LONG $0xff74820f; WORD $0xffff // jb 119a0
 	LONG $0xe499f8c5 // ktestw k4,k4
-	LONG $0x0097840f; WORD $0x0000 // je cf4d
+	LONG $0x0097840f; WORD $0x0000 // je 11acd
 	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
 	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
 	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
@@ -11142,135 +15187,135 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	LONG $0x40251262; WORD $0xd152 // vpdpwssd zmm10,zmm27,zmm25
 	LONG $0x40251262; WORD $0xda52 // vpdpwssd zmm11,zmm27,zmm26
 	WORD $0xff48; BYTE $0xcb // dec rbx
-	LONG $0xfd8a850f; WORD $0xffff // jne cce0
-	WORD $0x00eb // jmp cf58
+	LONG $0xfd8a850f; WORD $0xffff // jne 11860
+	WORD $0x00eb // jmp 11ad8
 	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
 	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
 	LONG $0x02e1c148 // shl rcx,0x2
 	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
 	LONG $0xdb98f8c5 // kortestw k3,k3
-	LONG $0x0172850f; WORD $0x0000 // jne d0e4
+	LONG $0x0172850f; WORD $0x0000 // jne 11c64
 	LONG $0xd298f8c5 // kortestw k2,k2
-	LONG $0x0098850f; WORD $0x0000 // jne d014
+	LONG $0x0098850f; WORD $0x0000 // jne 11b94
 	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x024c8e0f; WORD $0x0000 // jle d1d8
+	LONG $0x024c8e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x02398e0f; WORD $0x0000 // jle d1d8
+	LONG $0x02398e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x02268e0f; WORD $0x0000 // jle d1d8
+	LONG $0x02268e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x02138e0f; WORD $0x0000 // jle d1d8
+	LONG $0x02138e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x02008e0f; WORD $0x0000 // jle d1d8
+	LONG $0x02008e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x01ed8e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01ed8e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x01da8e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01da8e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x08f88348 // cmp rax,0x8
-	LONG $0x01c78e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01c78e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x01ad8e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01ad8e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x01938e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01938e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x01798e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01798e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
 	LONG $0x04f88348 // cmp rax,0x4
-	LONG $0x015f8e0f; WORD $0x0000 // jle d1d8
+	LONG $0x015f8e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
 	LONG $0x05f88348 // cmp rax,0x5
-	LONG $0x01458e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01458e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
 	LONG $0x06f88348 // cmp rax,0x6
-	LONG $0x012b8e0f; WORD $0x0000 // jle d1d8
+	LONG $0x012b8e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
 	LONG $0x07f88348 // cmp rax,0x7
-	LONG $0x01118e0f; WORD $0x0000 // jle d1d8
+	LONG $0x01118e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
 	LONG $0x08f88348 // cmp rax,0x8
-	LONG $0x00f78e0f; WORD $0x0000 // jle d1d8
+	LONG $0x00f78e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x067f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm0
 	LONG $0x4a7ef162; WORD $0x4e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm1
 	LONG $0x4b7ef162; WORD $0x567f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm2
 	LONG $0x01f88348 // cmp rax,0x1
-	LONG $0x00d68e0f; WORD $0x0000 // jle d1d8
+	LONG $0x00d68e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x1e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm3
 	LONG $0x4a7ef162; WORD $0x667f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm4
 	LONG $0x4b7ef162; WORD $0x6e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm5
 	LONG $0x02f88348 // cmp rax,0x2
-	LONG $0x00b58e0f; WORD $0x0000 // jle d1d8
+	LONG $0x00b58e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ef162; WORD $0x367f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm6
 	LONG $0x4a7ef162; WORD $0x7e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm7
 	LONG $0x4b7e7162; WORD $0x467f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm8
 	LONG $0x03f88348 // cmp rax,0x3
-	LONG $0x00948e0f; WORD $0x0000 // jle d1d8
+	LONG $0x00948e0f; WORD $0x0000 // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x0e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm9
 	LONG $0x4a7e7162; WORD $0x567f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm10
 	LONG $0x4b7e7162; WORD $0x5e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm11
 	LONG $0x04f88348 // cmp rax,0x4
-	WORD $0x777e // jle d1d8
+	WORD $0x777e // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x267f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm12
 	LONG $0x4a7e7162; WORD $0x6e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm13
 	LONG $0x4b7e7162; WORD $0x767f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm14
 	LONG $0x05f88348 // cmp rax,0x5
-	WORD $0x5a7e // jle d1d8
+	WORD $0x5a7e // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497e7162; WORD $0x3e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm15
 	LONG $0x4a7ee162; WORD $0x467f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm16
 	LONG $0x4b7ee162; WORD $0x4e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm17
 	LONG $0x06f88348 // cmp rax,0x6
-	WORD $0x3d7e // jle d1d8
+	WORD $0x3d7e // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x167f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm18
 	LONG $0x4a7ee162; WORD $0x5e7f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm19
 	LONG $0x4b7ee162; WORD $0x667f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm20
 	LONG $0x07f88348 // cmp rax,0x7
-	WORD $0x207e // jle d1d8
+	WORD $0x207e // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	LONG $0x497ee162; WORD $0x2e7f // vmovdqu32 ZMMWORD PTR [rsi]{k1},zmm21
 	LONG $0x4a7ee162; WORD $0x767f; BYTE $0x01 // vmovdqu32 ZMMWORD PTR [rsi+0x40]{k2},zmm22
 	LONG $0x4b7ee162; WORD $0x7e7f; BYTE $0x02 // vmovdqu32 ZMMWORD PTR [rsi+0x80]{k3},zmm23
 	LONG $0x08f88348 // cmp rax,0x8
-	WORD $0x037e // jle d1d8
+	WORD $0x037e // jle 11d58
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

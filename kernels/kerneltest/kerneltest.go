@@ -310,6 +310,9 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		return block/max(1, blocks)/taps*row.NR+i/row.KR%row.NR >= cols || p >= k
 	})
 	size, in := row.Out.Bits()/8, row.In.Bits()/8
+	for i := range b.bytes {
+		b.bytes[i] += byte(row.WShift)
+	}
 	ab := s.input(a.bytes, in, place(c[8]))
 	zb := s.input(z.bytes, in, place(c[8]))
 	ib := s.input(tensor.Bytes(index), 4, place(c[8]))

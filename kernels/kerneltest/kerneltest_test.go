@@ -109,7 +109,7 @@ func TestFallbacks(t *testing.T) {
 			if r.Num == spec.Approx {
 				continue
 			}
-			if got := set.Select(r.Op, r.In, r.W, r.Acc, r.Out, num.FP32); kernels.Chosen(table, i, f) != (got.Name == r.Name) {
+			if got := set.Select(r.Op, r.In, r.W, r.Acc, r.Out, num.FP32); kernels.Chosen(table, i, f, math.MaxInt) != (got.Name == r.Name) {
 				t.Errorf("mask %q: %s is selected, %s is marked", mask, got.Name, r.Name)
 			}
 		}

@@ -116,6 +116,8 @@ type Row struct {
 	In, W, Acc, Out tensor.DType
 	MR, NR, KR      int // tile; KR is the number of k that the packing of B keeps together
 	Shift           int // what the kernel adds to elements of the input (integers only), to make them unsigned
+	WShift          int // what packing adds to all elements of B (integers only, of Gemm), which wrap, to make them unsigned; the sums are those without
+	Depth           int // k of a tap from which on this row is better than the next one in the table that gives the same
 	Needs           cpu.Features
 	Num             Class
 	// ULP bounds the error of a row of class Approx, in units of 2^-24 of what the magnitudes of bias and products sum up to, summed
@@ -149,7 +151,7 @@ func (r *Row) Block(b, channels int) int { return max(0, min(b*r.NR, channels-r.
 //
 // A is not packed: row i of tap t is K elements from A + Index[t*MR+i]*AStride on, or from Zero on where the index is negative.
 // Index has Taps*MR numbers; those of rows from Rows on repeat others. Where Index is nil there is one tap, and row i begins at A +
-// i*AStride. B is packed as [Taps][ceil(K/KR)][NR][KR] elements of the row's W type; what lies beyond Cols and K is zero. Rows of C are
+// i*AStride. B is packed as [Taps][ceil(K/KR)][NR][KR] elements of the row's W type; what lies beyond Cols and K is zero, or WShift. Rows of C are
 // CStride elements apart.
 //
 // The sums of row i begin with the elements of Bias from i*BiasStride on. A stride other than 0, and with it a sum that goes on where C has it, is for

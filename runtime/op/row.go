@@ -1,6 +1,7 @@
 package op
 
 import (
+	"math"
 	"slices"
 
 	"github.com/edgerun/edgerun/internal/num"
@@ -50,8 +51,13 @@ func (c *Call) Choose(way string, pays bool) bool {
 // Select returns the row of the kernel table for an operation, its types and numerics: that of c.Choice, where it serves them and gives the
 // same results, else the best one. Prepare calls it; c.Uses then lists the row.
 func (c *Call) Select(o spec.Op, in, w, acc, out tensor.DType, n num.Numerics) *spec.Row {
+	return c.SelectDeep(o, math.MaxInt, in, w, acc, out, n)
+}
+
+// SelectDeep is Select for a product that has k of a tap.
+func (c *Call) SelectDeep(o spec.Op, k int, in, w, acc, out tensor.DType, n num.Numerics) *spec.Row {
 	rows := kernels.Here().Alternatives(o, in, w, acc, out, n)
-	row := rows[0]
+	row := rows[max(0, slices.IndexFunc(rows, func(r *spec.Row) bool { return r.Depth <= k }))]
 	for _, r := range rows {
 		if slices.Contains(c.Choice.Rows, r.Name) {
 			row = r

@@ -1,6 +1,8 @@
 // Integer matrix products with AVX-512 VNNI: 8 rows by 48 columns. One dword holds neighbouring k: four bytes or two words.
 //
-// mode is 0 for unsigned bytes, 1 for signed bytes, 2 for words of A; out is 8 for requantised bytes, 32 for sums.
+// mode is 0 for unsigned bytes, 1 and 3 for signed bytes, 2 for words of A; out is 8 for requantised bytes, 32 for sums. One factor of bytes has to be
+// unsigned. Mode 1 adds 128 to elements of A as it reads them. In mode 3 B holds weights plus 128, and 128 times the sum of each row of A is taken away at
+// the end, which costs less where there are many k.
 //
 // rdi  arguments        rax  offset into the rows of A    zmm0-23   sums: row i, vector v in zmm(3i+v)
 // rsi  B                rcx  K in bytes, down to dwords   zmm24-26  dwords of B, then scales
@@ -13,6 +15,8 @@
 .macro dot mode, acc, b
 	.if \mode == 2
 	vpdpwssd zmm\acc, zmm27, zmm\b
+	.elseif \mode == 3
+	vpdpbusd zmm\acc, zmm\b, zmm27
 	.else
 	vpdpbusd zmm\acc, zmm27, zmm\b
 	.endif
@@ -92,6 +96,91 @@
 	copy	%(3*\i), 0
 	copy	%(3*\i+1), 1
 	copy	%(3*\i+2), 2
+.endm
+
+// add2 adds the bytes of two rows to their sums, one in each half of acc, and addtail2 those that k5 tells.
+.macro add2 acc, even, odd
+	vmovdqu8 ymm29, [\even + rax]
+	vinserti64x4 zmm29, zmm29, [\odd + rax], 1
+	vpdpbusd zmm\acc, zmm24, zmm29
+.endm
+.macro addtail2 acc, even, odd
+	vmovdqu8 ymm29{k5}{z}, [\even + rax]
+	vmovdqu8 ymm30{k5}{z}, [\odd + rax]
+	vinserti64x4 zmm29, zmm29, ymm30, 1
+	vpdpbusd zmm\acc, zmm24, zmm29
+.endm
+
+// fold adds pairs of what two registers hold and leaves them side by side in the first.
+.macro fold what, a, b
+	vpunpckl\what zmm29, zmm\a, zmm\b
+	vpunpckh\what zmm30, zmm\a, zmm\b
+	vpaddd	zmm\a, zmm29, zmm30
+.endm
+
+.macro less i, reg
+	vpsubd	zmm\i, zmm\i, zmm\reg
+.endm
+.macro lessrow i, reg
+	less	%(3*\i), \reg
+	less	%(3*\i+1), \reg
+	less	%(3*\i+2), \reg
+.endm
+.macro lessrows pair
+	vpshufd	zmm29, zmm25, 0x55*\pair
+	vshufi64x2 zmm30, zmm29, zmm29, 0
+	vshufi64x2 zmm29, zmm29, zmm29, 0xaa
+	lessrow	%(2*\pair), 30
+	lessrow	%(2*\pair+1), 29
+.endm
+
+// takeaway takes 128 times the sum of each row of A from the sums of that row; zmm24-30 are scratch.
+.macro takeaway
+	mov	rbx, [rdi + GemmArgs_Taps]
+	test	rbx, rbx
+	jz	7f
+	mov	eax, 0x01010101
+	vpbroadcastd zmm24, eax
+	vpxord	zmm25, zmm25, zmm25
+	vpxord	zmm26, zmm26, zmm26
+	vpxord	zmm27, zmm27, zmm27
+	vpxord	zmm28, zmm28, zmm28
+	mov	rcx, [rdi + GemmArgs_K]
+	xor	eax, eax
+	cmp	rbx, 1			// whose rows are known
+	je	4f
+	mov	rdx, [rdi + GemmArgs_Index]
+3:	rows_of_tap 8
+4:	sub	rcx, 32
+	jl	5f
+	add2	25, r8, r9
+	add2	26, r10, r11
+	add2	27, r12, r13
+	add2	28, r14, r15
+	add	rax, 32
+	jmp	4b
+5:	add	rcx, 32
+	jz	6f
+	mov	rsi, -1
+	bzhi	rsi, rsi, rcx
+	kmovd	k5, esi
+	addtail2 25, r8, r9
+	addtail2 26, r10, r11
+	addtail2 27, r12, r13
+	addtail2 28, r14, r15
+6:	dec	rbx
+	jnz	3b
+	fold	dq, 25, 26
+	fold	dq, 27, 28
+	fold	qdq, 25, 27
+	vshufi64x2 zmm29, zmm25, zmm25, 0xb1
+	vpaddd	zmm25, zmm25, zmm29
+	vpslld	zmm25, zmm25, 7		// rows 0, 2, 4, 6 in the lower half, twice, and the others in the upper one
+	lessrows 0
+	lessrows 1
+	lessrows 2
+	lessrows 3
+7:
 .endm
 
 .macro requantise out, acc, scale, mask, at
@@ -184,7 +273,10 @@
 	tiles	\mode, 1, \end
 \two:	tiles	\mode, 2, \end
 \three:	tiles	\mode, 3, \end
-\end:	.if \out == 8
+\end:	.if \mode == 3
+	takeaway
+	.endif
+	.if \out == 8
 	mov	rax, [rdi + GemmArgs_Scale]
 	vmovups	zmm24{k1}{z}, [rax]
 	vmovups	zmm25{k2}{z}, [rax + 64]
@@ -238,6 +330,16 @@ gemmI8Vnni8x48:
 	.balign 64
 gemmU8I8Vnni8x48:
 	routine	0, 32, .Ltwo4, .Lthree4, .Lend4, .Ldone4
+
+// func gemmI8QDeepVnni8x48(a *spec.GemmArgs)
+	.balign 64
+gemmI8QDeepVnni8x48:
+	routine	3, 8, .Ltwo6, .Lthree6, .Lend6, .Ldone6
+
+// func gemmI8DeepVnni8x48(a *spec.GemmArgs)
+	.balign 64
+gemmI8DeepVnni8x48:
+	routine	3, 32, .Ltwo7, .Lthree7, .Lend7, .Ldone7
 
 // func gemmI16Vnni8x48(a *spec.GemmArgs)
 	.balign 64

@@ -6,6 +6,7 @@ import (
 
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 	"github.com/edgerun/edgerun/runtime/op/elem"
@@ -160,9 +161,13 @@ func (v *window) pointwise() bool {
 // selectRow selects the row of the convolution's products.
 func (v *conv) selectRow(c *op.Call, in, w, acc, out tensor.DType) *spec.Row {
 	if v.pointwise() {
-		return productRow(c, v.m, in, w, acc, out)
+		return productRow(c, v.m, v.cg, in, w, acc, out)
 	}
-	return c.Select(spec.Gemm, in, w, acc, out, c.Num)
+	k := v.cg
+	if v.mergeable() && v.shortTaps(kernels.Here().Select(spec.Gemm, in, w, acc, out, c.Num)) {
+		k *= v.kernel[2]
+	}
+	return c.SelectDeep(spec.Gemm, k, in, w, acc, out, c.Num)
 }
 
 // indexed is the index of all output rows for tiles of mr rows; nil where output rows are the input's.

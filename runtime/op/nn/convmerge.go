@@ -13,13 +13,16 @@ func (v *conv) mergeable() bool {
 	return v.group == 1 && v.kernel[2] > 1 && v.dilation[2] == 1 && v.x.Pitch == 0
 }
 
+// shortTaps reports whether a tap is so few steps of k that its taps are better merged.
+func (v *conv) shortTaps(row *spec.Row) bool { return ceil(v.cg, row.KR) <= mergedSteps }
+
 // merges decides it. It pays where taps are short, so that the work per tap, and what a tap is short of whole steps of k, count. A row of class Approx
 // sums in another order then, so a plan has no say in it.
 func (v *conv) merges(c *op.Call, row *spec.Row) bool {
 	if !v.mergeable() {
 		return false
 	}
-	pays := ceil(v.cg, row.KR) <= mergedSteps
+	pays := v.shortTaps(row)
 	if row.Num == spec.Approx {
 		return pays
 	}

@@ -105,7 +105,7 @@ func (e *engine[A, B, C]) packB(dst []B, at func(k, j int) B) {
 
 // packPanels packs panels p0 to p1-1.
 func (e *engine[A, B, C]) packPanels(dst []B, at func(k, j int) B, p0, p1 int) {
-	nr, kr := e.row.NR, e.row.KR
+	nr, kr, shift := e.row.NR, e.row.KR, B(e.row.WShift)
 	i := p0 * nr * e.depth()
 	for j0 := p0 * nr; j0 < p1*nr; j0 += nr {
 		for t := range e.taps {
@@ -115,6 +115,9 @@ func (e *engine[A, B, C]) packPanels(dst []B, at func(k, j int) B, p0, p1 int) {
 						dst[i] = 0
 						if j < e.n && k < e.k {
 							dst[i] = at(t*e.k+k, j)
+						}
+						if shift != 0 { // -0 + 0 would be 0
+							dst[i] += shift
 						}
 						i++
 					}
@@ -135,7 +138,7 @@ func (e *engine[A, B, C]) packRows(dst, src []B, p0, p1 int) {
 	}
 }
 
-// packPlain is packPanels into a dst of zeros, for elements of src at index(k, j), which grows by the same steps with each j, and with each k of a tap.
+// packPlain is packPanels into a dst of zeros, for rows that take the elements as they are, and for elements of src at index(k, j), which grows by the same steps with each j, and with each k of a tap.
 func (e *engine[A, B, C]) packPlain(dst, src []B, index func(k, j int) int, p0, p1 int) {
 	nr, kr := e.row.NR, e.row.KR
 	if e.k == 0 {

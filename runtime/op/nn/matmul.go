@@ -164,7 +164,7 @@ func (x *matrices) floats(c *op.Call, w *source[float32], bias *tensor.Tensor) (
 	if half != nil {
 		run = matProducts(c, x, row, half, src, matEpilogue[float32, uint16](x, c.Out[0], chain, dst, &bs, lo, hi))
 	} else {
-		row = productRow(c, x.m, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
+		row = productRow(c, x.m, x.k, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
 		run = matProducts(c, x, row, w, src, matEpilogue[float32, float32](x, c.Out[0], chain, dst, &bs, lo, hi))
 	}
 	return func() error {

@@ -89,7 +89,7 @@ func (x *matrices) quantised(c *op.Call, a, w, y *tensor.Tensor, aq, wq, yq *ten
 
 // quantMatKernel is quantKernel for matrices.
 func quantMatKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.Call, x *matrices, w, y *tensor.Tensor, r *requant, zw func(j int) int32, src func() []T, start func(dst []C, shift int)) op.Run {
-	row := productRow(c, x.m, tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), y.DType)
+	row := productRow(c, x.m, x.k, tensor.DTypeOf[T](), tensor.DTypeOf[W](), tensor.DTypeOf[C](), y.DType)
 	first := make([]C, x.n)
 	var a []T
 	run := matProducts(c, x, row, intSource[W](w, zw, true, x.n), func() []T { return a }, func(batch func() int, p *product[T, W, C]) {
