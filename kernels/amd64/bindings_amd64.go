@@ -452,6 +452,18 @@ func tanhF32Ymm(a *spec.MapArgs)
 func tanhF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func turn1x16Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func turn1x64Zmm(a *spec.RowsArgs)
+
+//go:noescape
+func turn2x16Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func turn2x32Zmm(a *spec.RowsArgs)
+
+//go:noescape
 func turn4x16Zmm(a *spec.RowsArgs)
 
 //go:noescape
@@ -620,6 +632,10 @@ var functions = map[string]any{
 	"swishF32Zmm":                   swishF32Zmm,
 	"tanhF32Ymm":                    tanhF32Ymm,
 	"tanhF32Zmm":                    tanhF32Zmm,
+	"turn1x16Ymm":                   turn1x16Ymm,
+	"turn1x64Zmm":                   turn1x64Zmm,
+	"turn2x16Ymm":                   turn2x16Ymm,
+	"turn2x32Zmm":                   turn2x32Zmm,
 	"turn4x16Zmm":                   turn4x16Zmm,
 	"turn4x8Ymm":                    turn4x8Ymm,
 	"winogradinF32Ymm":              winogradinF32Ymm,

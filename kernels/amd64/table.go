@@ -117,8 +117,12 @@ var Table = bound([]spec.Row{
 	function8(spec.Div, "divF32Ymm"),
 	function8(spec.DivInto, "divintoF32Ymm"),
 	function8(spec.Clip, "clipF32Ymm"),
-	{Op: spec.Turn, In: tensor.U32, W: tensor.U32, Acc: tensor.U32, Out: tensor.U32, MR: 16, NR: 16, KR: 1, Needs: cpu.AVX512, Num: spec.Exact, Name: "turn4x16Zmm"},
-	{Op: spec.Turn, In: tensor.U32, W: tensor.U32, Acc: tensor.U32, Out: tensor.U32, MR: 8, NR: 8, KR: 1, Needs: cpu.AVX2, Num: spec.Exact, Name: "turn4x8Ymm"},
+	turn(tensor.U8, cpu.AVX512, 64, 16, "turn1x64Zmm"),
+	turn(tensor.U16, cpu.AVX512, 32, 8, "turn2x32Zmm"),
+	turn(tensor.U32, cpu.AVX512, 16, 16, "turn4x16Zmm"),
+	turn(tensor.U8, cpu.AVX2, 16, 16, "turn1x16Ymm"),
+	turn(tensor.U16, cpu.AVX2, 16, 8, "turn2x16Ymm"),
+	turn(tensor.U32, cpu.AVX2, 8, 8, "turn4x8Ymm"),
 	function(spec.SumLanes, "sumlanesF32Zmm"),
 	function(spec.SquareLanes, "squarelanesF32Zmm"),
 	function(spec.MaxLanes, "maxlanesF32Zmm"),
@@ -195,6 +199,11 @@ func quantised(o spec.Op, d tensor.DType, needs cpu.Features, n int, name, code 
 		r.W, r.Out, r.Num = tensor.F32, tensor.F32, spec.Consistent
 	}
 	return r
+}
+
+// turn is a row that transposes elements of the size of d.
+func turn(d tensor.DType, needs cpu.Features, rows, cols int, name string) spec.Row {
+	return spec.Row{Op: spec.Turn, In: d, W: d, Acc: d, Out: d, MR: rows, NR: cols, KR: 1, Needs: needs, Num: spec.Exact, Name: name}
 }
 
 // function is a row of 16 elements at once.

@@ -40,6 +40,16 @@ func BenchmarkRows(b *testing.B) {
 	}
 }
 
+// Every row of this architecture has work to be measured by.
+func TestBench(t *testing.T) {
+	for _, row := range kernels.For(cpu.Detect()).Rows() {
+		call, macs := work(&row)
+		if call(); macs <= 0 {
+			t.Errorf("%s: %d multiply-adds", row.Name, macs)
+		}
+	}
+}
+
 // The table holds its rules on every architecture.
 func TestTable(t *testing.T) {
 	for _, arch := range []string{"amd64", "arm64", "riscv64"} {

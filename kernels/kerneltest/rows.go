@@ -26,20 +26,20 @@ func turnLevels(row *spec.Row) []int {
 }
 
 func turnCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
-	rows, cols := c[0]+1, c[1]
+	rows, cols, size := c[0]+1, c[1], row.In.Bits()/8
 	if cols > 2*row.NR+1 {
 		cols += 40
 	}
 	across, down := cols+3*c[2], rows+3*c[3]
-	x := make([]byte, 4*max(0, (rows-1)*across+cols))
+	x := make([]byte, size*max(0, (rows-1)*across+cols))
 	for i := range x {
 		x[i] = byte(rng.Uint32())
 	}
-	xb, yb := s.input(x, 4, place(c[4])), s.output(4*max(0, (cols-1)*down+rows), 4, place(c[5]))
+	xb, yb := s.input(x, size, place(c[4])), s.output(size*max(0, (cols-1)*down+rows), size, place(c[5]))
 	if cols == 0 {
-		yb = s.output(0, 4, place(c[5]))
+		yb = s.output(0, size, place(c[5]))
 	}
-	args := spec.RowsArgs{X: xb.pointer(), Y: yb.pointer(), Rows: rows, Cols: cols, XStride: 4 * across, YStride: 4 * down}
+	args := spec.RowsArgs{X: xb.pointer(), Y: yb.pointer(), Rows: rows, Cols: cols, XStride: size * across, YStride: size * down}
 	was := args
 	row.Func.(func(*spec.RowsArgs))(&args)
 	if args != was {
@@ -47,13 +47,13 @@ func turnCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	for j := range cols {
 		for i := range down {
-			for k := range 4 {
-				at, want := 4*(j*down+i)+k, byte(sentinel)
+			for k := range size {
+				at, want := size*(j*down+i)+k, byte(sentinel)
 				if at >= len(yb.data) {
 					continue
 				}
 				if i < rows {
-					want = x[4*(i*across+j)+k]
+					want = x[size*(i*across+j)+k]
 				}
 				if yb.data[at] != want {
 					t.Errorf("%s: byte %d of Y[%d][%d] of %dx%d is %d, want %d", row.Name, k, j, i, rows, cols, yb.data[at], want)

@@ -58,7 +58,9 @@ var Table = []spec.Row{
 	binary(spec.Mul, "mulF32Ref", func(x, b float32) float32 { return x * b }),
 	binary(spec.Div, "divF32Ref", func(x, b float32) float32 { return x / b }),
 	binary(spec.DivInto, "divintoF32Ref", func(x, b float32) float32 { return b / x }),
-	{Op: spec.Turn, In: tensor.U32, W: tensor.U32, Acc: tensor.U32, Out: tensor.U32, MR: 16, NR: 1, KR: 1, Num: spec.Exact, Name: "turn4Ref16", Func: turn},
+	turn[uint8](tensor.U8, "turn1Ref16"),
+	turn[uint16](tensor.U16, "turn2Ref16"),
+	turn[uint32](tensor.U32, "turn4Ref16"),
 	lanes(spec.SumLanes, "sumlanesF32Ref", func(y, x float32) float32 { return y + x }),
 	lanes(spec.SquareLanes, "squarelanesF32Ref", func(y, x float32) float32 { return y + float32(x*x) }),
 	lanes(spec.MaxLanes, "maxlanesF32Ref", larger[float32]),
@@ -117,15 +119,20 @@ func convert[S, D any](in, out tensor.DType, name string, f func([]D, []S)) spec
 	return spec.Row{Op: spec.Convert, In: in, W: in, Acc: tensor.F32, Out: out, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
 }
 
-func turn(a *spec.RowsArgs) {
-	for i := range a.Rows {
-		if a.Cols == 0 {
-			return
-		}
-		for j, v := range unsafe.Slice((*uint32)(unsafe.Add(a.X, i*a.XStride)), a.Cols) {
-			*(*uint32)(unsafe.Add(a.Y, j*a.YStride+4*i)) = v
+// turn is a row that transposes elements of the size of T.
+func turn[T uint8 | uint16 | uint32](d tensor.DType, name string) spec.Row {
+	size := int(unsafe.Sizeof(T(0)))
+	run := func(a *spec.RowsArgs) {
+		for i := range a.Rows {
+			if a.Cols == 0 {
+				return
+			}
+			for j, v := range unsafe.Slice((*T)(unsafe.Add(a.X, i*a.XStride)), a.Cols) {
+				*(*T)(unsafe.Add(a.Y, j*a.YStride+size*i)) = v
+			}
 		}
 	}
+	return spec.Row{Op: spec.Turn, In: d, W: d, Acc: d, Out: d, MR: 16, NR: 1, KR: 1, Num: spec.Exact, Name: name, Func: run}
 }
 
 // lanes is a row of a reduction into 16 lanes.

@@ -36,3 +36,25 @@ func TestTurnFew(t *testing.T) {
 		}
 	}
 }
+
+// Matrices are turned in tiles, for elements of each size.
+func TestTurnTiles(t *testing.T) {
+	for _, d := range []tensor.DType{tensor.I8, tensor.BF16, tensor.F32, tensor.F64} {
+		size := d.Bits() / 8
+		for _, rows := range []int{5, 8, 23, 64, 131} {
+			for _, cols := range []int{5, 16, 33, 64, 1040} {
+				x, want := tensor.New(d, tensor.Shape{2, rows, 3, cols}), tensor.New(d, tensor.Shape{2, cols, 3, rows})
+				for i := range x.Data {
+					x.Data[i] = byte(i*7 + i>>8)
+				}
+				for at := range 2 * rows * 3 * cols {
+					b, r, k, c := at/(rows*3*cols), at/(3*cols)%rows, at/cols%3, at%cols
+					copy(want.Data[(((b*cols+c)*3+k)*rows+r)*size:][:size], x.Data[at*size:])
+				}
+				if got := evaluate(t, "Transpose", attr.Attrs{"perm": []int64{0, 3, 2, 1}}, []*tensor.Tensor{x}, 1)[0]; !bytes.Equal(got.Data, want.Data) {
+					t.Errorf("%v: %dx%d is turned wrongly", d, rows, cols)
+				}
+			}
+		}
+	}
+}

@@ -203,8 +203,8 @@ func walk[T word](w *walker, c *op.Call, x, y *tensor.Tensor) func() {
 			if f := turnFew[T](w, c, x, y, d); f != nil {
 				return f
 			}
-			if tensor.DTypeOf[T]() == tensor.U32 && w.src[last] > 0 && w.dst[d] > 0 {
-				return turn32(w, c, x, y, d)
+			if tensor.DTypeOf[T]() != tensor.U64 && w.src[last] > 0 && w.dst[d] > 0 {
+				return turnTiles[T](w, c, x, y, d)
 			}
 			return turn[T](w, c, x, y, d)
 		}
@@ -298,12 +298,13 @@ func (w *walker) without(d int) *walker {
 	return outer
 }
 
-// turn32 is turn for elements of 4 bytes and steps that rise, in tiles of the kernel table.
-func turn32(w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
+// turnTiles is turn for elements of at most 4 bytes and steps that rise, in tiles of the kernel table.
+func turnTiles[T word](w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
 	const most = 1024 // elements of a line of a tile
 	last := len(w.dims) - 1
 	lines, length := w.dims[last], w.dims[d] // of the source, whose elements follow each other along d
-	row := c.Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
+	kind := tensor.DTypeOf[T]()
+	row, size := c.Select(spec.Turn, kind, kind, kind, kind, num.FP32), kind.Bits()/8
 	outer, tall := w.without(d), row.MR
 	n := len(outer.dims)
 	groups, pieces := (lines+tall-1)/tall, (length+most-1)/most
@@ -312,10 +313,10 @@ func turn32(w *walker, c *op.Call, x, y *tensor.Tensor, d int) func() {
 	shares := max(1, min(4*c.Par.Threads(), total, w.n>>13))
 	args := make([]spec.RowsArgs, shares)
 	body := func(lo, hi int) {
-		in, out := words[uint32](x), words[uint32](y)
+		in, out := words[T](x), words[T](y)
 		for s := lo; s < hi; s++ {
 			a := &args[s]
-			a.XStride, a.YStride = 4*w.src[last], 4*w.dst[d]
+			a.XStride, a.YStride = size*w.src[last], size*w.dst[d]
 			for k := s * total / shares; k < (s+1)*total/shares; k++ {
 				p := outer.place(k/(groups*pieces), n)
 				line, at := k/pieces%groups*tall, k%pieces*most
