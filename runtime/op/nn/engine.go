@@ -239,7 +239,7 @@ type part struct{ tap, taps, k0, k int }
 
 // partSize bounds the bytes of a part of a panel: two of them, what is multiplied with and what is fetched meanwhile, and a block of A stay in the
 // second-level cache. Tests change it.
-var partSize = 512 << 10
+var partSize = 256 << 10
 
 // The kernel fetches the part that comes next in memory line by line, while it multiplies the first tiles with this one; in the very first one, which
 // nobody has fetched, it fetches coldAhead bytes ahead of itself.
