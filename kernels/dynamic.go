@@ -11,14 +11,14 @@ import (
 
 // The rows for what is quantised on the fly.
 var dynamics = sync.OnceValue(func() (d struct {
-	least, most mapFunc
-	quantise    func(*spec.QuantArgs)
-	scale       func(*spec.ScaleArgs)
+	extent              mapFunc
+	quantise, quantise8 func(*spec.QuantArgs)
+	scale               func(*spec.ScaleArgs)
 }) {
 	f := tensor.F32
-	d.least = Here().Select(spec.MinLanes, f, f, f, f, num.FP32).Func.(mapFunc)
-	d.most = Here().Select(spec.MaxLanes, f, f, f, f, num.FP32).Func.(mapFunc)
+	d.extent = Here().Select(spec.Extent, f, f, f, f, num.FP32).Func.(mapFunc)
 	d.quantise = Here().Select(spec.QuantizeAway, f, f, f, tensor.I16, num.FP32).Func.(func(*spec.QuantArgs))
+	d.quantise8 = Here().Select(spec.QuantizeAway, f, f, f, tensor.U8, num.FP32).Func.(func(*spec.QuantArgs))
 	d.scale = Here().Select(spec.ScaleSums, tensor.I32, f, f, f, num.FP32).Func.(func(*spec.ScaleArgs))
 	return d
 })
@@ -26,34 +26,27 @@ var dynamics = sync.OnceValue(func() (d struct {
 // Range is the least and the largest of 0 and the elements of x; both are NaN where one of these is.
 func Range(x []float32) (lo, hi float32) {
 	d, l := dynamics(), Borrow()
-	l.lanes(d.least, x)
-	for _, v := range l.Lanes {
-		lo = min(lo, v)
+	l.Lanes[0], l.Lanes[1] = 0, 0
+	for i := 0; i < len(x); i += convertBlock {
+		l.Map = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&l.Lanes), N: min(convertBlock, len(x)-i)}
+		d.extent(&l.Map)
 	}
-	l.lanes(d.most, x)
-	for _, v := range l.Lanes {
-		hi = max(hi, v)
-	}
+	lo, hi = l.Lanes[0], l.Lanes[1]
 	l.Return()
 	return lo, hi
 }
 
-// lanes reduces x, and 0, into Lanes.
-func (a *Args) lanes(f mapFunc, x []float32) {
-	clear(a.Lanes[:])
-	for i := 0; i < len(x); i += convertBlock {
-		a.Map = spec.MapArgs{X: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&a.Lanes), N: min(convertBlock, len(x)-i)}
-		f(&a.Map)
-	}
-}
-
-// QuantizeAway fills y, as long as x, with the integers nearest to x*scale, half away from zero, within lo and hi.
-func QuantizeAway(y []int16, x []float32, scale float32, lo, hi int16) {
+// QuantizeAway fills y, as long as x, with the integers nearest to x*scale, half away from zero, plus zero, within lo and hi.
+func QuantizeAway[T int16 | uint8](y []T, x []float32, scale float32, zero, lo, hi T) {
 	d, l := dynamics(), Borrow()
+	quantise := d.quantise
+	if unsafe.Sizeof(lo) == 1 {
+		quantise = d.quantise8
+	}
 	y = y[:len(x)]
 	for i := 0; i < len(x); i += convertBlock {
-		l.Quant = spec.QuantArgs{A: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&y[i]), N: min(convertBlock, len(x)-i), ScaleA: scale, QLo: int32(lo), QHi: int32(hi)}
-		d.quantise(&l.Quant)
+		l.Quant = spec.QuantArgs{A: unsafe.Pointer(&x[i]), Y: unsafe.Pointer(&y[i]), N: min(convertBlock, len(x)-i), ScaleA: scale, OutZero: int32(zero), QLo: int32(lo), QHi: int32(hi)}
+		quantise(&l.Quant)
 	}
 	l.Return()
 }

@@ -128,6 +128,12 @@ func expF32Ymm(a *spec.MapArgs)
 func expF32Zmm(a *spec.MapArgs)
 
 //go:noescape
+func extentF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func extentF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func geluF32Ymm(a *spec.MapArgs)
 
 //go:noescape
@@ -201,6 +207,15 @@ func gemmI8Ymm6x16(a *spec.GemmArgs)
 
 //go:noescape
 func gemmU8I8AvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8F32AvxVnni6x16(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8F32Vnni8x48(a *spec.GemmArgs)
+
+//go:noescape
+func gemmU8I8F32Ymm6x16(a *spec.GemmArgs)
 
 //go:noescape
 func gemmU8I8QAvxVnni6x16(a *spec.GemmArgs)
@@ -314,12 +329,6 @@ func meanpoolF32Ymm(a *spec.PoolArgs)
 func meanpoolF32Zmm(a *spec.PoolArgs)
 
 //go:noescape
-func minlanesF32Ymm(a *spec.MapArgs)
-
-//go:noescape
-func minlanesF32Zmm(a *spec.MapArgs)
-
-//go:noescape
 func mixF32Ymm(a *spec.MixArgs)
 
 //go:noescape
@@ -372,6 +381,12 @@ func quantizeawayI16Ymm(a *spec.QuantArgs)
 
 //go:noescape
 func quantizeawayI16Zmm(a *spec.QuantArgs)
+
+//go:noescape
+func quantizeawayU8Ymm(a *spec.QuantArgs)
+
+//go:noescape
+func quantizeawayU8Zmm(a *spec.QuantArgs)
 
 //go:noescape
 func quantmulI8Ymm(a *spec.QuantArgs)
@@ -524,6 +539,8 @@ var functions = map[string]any{
 	"erfF32Zmm":                     erfF32Zmm,
 	"expF32Ymm":                     expF32Ymm,
 	"expF32Zmm":                     expF32Zmm,
+	"extentF32Ymm":                  extentF32Ymm,
+	"extentF32Zmm":                  extentF32Zmm,
 	"geluF32Ymm":                    geluF32Ymm,
 	"geluF32Zmm":                    geluF32Zmm,
 	"gelutanhF32Ymm":                gelutanhF32Ymm,
@@ -549,6 +566,9 @@ var functions = map[string]any{
 	"gemmI8Vnni8x48":                gemmI8Vnni8x48,
 	"gemmI8Ymm6x16":                 gemmI8Ymm6x16,
 	"gemmU8I8AvxVnni6x16":           gemmU8I8AvxVnni6x16,
+	"gemmU8I8F32AvxVnni6x16":        gemmU8I8F32AvxVnni6x16,
+	"gemmU8I8F32Vnni8x48":           gemmU8I8F32Vnni8x48,
+	"gemmU8I8F32Ymm6x16":            gemmU8I8F32Ymm6x16,
 	"gemmU8I8QAvxVnni6x16":          gemmU8I8QAvxVnni6x16,
 	"gemmU8I8QVnni8x48":             gemmU8I8QVnni8x48,
 	"gemmU8I8QYmm6x16":              gemmU8I8QYmm6x16,
@@ -586,8 +606,6 @@ var functions = map[string]any{
 	"maxrowsF32Zmm":                 maxrowsF32Zmm,
 	"meanpoolF32Ymm":                meanpoolF32Ymm,
 	"meanpoolF32Zmm":                meanpoolF32Zmm,
-	"minlanesF32Ymm":                minlanesF32Ymm,
-	"minlanesF32Zmm":                minlanesF32Zmm,
 	"mixF32Ymm":                     mixF32Ymm,
 	"mixF32Zmm":                     mixF32Zmm,
 	"mulF32Ymm":                     mulF32Ymm,
@@ -606,6 +624,8 @@ var functions = map[string]any{
 	"quantize8Zmm":                  quantize8Zmm,
 	"quantizeawayI16Ymm":            quantizeawayI16Ymm,
 	"quantizeawayI16Zmm":            quantizeawayI16Zmm,
+	"quantizeawayU8Ymm":             quantizeawayU8Ymm,
+	"quantizeawayU8Zmm":             quantizeawayU8Zmm,
 	"quantmulI8Ymm":                 quantmulI8Ymm,
 	"quantmulI8Zmm":                 quantmulI8Zmm,
 	"quantmulU8Ymm":                 quantmulU8Ymm,

@@ -15319,3 +15319,1955 @@ TEXT ·gemmI16Vnni8x48(SB), NOSPLIT, $0-8
 	WORD $0x0148; BYTE $0xce // add rsi,rcx
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+
+// func gemmU8I8F32Vnni8x48(a *spec.GemmArgs)
+TEXT ·gemmU8I8F32Vnni8x48(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xffc3c748; WORD $0xffff; BYTE $0xff // mov rbx,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc3 // bzhi rax,rbx,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd092f8c5 // kmovw k2,eax
+	LONG $0x10e8c148 // shr rax,0x10
+	LONG $0xd892f8c5 // kmovw k3,eax
+	LONG $0x48478b48 // mov rax,QWORD PTR [rdi+0x48]
+	WORD $0xe083; BYTE $0x03 // and eax,0x3
+	LONG $0xf5f8e2c4; BYTE $0xc3 // bzhi rax,rbx,rax
+	LONG $0xe092f8c5 // kmovw k4,eax
+	LONG $0x487df162; WORD $0xc0ef // vpxord zmm0,zmm0,zmm0
+	LONG $0x4875f162; WORD $0xc9ef // vpxord zmm1,zmm1,zmm1
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x28478b48 // mov rax,QWORD PTR [rdi+0x28]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je 11deb
+	LONG $0xc97ef162; WORD $0x006f // vmovdqu32 zmm0{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7ef162; WORD $0x486f; BYTE $0x01 // vmovdqu32 zmm1{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7ef162; WORD $0x506f; BYTE $0x02 // vmovdqu32 zmm2{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487df162; WORD $0xd86f // vmovdqa32 zmm3,zmm0
+	LONG $0x487df162; WORD $0xe16f // vmovdqa32 zmm4,zmm1
+	LONG $0x487df162; WORD $0xea6f // vmovdqa32 zmm5,zmm2
+	LONG $0x487df162; WORD $0xf06f // vmovdqa32 zmm6,zmm0
+	LONG $0x487df162; WORD $0xf96f // vmovdqa32 zmm7,zmm1
+	LONG $0x487d7162; WORD $0xc26f // vmovdqa32 zmm8,zmm2
+	LONG $0x487d7162; WORD $0xc86f // vmovdqa32 zmm9,zmm0
+	LONG $0x487d7162; WORD $0xd16f // vmovdqa32 zmm10,zmm1
+	LONG $0x487d7162; WORD $0xda6f // vmovdqa32 zmm11,zmm2
+	LONG $0x487d7162; WORD $0xe06f // vmovdqa32 zmm12,zmm0
+	LONG $0x487d7162; WORD $0xe96f // vmovdqa32 zmm13,zmm1
+	LONG $0x487d7162; WORD $0xf26f // vmovdqa32 zmm14,zmm2
+	LONG $0x487d7162; WORD $0xf86f // vmovdqa32 zmm15,zmm0
+	LONG $0x487de162; WORD $0xc16f // vmovdqa32 zmm16,zmm1
+	LONG $0x487de162; WORD $0xca6f // vmovdqa32 zmm17,zmm2
+	LONG $0x487de162; WORD $0xd06f // vmovdqa32 zmm18,zmm0
+	LONG $0x487de162; WORD $0xd96f // vmovdqa32 zmm19,zmm1
+	LONG $0x487de162; WORD $0xe26f // vmovdqa32 zmm20,zmm2
+	LONG $0x487de162; WORD $0xe86f // vmovdqa32 zmm21,zmm0
+	LONG $0x487de162; WORD $0xf16f // vmovdqa32 zmm22,zmm1
+	LONG $0x487de162; WORD $0xfa6f // vmovdqa32 zmm23,zmm2
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x1b22840f; WORD $0x0000 // je 13998
+	LONG $0x20f98348 // cmp rcx,0x20
+	LONG $0x11158f0f; WORD $0x0000 // jg 12f95
+	LONG $0x10f98348 // cmp rcx,0x10
+	LONG $0x080d8f0f; WORD $0x0000 // jg 12697
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02a5840f; WORD $0x0000 // je 1213d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0435840f; WORD $0x0000 // je 122d7
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05eb8e0f; WORD $0x0000 // jle 12497
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 11f82
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 11fde
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0091840f; WORD $0x0000 // je 1207f
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8172 // jb 12000
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00a6840f; WORD $0x0000 // je 1212f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd88850f; WORD $0xffff // jne 11ec0
+	LONG $0x00185be9; BYTE $0x00 // jmp 13998
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 12202
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1225e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3974 // je 122a3
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xdd72 // jb 12280
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2074 // je 122c9
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe6e850f; WORD $0xffff // jne 12140
+	LONG $0x0016c1e9; BYTE $0x00 // jmp 13998
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 123a2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 123fe
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4674 // je 12450
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 12420
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3374 // je 12489
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4e850f; WORD $0xffff // jne 122e0
+	LONG $0x001501e9; BYTE $0x00 // jmp 13998
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 12562
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 125be
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6074 // je 1262a
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xb672 // jb 125e0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 12689
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe0e850f; WORD $0xffff // jne 124a0
+	LONG $0x001301e9; BYTE $0x00 // jmp 13998
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x030a840f; WORD $0x0000 // je 129af
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04c2840f; WORD $0x0000 // je 12b71
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06a48e0f; WORD $0x0000 // jle 12d5d
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 12782
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 127de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x00cc840f; WORD $0x0000 // je 128ba
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff46820f; WORD $0xffff // jb 12800
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x00dd840f; WORD $0x0000 // je 129a1
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd16850f; WORD $0xffff // jne 126c0
+	LONG $0x000fe9e9; BYTE $0x00 // jmp 13998
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 12a82
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 12ade
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4674 // je 12b30
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd072 // jb 12b00
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x2d74 // je 12b63
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe54850f; WORD $0xffff // jne 129c0
+	LONG $0x000e27e9; BYTE $0x00 // jmp 13998
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 12c42
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 12c9e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5974 // je 12d03
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xbd72 // jb 12cc0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x4674 // je 12d4f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe28850f; WORD $0xffff // jne 12b80
+	LONG $0x000c3be9; BYTE $0x00 // jmp 13998
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 12e22
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 12e7e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x7f74 // je 12f09
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9772 // jb 12ea0
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x7874 // je 12f87
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd0850f; WORD $0xffff // jne 12d60
+	LONG $0x000a03e9; BYTE $0x00 // jmp 13998
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x037a840f; WORD $0x0000 // je 1331d
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x053e840f; WORD $0x0000 // je 134eb
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x074c8e0f; WORD $0x0000 // jle 13703
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 13082
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 130de
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0103840f; WORD $0x0000 // je 131f1
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x04 // vpbroadcastd zmm27,DWORD PTR [r12+rax*1]
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf250 // vpdpbusd zmm14,zmm27,zmm26
+	QUAD $0x00055c58487d4262 // vpbroadcastd zmm27,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca50 // vpdpbusd zmm17,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x06 // vpbroadcastd zmm27,DWORD PTR [r14+rax*1]
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe250 // vpdpbusd zmm20,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x07 // vpbroadcastd zmm27,DWORD PTR [r15+rax*1]
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff0f820f; WORD $0xffff // jb 13100
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0114840f; WORD $0x0000 // je 1330f
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x04 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r12+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xe050 // vpdpbusd zmm12,zmm27,zmm24
+	LONG $0x40251262; WORD $0xe950 // vpdpbusd zmm13,zmm27,zmm25
+	LONG $0x40251262; WORD $0xf250 // vpdpbusd zmm14,zmm27,zmm26
+	QUAD $0x00055c6f8c7f4162 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r13+rax*1+0x0]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xf850 // vpdpbusd zmm15,zmm27,zmm24
+	LONG $0x40258262; WORD $0xc150 // vpdpbusd zmm16,zmm27,zmm25
+	LONG $0x40258262; WORD $0xca50 // vpdpbusd zmm17,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x06 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r14+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xd050 // vpdpbusd zmm18,zmm27,zmm24
+	LONG $0x40258262; WORD $0xd950 // vpdpbusd zmm19,zmm27,zmm25
+	LONG $0x40258262; WORD $0xe250 // vpdpbusd zmm20,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x07 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r15+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40258262; WORD $0xe850 // vpdpbusd zmm21,zmm27,zmm24
+	LONG $0x40258262; WORD $0xf150 // vpdpbusd zmm22,zmm27,zmm25
+	LONG $0x40258262; WORD $0xfa50 // vpdpbusd zmm23,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfca8850f; WORD $0xffff // jne 12fc0
+	LONG $0x00067be9; BYTE $0x00 // jmp 13998
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 133e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1343e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5374 // je 1349d
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 13460
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x3a74 // je 134dd
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3a850f; WORD $0xffff // jne 13320
+	LONG $0x0004ade9; BYTE $0x00 // jmp 13998
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 135c2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1361e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6c74 // je 13696
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 13640
+	LONG $0xe499f8c5 // ktestw k4,k4
+	WORD $0x5974 // je 136f5
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe02850f; WORD $0xffff // jne 13500
+	LONG $0x000295e9; BYTE $0x00 // jmp 13998
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x00b5840f; WORD $0x0000 // je 137e2
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18426348 // movsxd rax,DWORD PTR [rdx+0x18]
+	WORD $0x8949; BYTE $0xc6 // mov r14,rax
+	LONG $0xf1af0f4c // imul r14,rcx
+	WORD $0x034c; BYTE $0x37 // add r14,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x77480f4c; BYTE $0x10 // cmovs r14,QWORD PTR [rdi+0x10]
+	LONG $0x1c426348 // movsxd rax,DWORD PTR [rdx+0x1c]
+	WORD $0x8949; BYTE $0xc7 // mov r15,rax
+	LONG $0xf9af0f4c // imul r15,rcx
+	WORD $0x034c; BYTE $0x3f // add r15,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x7f480f4c; BYTE $0x10 // cmovs r15,QWORD PTR [rdi+0x10]
+	LONG $0x20c28348 // add rdx,0x20
+	WORD $0x5ceb // jmp 1383e
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x0d748d4d; BYTE $0x00 // lea r14,[r13+rcx*1+0x0]
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0xf54e0f4d // cmovle r14,r13
+	LONG $0x0e3c8d4d // lea r15,[r14+rcx*1]
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0xfe4e0f4d // cmovle r15,r14
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x009e840f; WORD $0x0000 // je 138ec
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x00 // vpbroadcastd zmm27,DWORD PTR [r8+rax*1]
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x01 // vpbroadcastd zmm27,DWORD PTR [r9+rax*1]
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x02 // vpbroadcastd zmm27,DWORD PTR [r10+rax*1]
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x487d4262; WORD $0x1c58; BYTE $0x03 // vpbroadcastd zmm27,DWORD PTR [r11+rax*1]
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff74820f; WORD $0xffff // jb 13860
+	LONG $0xe499f8c5 // ktestw k4,k4
+	LONG $0x0097840f; WORD $0x0000 // je 1398d
+	LONG $0x487f6162; WORD $0x066f // vmovdqu8 zmm24,ZMMWORD PTR [rsi]
+	LONG $0x487f6162; WORD $0x4e6f; BYTE $0x01 // vmovdqu8 zmm25,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487f6162; WORD $0x566f; BYTE $0x02 // vmovdqu8 zmm26,ZMMWORD PTR [rsi+0x80]
+	LONG $0xc0c68148; WORD $0x0000; BYTE $0x00 // add rsi,0xc0
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x00 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r8+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xc050 // vpdpbusd zmm0,zmm27,zmm24
+	LONG $0x40259262; WORD $0xc950 // vpdpbusd zmm1,zmm27,zmm25
+	LONG $0x40259262; WORD $0xd250 // vpdpbusd zmm2,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x01 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r9+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xd850 // vpdpbusd zmm3,zmm27,zmm24
+	LONG $0x40259262; WORD $0xe150 // vpdpbusd zmm4,zmm27,zmm25
+	LONG $0x40259262; WORD $0xea50 // vpdpbusd zmm5,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x02 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r10+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40259262; WORD $0xf050 // vpdpbusd zmm6,zmm27,zmm24
+	LONG $0x40259262; WORD $0xf950 // vpdpbusd zmm7,zmm27,zmm25
+	LONG $0x40251262; WORD $0xc250 // vpdpbusd zmm8,zmm27,zmm26
+	LONG $0x8c7f4162; WORD $0x1c6f; BYTE $0x03 // vmovdqu8 xmm27{k4}{z},XMMWORD PTR [r11+rax*1]
+	LONG $0x487d0262; WORD $0xdb58 // vpbroadcastd zmm27,xmm27
+	LONG $0x40251262; WORD $0xc850 // vpdpbusd zmm9,zmm27,zmm24
+	LONG $0x40251262; WORD $0xd150 // vpdpbusd zmm10,zmm27,zmm25
+	LONG $0x40251262; WORD $0xda50 // vpdpbusd zmm11,zmm27,zmm26
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd8a850f; WORD $0xffff // jne 13720
+	WORD $0x00eb // jmp 13998
+	LONG $0x30478b48 // mov rax,QWORD PTR [rdi+0x30]
+	LONG $0xc97c6162; WORD $0x0010 // vmovups zmm24{k1}{z},ZMMWORD PTR [rax]
+	LONG $0xca7c6162; WORD $0x4810; BYTE $0x01 // vmovups zmm25{k2}{z},ZMMWORD PTR [rax+0x40]
+	LONG $0xcb7c6162; WORD $0x5010; BYTE $0x02 // vmovups zmm26{k3}{z},ZMMWORD PTR [rax+0x80]
+	LONG $0x487d6262; WORD $0x6f18; BYTE $0x1e // vbroadcastss zmm29,DWORD PTR [rdi+0x78]
+	LONG $0x487d6262; WORD $0x7718; BYTE $0x1f // vbroadcastss zmm30,DWORD PTR [rdi+0x7c]
+	LONG $0x000000b8; BYTE $0x80 // mov eax,0x80000000
+	LONG $0x487d6262; WORD $0xd87c // vpbroadcastd zmm27,eax
+	LONG $0x487c0162; WORD $0xe328 // vmovaps zmm28,zmm27
+	LONG $0x487c0162; WORD $0xfb28 // vmovaps zmm31,zmm27
+	LONG $0x90878b48; WORD $0x0000; BYTE $0x00 // mov rax,QWORD PTR [rdi+0x90]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	WORD $0x1474 // je 139f5
+	LONG $0x497c6162; WORD $0x1810 // vmovups zmm27{k1},ZMMWORD PTR [rax]
+	LONG $0x4a7c6162; WORD $0x6010; BYTE $0x01 // vmovups zmm28{k2},ZMMWORD PTR [rax+0x40]
+	LONG $0x4b7c6162; WORD $0x7810; BYTE $0x02 // vmovups zmm31{k3},ZMMWORD PTR [rax+0x80]
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	LONG $0x0442850f; WORD $0x0000 // jne 13e51
+	LONG $0xd298f8c5 // kortestw k2,k2
+	LONG $0x0188850f; WORD $0x0000 // jne 13ba1
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc358 // vaddps zmm0,zmm0,zmm27
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x07da8e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdb58 // vaddps zmm3,zmm3,zmm27
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x07a98e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf358 // vaddps zmm6,zmm6,zmm27
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x07788e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcb58 // vaddps zmm9,zmm9,zmm27
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x07478e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe358 // vaddps zmm12,zmm12,zmm27
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x07168e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfb58 // vaddps zmm15,zmm15,zmm27
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x06e58e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd358 // vaddps zmm18,zmm18,zmm27
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x06b48e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xeb58 // vaddps zmm21,zmm21,zmm27
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x06838e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc358 // vaddps zmm0,zmm0,zmm27
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcc58 // vaddps zmm1,zmm1,zmm28
+	LONG $0x4014f162; WORD $0xc95f // vmaxps zmm1,zmm29,zmm1
+	LONG $0x400cf162; WORD $0xc95d // vminps zmm1,zmm30,zmm1
+	LONG $0x4a7cf162; WORD $0x4e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x062d8e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdb58 // vaddps zmm3,zmm3,zmm27
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe458 // vaddps zmm4,zmm4,zmm28
+	LONG $0x4014f162; WORD $0xe45f // vmaxps zmm4,zmm29,zmm4
+	LONG $0x400cf162; WORD $0xe45d // vminps zmm4,zmm30,zmm4
+	LONG $0x4a7cf162; WORD $0x6611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x05d78e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf358 // vaddps zmm6,zmm6,zmm27
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfc58 // vaddps zmm7,zmm7,zmm28
+	LONG $0x4014f162; WORD $0xff5f // vmaxps zmm7,zmm29,zmm7
+	LONG $0x400cf162; WORD $0xff5d // vminps zmm7,zmm30,zmm7
+	LONG $0x4a7cf162; WORD $0x7e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x05818e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcb58 // vaddps zmm9,zmm9,zmm27
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd458 // vaddps zmm10,zmm10,zmm28
+	LONG $0x40145162; WORD $0xd25f // vmaxps zmm10,zmm29,zmm10
+	LONG $0x400c5162; WORD $0xd25d // vminps zmm10,zmm30,zmm10
+	LONG $0x4a7c7162; WORD $0x5611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x052b8e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe358 // vaddps zmm12,zmm12,zmm27
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xec58 // vaddps zmm13,zmm13,zmm28
+	LONG $0x40145162; WORD $0xed5f // vmaxps zmm13,zmm29,zmm13
+	LONG $0x400c5162; WORD $0xed5d // vminps zmm13,zmm30,zmm13
+	LONG $0x4a7c7162; WORD $0x6e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x04d58e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfb58 // vaddps zmm15,zmm15,zmm27
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc458 // vaddps zmm16,zmm16,zmm28
+	LONG $0x4014a162; WORD $0xc05f // vmaxps zmm16,zmm29,zmm16
+	LONG $0x400ca162; WORD $0xc05d // vminps zmm16,zmm30,zmm16
+	LONG $0x4a7ce162; WORD $0x4611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x047f8e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd358 // vaddps zmm18,zmm18,zmm27
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdc58 // vaddps zmm19,zmm19,zmm28
+	LONG $0x4014a162; WORD $0xdb5f // vmaxps zmm19,zmm29,zmm19
+	LONG $0x400ca162; WORD $0xdb5d // vminps zmm19,zmm30,zmm19
+	LONG $0x4a7ce162; WORD $0x5e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x07f88348 // cmp rax,0x7
+	LONG $0x04298e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xeb58 // vaddps zmm21,zmm21,zmm27
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf458 // vaddps zmm22,zmm22,zmm28
+	LONG $0x4014a162; WORD $0xf65f // vmaxps zmm22,zmm29,zmm22
+	LONG $0x400ca162; WORD $0xf65d // vminps zmm22,zmm30,zmm22
+	LONG $0x4a7ce162; WORD $0x7611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x08f88348 // cmp rax,0x8
+	LONG $0x03d38e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xc05b // vcvtdq2ps zmm0,zmm0
+	LONG $0x487c9162; WORD $0xc059 // vmulps zmm0,zmm0,zmm24
+	LONG $0x487c9162; WORD $0xc358 // vaddps zmm0,zmm0,zmm27
+	LONG $0x4014f162; WORD $0xc05f // vmaxps zmm0,zmm29,zmm0
+	LONG $0x400cf162; WORD $0xc05d // vminps zmm0,zmm30,zmm0
+	LONG $0x497cf162; WORD $0x0611 // vmovups ZMMWORD PTR [rsi]{k1},zmm0
+	LONG $0x487cf162; WORD $0xc95b // vcvtdq2ps zmm1,zmm1
+	LONG $0x48749162; WORD $0xc959 // vmulps zmm1,zmm1,zmm25
+	LONG $0x48749162; WORD $0xcc58 // vaddps zmm1,zmm1,zmm28
+	LONG $0x4014f162; WORD $0xc95f // vmaxps zmm1,zmm29,zmm1
+	LONG $0x400cf162; WORD $0xc95d // vminps zmm1,zmm30,zmm1
+	LONG $0x4a7cf162; WORD $0x4e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm1
+	LONG $0x487cf162; WORD $0xd25b // vcvtdq2ps zmm2,zmm2
+	LONG $0x486c9162; WORD $0xd259 // vmulps zmm2,zmm2,zmm26
+	LONG $0x486c9162; WORD $0xd758 // vaddps zmm2,zmm2,zmm31
+	LONG $0x4014f162; WORD $0xd25f // vmaxps zmm2,zmm29,zmm2
+	LONG $0x400cf162; WORD $0xd25d // vminps zmm2,zmm30,zmm2
+	LONG $0x4b7cf162; WORD $0x5611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm2
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x03588e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xdb5b // vcvtdq2ps zmm3,zmm3
+	LONG $0x48649162; WORD $0xd859 // vmulps zmm3,zmm3,zmm24
+	LONG $0x48649162; WORD $0xdb58 // vaddps zmm3,zmm3,zmm27
+	LONG $0x4014f162; WORD $0xdb5f // vmaxps zmm3,zmm29,zmm3
+	LONG $0x400cf162; WORD $0xdb5d // vminps zmm3,zmm30,zmm3
+	LONG $0x497cf162; WORD $0x1e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm3
+	LONG $0x487cf162; WORD $0xe45b // vcvtdq2ps zmm4,zmm4
+	LONG $0x485c9162; WORD $0xe159 // vmulps zmm4,zmm4,zmm25
+	LONG $0x485c9162; WORD $0xe458 // vaddps zmm4,zmm4,zmm28
+	LONG $0x4014f162; WORD $0xe45f // vmaxps zmm4,zmm29,zmm4
+	LONG $0x400cf162; WORD $0xe45d // vminps zmm4,zmm30,zmm4
+	LONG $0x4a7cf162; WORD $0x6611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm4
+	LONG $0x487cf162; WORD $0xed5b // vcvtdq2ps zmm5,zmm5
+	LONG $0x48549162; WORD $0xea59 // vmulps zmm5,zmm5,zmm26
+	LONG $0x48549162; WORD $0xef58 // vaddps zmm5,zmm5,zmm31
+	LONG $0x4014f162; WORD $0xed5f // vmaxps zmm5,zmm29,zmm5
+	LONG $0x400cf162; WORD $0xed5d // vminps zmm5,zmm30,zmm5
+	LONG $0x4b7cf162; WORD $0x6e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm5
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x02dd8e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487cf162; WORD $0xf65b // vcvtdq2ps zmm6,zmm6
+	LONG $0x484c9162; WORD $0xf059 // vmulps zmm6,zmm6,zmm24
+	LONG $0x484c9162; WORD $0xf358 // vaddps zmm6,zmm6,zmm27
+	LONG $0x4014f162; WORD $0xf65f // vmaxps zmm6,zmm29,zmm6
+	LONG $0x400cf162; WORD $0xf65d // vminps zmm6,zmm30,zmm6
+	LONG $0x497cf162; WORD $0x3611 // vmovups ZMMWORD PTR [rsi]{k1},zmm6
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x48449162; WORD $0xf959 // vmulps zmm7,zmm7,zmm25
+	LONG $0x48449162; WORD $0xfc58 // vaddps zmm7,zmm7,zmm28
+	LONG $0x4014f162; WORD $0xff5f // vmaxps zmm7,zmm29,zmm7
+	LONG $0x400cf162; WORD $0xff5d // vminps zmm7,zmm30,zmm7
+	LONG $0x4a7cf162; WORD $0x7e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm7
+	LONG $0x487c5162; WORD $0xc05b // vcvtdq2ps zmm8,zmm8
+	LONG $0x483c1162; WORD $0xc259 // vmulps zmm8,zmm8,zmm26
+	LONG $0x483c1162; WORD $0xc758 // vaddps zmm8,zmm8,zmm31
+	LONG $0x40145162; WORD $0xc05f // vmaxps zmm8,zmm29,zmm8
+	LONG $0x400c5162; WORD $0xc05d // vminps zmm8,zmm30,zmm8
+	LONG $0x4b7c7162; WORD $0x4611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm8
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0x02628e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xc95b // vcvtdq2ps zmm9,zmm9
+	LONG $0x48341162; WORD $0xc859 // vmulps zmm9,zmm9,zmm24
+	LONG $0x48341162; WORD $0xcb58 // vaddps zmm9,zmm9,zmm27
+	LONG $0x40145162; WORD $0xc95f // vmaxps zmm9,zmm29,zmm9
+	LONG $0x400c5162; WORD $0xc95d // vminps zmm9,zmm30,zmm9
+	LONG $0x497c7162; WORD $0x0e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm9
+	LONG $0x487c5162; WORD $0xd25b // vcvtdq2ps zmm10,zmm10
+	LONG $0x482c1162; WORD $0xd159 // vmulps zmm10,zmm10,zmm25
+	LONG $0x482c1162; WORD $0xd458 // vaddps zmm10,zmm10,zmm28
+	LONG $0x40145162; WORD $0xd25f // vmaxps zmm10,zmm29,zmm10
+	LONG $0x400c5162; WORD $0xd25d // vminps zmm10,zmm30,zmm10
+	LONG $0x4a7c7162; WORD $0x5611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm10
+	LONG $0x487c5162; WORD $0xdb5b // vcvtdq2ps zmm11,zmm11
+	LONG $0x48241162; WORD $0xda59 // vmulps zmm11,zmm11,zmm26
+	LONG $0x48241162; WORD $0xdf58 // vaddps zmm11,zmm11,zmm31
+	LONG $0x40145162; WORD $0xdb5f // vmaxps zmm11,zmm29,zmm11
+	LONG $0x400c5162; WORD $0xdb5d // vminps zmm11,zmm30,zmm11
+	LONG $0x4b7c7162; WORD $0x5e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm11
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x01e78e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xe45b // vcvtdq2ps zmm12,zmm12
+	LONG $0x481c1162; WORD $0xe059 // vmulps zmm12,zmm12,zmm24
+	LONG $0x481c1162; WORD $0xe358 // vaddps zmm12,zmm12,zmm27
+	LONG $0x40145162; WORD $0xe45f // vmaxps zmm12,zmm29,zmm12
+	LONG $0x400c5162; WORD $0xe45d // vminps zmm12,zmm30,zmm12
+	LONG $0x497c7162; WORD $0x2611 // vmovups ZMMWORD PTR [rsi]{k1},zmm12
+	LONG $0x487c5162; WORD $0xed5b // vcvtdq2ps zmm13,zmm13
+	LONG $0x48141162; WORD $0xe959 // vmulps zmm13,zmm13,zmm25
+	LONG $0x48141162; WORD $0xec58 // vaddps zmm13,zmm13,zmm28
+	LONG $0x40145162; WORD $0xed5f // vmaxps zmm13,zmm29,zmm13
+	LONG $0x400c5162; WORD $0xed5d // vminps zmm13,zmm30,zmm13
+	LONG $0x4a7c7162; WORD $0x6e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm13
+	LONG $0x487c5162; WORD $0xf65b // vcvtdq2ps zmm14,zmm14
+	LONG $0x480c1162; WORD $0xf259 // vmulps zmm14,zmm14,zmm26
+	LONG $0x480c1162; WORD $0xf758 // vaddps zmm14,zmm14,zmm31
+	LONG $0x40145162; WORD $0xf65f // vmaxps zmm14,zmm29,zmm14
+	LONG $0x400c5162; WORD $0xf65d // vminps zmm14,zmm30,zmm14
+	LONG $0x4b7c7162; WORD $0x7611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm14
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0x016c8e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487c5162; WORD $0xff5b // vcvtdq2ps zmm15,zmm15
+	LONG $0x48041162; WORD $0xf859 // vmulps zmm15,zmm15,zmm24
+	LONG $0x48041162; WORD $0xfb58 // vaddps zmm15,zmm15,zmm27
+	LONG $0x40145162; WORD $0xff5f // vmaxps zmm15,zmm29,zmm15
+	LONG $0x400c5162; WORD $0xff5d // vminps zmm15,zmm30,zmm15
+	LONG $0x497c7162; WORD $0x3e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm15
+	LONG $0x487ca162; WORD $0xc05b // vcvtdq2ps zmm16,zmm16
+	LONG $0x407c8162; WORD $0xc159 // vmulps zmm16,zmm16,zmm25
+	LONG $0x407c8162; WORD $0xc458 // vaddps zmm16,zmm16,zmm28
+	LONG $0x4014a162; WORD $0xc05f // vmaxps zmm16,zmm29,zmm16
+	LONG $0x400ca162; WORD $0xc05d // vminps zmm16,zmm30,zmm16
+	LONG $0x4a7ce162; WORD $0x4611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm16
+	LONG $0x487ca162; WORD $0xc95b // vcvtdq2ps zmm17,zmm17
+	LONG $0x40748162; WORD $0xca59 // vmulps zmm17,zmm17,zmm26
+	LONG $0x40748162; WORD $0xcf58 // vaddps zmm17,zmm17,zmm31
+	LONG $0x4014a162; WORD $0xc95f // vmaxps zmm17,zmm29,zmm17
+	LONG $0x400ca162; WORD $0xc95d // vminps zmm17,zmm30,zmm17
+	LONG $0x4b7ce162; WORD $0x4e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm17
+	LONG $0x06f88348 // cmp rax,0x6
+	LONG $0x00f18e0f; WORD $0x0000 // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xd25b // vcvtdq2ps zmm18,zmm18
+	LONG $0x406c8162; WORD $0xd059 // vmulps zmm18,zmm18,zmm24
+	LONG $0x406c8162; WORD $0xd358 // vaddps zmm18,zmm18,zmm27
+	LONG $0x4014a162; WORD $0xd25f // vmaxps zmm18,zmm29,zmm18
+	LONG $0x400ca162; WORD $0xd25d // vminps zmm18,zmm30,zmm18
+	LONG $0x497ce162; WORD $0x1611 // vmovups ZMMWORD PTR [rsi]{k1},zmm18
+	LONG $0x487ca162; WORD $0xdb5b // vcvtdq2ps zmm19,zmm19
+	LONG $0x40648162; WORD $0xd959 // vmulps zmm19,zmm19,zmm25
+	LONG $0x40648162; WORD $0xdc58 // vaddps zmm19,zmm19,zmm28
+	LONG $0x4014a162; WORD $0xdb5f // vmaxps zmm19,zmm29,zmm19
+	LONG $0x400ca162; WORD $0xdb5d // vminps zmm19,zmm30,zmm19
+	LONG $0x4a7ce162; WORD $0x5e11; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm19
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps zmm20,zmm20
+	LONG $0x405c8162; WORD $0xe259 // vmulps zmm20,zmm20,zmm26
+	LONG $0x405c8162; WORD $0xe758 // vaddps zmm20,zmm20,zmm31
+	LONG $0x4014a162; WORD $0xe45f // vmaxps zmm20,zmm29,zmm20
+	LONG $0x400ca162; WORD $0xe45d // vminps zmm20,zmm30,zmm20
+	LONG $0x4b7ce162; WORD $0x6611; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm20
+	LONG $0x07f88348 // cmp rax,0x7
+	WORD $0x7a7e // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x40548162; WORD $0xe859 // vmulps zmm21,zmm21,zmm24
+	LONG $0x40548162; WORD $0xeb58 // vaddps zmm21,zmm21,zmm27
+	LONG $0x4014a162; WORD $0xed5f // vmaxps zmm21,zmm29,zmm21
+	LONG $0x400ca162; WORD $0xed5d // vminps zmm21,zmm30,zmm21
+	LONG $0x497ce162; WORD $0x2e11 // vmovups ZMMWORD PTR [rsi]{k1},zmm21
+	LONG $0x487ca162; WORD $0xf65b // vcvtdq2ps zmm22,zmm22
+	LONG $0x404c8162; WORD $0xf159 // vmulps zmm22,zmm22,zmm25
+	LONG $0x404c8162; WORD $0xf458 // vaddps zmm22,zmm22,zmm28
+	LONG $0x4014a162; WORD $0xf65f // vmaxps zmm22,zmm29,zmm22
+	LONG $0x400ca162; WORD $0xf65d // vminps zmm22,zmm30,zmm22
+	LONG $0x4a7ce162; WORD $0x7611; BYTE $0x01 // vmovups ZMMWORD PTR [rsi+0x40]{k2},zmm22
+	LONG $0x487ca162; WORD $0xff5b // vcvtdq2ps zmm23,zmm23
+	LONG $0x40448162; WORD $0xfa59 // vmulps zmm23,zmm23,zmm26
+	LONG $0x40448162; WORD $0xff58 // vaddps zmm23,zmm23,zmm31
+	LONG $0x4014a162; WORD $0xff5f // vmaxps zmm23,zmm29,zmm23
+	LONG $0x400ca162; WORD $0xff5d // vminps zmm23,zmm30,zmm23
+	LONG $0x4b7ce162; WORD $0x7e11; BYTE $0x02 // vmovups ZMMWORD PTR [rsi+0x80]{k3},zmm23
+	LONG $0x08f88348 // cmp rax,0x8
+	WORD $0x037e // jle 14221
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET

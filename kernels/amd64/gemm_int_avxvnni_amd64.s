@@ -8649,3 +8649,1292 @@ TEXT ·gemmI16AvxVnni6x16(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x2e66000000000084
+	QUAD $0x0000000000841f0f
+
+// func gemmU8I8F32AvxVnni6x16(a *spec.GemmArgs)
+TEXT ·gemmU8I8F32AvxVnni6x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x6274 // je 92fb
+	LONG $0x80058d48; WORD $0x0015; BYTE $0x00 // lea rax,[rip+0x1580] # a820
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
+	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	LONG $0xc06f7dc5 // vmovdqa ymm8,ymm0
+	LONG $0xc96f7dc5 // vmovdqa ymm9,ymm1
+	LONG $0xd06f7dc5 // vmovdqa ymm10,ymm0
+	LONG $0xd96f7dc5 // vmovdqa ymm11,ymm1
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x129b840f; WORD $0x0000 // je a5cf
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x08e28f0f; WORD $0x0000 // jg 9c20
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x030e840f; WORD $0x0000 // je 965a
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x0482840f; WORD $0x0000 // je 97d8
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06488e0f; WORD $0x0000 // jle 99a8
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 93f6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9439
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6874 // je 94b4
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xac72 // jb 9460
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x018f840f; WORD $0x0000 // je 964c
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 94e3
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 94fc
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9524
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 953d
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9565
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 957e
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 95a6
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 95bf
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 95e7
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9600
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9629
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9642
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd0b850f; WORD $0xffff // jne 9360
+	LONG $0x000f75e9; BYTE $0x00 // jmp a5cf
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 96f6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9739
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3074 // je 977c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xe472 // jb 9760
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4974 // je 97ca
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 97a7
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 97c0
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe8d850f; WORD $0xffff // jne 9660
+	LONG $0x000df7e9; BYTE $0x00 // jmp a5cf
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 9876
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 98b9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3b74 // je 9907
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd972 // jb 98e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x008a840f; WORD $0x0000 // je 999a
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9936
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 994f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9977
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9990
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe3d850f; WORD $0xffff // jne 97e0
+	LONG $0x000c27e9; BYTE $0x00 // jmp a5cf
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 9a56
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9a99
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x5174 // je 9afd
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc372 // jb 9ac0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x010c840f; WORD $0x0000 // je 9c12
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9b2c
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9b45
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9b6d
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9b86
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9bae
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9bc7
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9bef
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9c08
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfda5850f; WORD $0xffff // jne 99c0
+	LONG $0x0009afe9; BYTE $0x00 // jmp a5cf
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0372840f; WORD $0x0000 // je 9fa0
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x04f4840f; WORD $0x0000 // je a12c
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x06e48e0f; WORD $0x0000 // jle a326
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 9cf6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9d39
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	LONG $0x0087840f; WORD $0x0000 // je 9dd7
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0434 // vpbroadcastd ymm14,DWORD PTR [r12+rax*1]
+	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0574; BYTE $0x00 // vpbroadcastd ymm14,DWORD PTR [r13+rax*1+0x0]
+	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x8972 // jb 9d60
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x01b2840f; WORD $0x0000 // je 9f92
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9e0b
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9e24
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9e51
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9e6a
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9e97
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9eb0
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9edd
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9ef6
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
+	LONG $0x043c8d4d // lea r15,[r12+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9f23
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9f3c
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500d42c4; BYTE $0xc4 // {vex} vpdpbusd ymm8,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xcd // {vex} vpdpbusd ymm9,ymm14,ymm13
+	LONG $0x057c8d4d; BYTE $0x00 // lea r15,[r13+rax*1+0x0]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je 9f6a
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je 9f83
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500d42c4; BYTE $0xd4 // {vex} vpdpbusd ymm10,ymm14,ymm12
+	LONG $0x500d42c4; BYTE $0xdd // {vex} vpdpbusd ymm11,ymm14,ymm13
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfcc5850f; WORD $0xffff // jne 9c60
+	LONG $0x00062fe9; BYTE $0x00 // jmp a5cf
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je a036
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp a079
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x3a74 // je a0c6
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xda72 // jb a0a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x5374 // je a11e
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a0f6
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a10f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe79850f; WORD $0xffff // jne 9fa0
+	LONG $0x0004a3e9; BYTE $0x00 // jmp a5cf
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je a1d6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp a219
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x4a74 // je a276
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xca72 // jb a240
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0099840f; WORD $0x0000 // je a318
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a2aa
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a2c3
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a2f0
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a309
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe1f850f; WORD $0xffff // jne a140
+	LONG $0x0002a9e9; BYTE $0x00 // jmp a5cf
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je a3d6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp a419
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x03e68341 // and r14d,0x3
+	LONG $0xfce18348 // and rcx,0xfffffffffffffffc
+	WORD $0x6a74 // je a496
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x587d42c4; WORD $0x0034 // vpbroadcastd ymm14,DWORD PTR [r8+rax*1]
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0134 // vpbroadcastd ymm14,DWORD PTR [r9+rax*1]
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0234 // vpbroadcastd ymm14,DWORD PTR [r10+rax*1]
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
+	LONG $0x587d42c4; WORD $0x0334 // vpbroadcastd ymm14,DWORD PTR [r11+rax*1]
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
+	LONG $0x04c08348 // add rax,0x4
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb a440
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0125840f; WORD $0x0000 // je a5c4
+	LONG $0x266f7ec5 // vmovdqu ymm12,YMMWORD PTR [rsi]
+	LONG $0x6e6f7ec5; BYTE $0x20 // vmovdqu ymm13,YMMWORD PTR [rsi+0x20]
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x003c8d4d // lea r15,[r8+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a4ca
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a4e3
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xc4 // {vex} vpdpbusd ymm0,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xcd // {vex} vpdpbusd ymm1,ymm14,ymm13
+	LONG $0x013c8d4d // lea r15,[r9+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a510
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a529
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xd4 // {vex} vpdpbusd ymm2,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xdd // {vex} vpdpbusd ymm3,ymm14,ymm13
+	LONG $0x023c8d4d // lea r15,[r10+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a556
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a56f
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xe4 // {vex} vpdpbusd ymm4,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xed // {vex} vpdpbusd ymm5,ymm14,ymm13
+	LONG $0x033c8d4d // lea r15,[r11+rax*1]
+	WORD $0x014d; BYTE $0xf7 // add r15,r14
+	LONG $0xef0941c4; BYTE $0xf6 // vpxor xmm14,xmm14,xmm14
+	LONG $0x01c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x1
+	WORD $0x0974 // je a59c
+	WORD $0xff49; BYTE $0xcf // dec r15
+	LONG $0x200943c4; WORD $0x0037 // vpinsrb xmm14,xmm14,BYTE PTR [r15],0x0
+	LONG $0x02c6f741; WORD $0x0000; BYTE $0x00 // test r14d,0x2
+	WORD $0x1074 // je a5b5
+	LONG $0x02ef8349 // sub r15,0x2
+	LONG $0x7309c1c4; WORD $0x02fe // vpslldq xmm14,xmm14,0x2
+	LONG $0xc40941c4; WORD $0x0037 // vpinsrw xmm14,xmm14,WORD PTR [r15],0x0
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x500dc2c4; BYTE $0xf4 // {vex} vpdpbusd ymm6,ymm14,ymm12
+	LONG $0x500dc2c4; BYTE $0xfd // {vex} vpdpbusd ymm7,ymm14,ymm13
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd73850f; WORD $0xffff // jne a340
+	WORD $0x00eb // jmp a5cf
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0x46058d48; WORD $0x0002; BYTE $0x00 // lea rax,[rip+0x246] # a820
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
+	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc4 // vmulps ymm0,ymm0,ymm12
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xcd // vmulps ymm1,ymm1,ymm13
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd4 // vmulps ymm2,ymm2,ymm12
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xdd // vmulps ymm3,ymm3,ymm13
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe4 // vmulps ymm4,ymm4,ymm12
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xed // vmulps ymm5,ymm5,ymm13
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf4 // vmulps ymm6,ymm6,ymm12
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xfd // vmulps ymm7,ymm7,ymm13
+	LONG $0x5b7c41c4; BYTE $0xc0 // vcvtdq2ps ymm8,ymm8
+	LONG $0x593c41c4; BYTE $0xc4 // vmulps ymm8,ymm8,ymm12
+	LONG $0x5b7c41c4; BYTE $0xc9 // vcvtdq2ps ymm9,ymm9
+	LONG $0x593441c4; BYTE $0xcd // vmulps ymm9,ymm9,ymm13
+	LONG $0x5b7c41c4; BYTE $0xd2 // vcvtdq2ps ymm10,ymm10
+	LONG $0x592c41c4; BYTE $0xd4 // vmulps ymm10,ymm10,ymm12
+	LONG $0x5b7c41c4; BYTE $0xdb // vcvtdq2ps ymm11,ymm11
+	LONG $0x592441c4; BYTE $0xdd // vmulps ymm11,ymm11,ymm13
+	LONG $0x90878b4c; WORD $0x0000; BYTE $0x00 // mov r8,QWORD PTR [rdi+0x90]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x4774 // je a6fc
+	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0x587cc1c4; BYTE $0xc4 // vaddps ymm0,ymm0,ymm12
+	LONG $0x5874c1c4; BYTE $0xcd // vaddps ymm1,ymm1,ymm13
+	LONG $0x586cc1c4; BYTE $0xd4 // vaddps ymm2,ymm2,ymm12
+	LONG $0x5864c1c4; BYTE $0xdd // vaddps ymm3,ymm3,ymm13
+	LONG $0x585cc1c4; BYTE $0xe4 // vaddps ymm4,ymm4,ymm12
+	LONG $0x5854c1c4; BYTE $0xed // vaddps ymm5,ymm5,ymm13
+	LONG $0x584cc1c4; BYTE $0xf4 // vaddps ymm6,ymm6,ymm12
+	LONG $0x5844c1c4; BYTE $0xfd // vaddps ymm7,ymm7,ymm13
+	LONG $0x583c41c4; BYTE $0xc4 // vaddps ymm8,ymm8,ymm12
+	LONG $0x583441c4; BYTE $0xcd // vaddps ymm9,ymm9,ymm13
+	LONG $0x582c41c4; BYTE $0xd4 // vaddps ymm10,ymm10,ymm12
+	LONG $0x582441c4; BYTE $0xdd // vaddps ymm11,ymm11,ymm13
+	LONG $0x187d62c4; WORD $0x7867 // vbroadcastss ymm12,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c6f // vbroadcastss ymm13,DWORD PTR [rdi+0x7c]
+	LONG $0xc05f9cc5 // vmaxps ymm0,ymm12,ymm0
+	LONG $0xc05d94c5 // vminps ymm0,ymm13,ymm0
+	LONG $0xc95f9cc5 // vmaxps ymm1,ymm12,ymm1
+	LONG $0xc95d94c5 // vminps ymm1,ymm13,ymm1
+	LONG $0xd25f9cc5 // vmaxps ymm2,ymm12,ymm2
+	LONG $0xd25d94c5 // vminps ymm2,ymm13,ymm2
+	LONG $0xdb5f9cc5 // vmaxps ymm3,ymm12,ymm3
+	LONG $0xdb5d94c5 // vminps ymm3,ymm13,ymm3
+	LONG $0xe45f9cc5 // vmaxps ymm4,ymm12,ymm4
+	LONG $0xe45d94c5 // vminps ymm4,ymm13,ymm4
+	LONG $0xed5f9cc5 // vmaxps ymm5,ymm12,ymm5
+	LONG $0xed5d94c5 // vminps ymm5,ymm13,ymm5
+	LONG $0xf65f9cc5 // vmaxps ymm6,ymm12,ymm6
+	LONG $0xf65d94c5 // vminps ymm6,ymm13,ymm6
+	LONG $0xff5f9cc5 // vmaxps ymm7,ymm12,ymm7
+	LONG $0xff5d94c5 // vminps ymm7,ymm13,ymm7
+	LONG $0x5f1c41c4; BYTE $0xc0 // vmaxps ymm8,ymm12,ymm8
+	LONG $0x5d1441c4; BYTE $0xc0 // vminps ymm8,ymm13,ymm8
+	LONG $0x5f1c41c4; BYTE $0xc9 // vmaxps ymm9,ymm12,ymm9
+	LONG $0x5d1441c4; BYTE $0xc9 // vminps ymm9,ymm13,ymm9
+	LONG $0x5f1c41c4; BYTE $0xd2 // vmaxps ymm10,ymm12,ymm10
+	LONG $0x5d1441c4; BYTE $0xd2 // vminps ymm10,ymm13,ymm10
+	LONG $0x5f1c41c4; BYTE $0xdb // vmaxps ymm11,ymm12,ymm11
+	LONG $0x5d1441c4; BYTE $0xdb // vminps ymm11,ymm13,ymm11
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
+	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
+	LONG $0x01f88348 // cmp rax,0x1
+	WORD $0x677e // jle a7f8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
+	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
+	LONG $0x02f88348 // cmp rax,0x2
+	WORD $0x537e // jle a7f8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
+	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
+	LONG $0x03f88348 // cmp rax,0x3
+	WORD $0x3f7e // jle a7f8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
+	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
+	LONG $0x04f88348 // cmp rax,0x4
+	WORD $0x2b7e // jle a7f8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
+	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
+	LONG $0x05f88348 // cmp rax,0x5
+	WORD $0x177e // jle a7f8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
+	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
+	LONG $0x06f88348 // cmp rax,0x6
+	WORD $0x037e // jle a7f8
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000

@@ -8048,3 +8048,1105 @@ TEXT ·gemmI16Ymm6x16(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+
+// func gemmU8I8F32Ymm6x16(a *spec.GemmArgs)
+TEXT ·gemmU8I8F32Ymm6x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x18778b48 // mov rsi,QWORD PTR [rdi+0x18]
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0xc0eff9c5 // vpxor xmm0,xmm0,xmm0
+	LONG $0xc9eff1c5 // vpxor xmm1,xmm1,xmm1
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x6274 // je 89fb
+	LONG $0xa0058d48; WORD $0x0012; BYTE $0x00 // lea rax,[rip+0x12a0] # 9c40
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x8c0dc2c4; BYTE $0x00 // vpmaskmovd ymm0,ymm14,YMMWORD PTR [r8]
+	LONG $0x8c05c2c4; WORD $0x2048 // vpmaskmovd ymm1,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0xd06ffdc5 // vmovdqa ymm2,ymm0
+	LONG $0xd96ffdc5 // vmovdqa ymm3,ymm1
+	LONG $0xe06ffdc5 // vmovdqa ymm4,ymm0
+	LONG $0xe96ffdc5 // vmovdqa ymm5,ymm1
+	LONG $0xf06ffdc5 // vmovdqa ymm6,ymm0
+	LONG $0xf96ffdc5 // vmovdqa ymm7,ymm1
+	LONG $0xc06f7dc5 // vmovdqa ymm8,ymm0
+	LONG $0xc96f7dc5 // vmovdqa ymm9,ymm1
+	LONG $0xd06f7dc5 // vmovdqa ymm10,ymm0
+	LONG $0xd96f7dc5 // vmovdqa ymm11,ymm1
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x405f8b48 // mov rbx,QWORD PTR [rdi+0x40]
+	WORD $0x8548; BYTE $0xdb // test rbx,rbx
+	LONG $0x0fa3840f; WORD $0x0000 // je 99d7
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x07388f0f; WORD $0x0000 // jg 9176
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x0248840f; WORD $0x0000 // je 8c94
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x03a2840f; WORD $0x0000 // je 8df8
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05228e0f; WORD $0x0000 // jle 8f82
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 8af6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 8b39
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	LONG $0x00a5840f; WORD $0x0000 // je 8bf5
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x797942c4; WORD $0x0234 // vpbroadcastw xmm14,WORD PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x797942c4; WORD $0x0334 // vpbroadcastw xmm14,WORD PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0x797942c4; WORD $0x0434 // vpbroadcastw xmm14,WORD PTR [r12+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0x797942c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw xmm14,WORD PTR [r13+rax*1+0x0]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff6b820f; WORD $0xffff // jb 8b60
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x0088840f; WORD $0x0000 // je 8c86
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x787942c4; WORD $0x0234 // vpbroadcastb xmm14,BYTE PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x787942c4; WORD $0x0334 // vpbroadcastb xmm14,BYTE PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0x787942c4; WORD $0x0434 // vpbroadcastb xmm14,BYTE PTR [r12+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0x787942c4; WORD $0x0574; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [r13+rax*1+0x0]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdd1850f; WORD $0xffff // jne 8a60
+	LONG $0x000d43e9; BYTE $0x00 // jmp 99d7
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 8d36
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 8d79
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x3b74 // je 8dc7
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xd972 // jb 8da0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x1e74 // je 8dea
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfead850f; WORD $0xffff // jne 8ca0
+	LONG $0x000bdfe9; BYTE $0x00 // jmp 99d7
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 8e96
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 8ed9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x5074 // je 8f3c
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc472 // jb 8f00
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x3374 // je 8f74
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe83850f; WORD $0xffff // jne 8e00
+	LONG $0x000a55e9; BYTE $0x00 // jmp 99d7
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 9036
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9079
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x7a74 // je 9106
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x797942c4; WORD $0x0234 // vpbroadcastw xmm14,WORD PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x797942c4; WORD $0x0334 // vpbroadcastw xmm14,WORD PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0x9a72 // jb 90a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x5d74 // je 9168
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0x787942c4; WORD $0x0234 // vpbroadcastb xmm14,BYTE PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0x787942c4; WORD $0x0334 // vpbroadcastb xmm14,BYTE PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe2f850f; WORD $0xffff // jne 8fa0
+	LONG $0x000861e9; BYTE $0x00 // jmp 99d7
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0x02d4840f; WORD $0x0000 // je 9458
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0x044a840f; WORD $0x0000 // je 95d8
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0x05fe8e0f; WORD $0x0000 // jle 9796
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 9236
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9279
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	LONG $0x00e7840f; WORD $0x0000 // je 9377
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x797942c4; WORD $0x0234 // vpbroadcastw xmm14,WORD PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x797942c4; WORD $0x0334 // vpbroadcastw xmm14,WORD PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x797942c4; WORD $0x0434 // vpbroadcastw xmm14,WORD PTR [r12+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x797942c4; WORD $0x0574; BYTE $0x00 // vpbroadcastw xmm14,WORD PTR [r13+rax*1+0x0]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff29820f; WORD $0xffff // jb 92a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x00ca840f; WORD $0x0000 // je 944a
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x787942c4; WORD $0x0234 // vpbroadcastb xmm14,BYTE PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x787942c4; WORD $0x0334 // vpbroadcastb xmm14,BYTE PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x787942c4; WORD $0x0434 // vpbroadcastb xmm14,BYTE PTR [r12+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe3d41c4; BYTE $0xc7 // vpaddd ymm8,ymm8,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe3541c4; BYTE $0xcf // vpaddd ymm9,ymm9,ymm15
+	LONG $0x787942c4; WORD $0x0574; BYTE $0x00 // vpbroadcastb xmm14,BYTE PTR [r13+rax*1+0x0]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe2d41c4; BYTE $0xd7 // vpaddd ymm10,ymm10,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe2541c4; BYTE $0xdf // vpaddd ymm11,ymm11,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfd4d850f; WORD $0xffff // jne 91a0
+	LONG $0x00057fe9; BYTE $0x00 // jmp 99d7
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 94f6
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9539
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x4b74 // je 9597
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xc972 // jb 9560
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x2e74 // je 95ca
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe8d850f; WORD $0xffff // jne 9460
+	LONG $0x0003ffe9; BYTE $0x00 // jmp 99d7
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 9676
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 96b9
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	WORD $0x6a74 // je 9736
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	WORD $0xaa72 // jb 96e0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	WORD $0x4d74 // je 9788
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfe4f850f; WORD $0xffff // jne 95e0
+	LONG $0x000241e9; BYTE $0x00 // jmp 99d7
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x384f8b48 // mov rcx,QWORD PTR [rdi+0x38]
+	WORD $0x8548; BYTE $0xd2 // test rdx,rdx
+	LONG $0x0089840f; WORD $0x0000 // je 9836
+	WORD $0x6348; BYTE $0x02 // movsxd rax,DWORD PTR [rdx]
+	WORD $0x8949; BYTE $0xc0 // mov r8,rax
+	LONG $0xc1af0f4c // imul r8,rcx
+	WORD $0x034c; BYTE $0x07 // add r8,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x47480f4c; BYTE $0x10 // cmovs r8,QWORD PTR [rdi+0x10]
+	LONG $0x04426348 // movsxd rax,DWORD PTR [rdx+0x4]
+	WORD $0x8949; BYTE $0xc1 // mov r9,rax
+	LONG $0xc9af0f4c // imul r9,rcx
+	WORD $0x034c; BYTE $0x0f // add r9,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x4f480f4c; BYTE $0x10 // cmovs r9,QWORD PTR [rdi+0x10]
+	LONG $0x08426348 // movsxd rax,DWORD PTR [rdx+0x8]
+	WORD $0x8949; BYTE $0xc2 // mov r10,rax
+	LONG $0xd1af0f4c // imul r10,rcx
+	WORD $0x034c; BYTE $0x17 // add r10,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x57480f4c; BYTE $0x10 // cmovs r10,QWORD PTR [rdi+0x10]
+	LONG $0x0c426348 // movsxd rax,DWORD PTR [rdx+0xc]
+	WORD $0x8949; BYTE $0xc3 // mov r11,rax
+	LONG $0xd9af0f4c // imul r11,rcx
+	WORD $0x034c; BYTE $0x1f // add r11,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x5f480f4c; BYTE $0x10 // cmovs r11,QWORD PTR [rdi+0x10]
+	LONG $0x10426348 // movsxd rax,DWORD PTR [rdx+0x10]
+	WORD $0x8949; BYTE $0xc4 // mov r12,rax
+	LONG $0xe1af0f4c // imul r12,rcx
+	WORD $0x034c; BYTE $0x27 // add r12,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x67480f4c; BYTE $0x10 // cmovs r12,QWORD PTR [rdi+0x10]
+	LONG $0x14426348 // movsxd rax,DWORD PTR [rdx+0x14]
+	WORD $0x8949; BYTE $0xc5 // mov r13,rax
+	LONG $0xe9af0f4c // imul r13,rcx
+	WORD $0x034c; BYTE $0x2f // add r13,QWORD PTR [rdi]
+	WORD $0x8548; BYTE $0xc0 // test rax,rax
+	LONG $0x6f480f4c; BYTE $0x10 // cmovs r13,QWORD PTR [rdi+0x10]
+	LONG $0x18c28348 // add rdx,0x18
+	WORD $0x43eb // jmp 9879
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	WORD $0x8b4c; BYTE $0x07 // mov r8,QWORD PTR [rdi]
+	LONG $0x080c8d4d // lea r9,[r8+rcx*1]
+	LONG $0x01f88348 // cmp rax,0x1
+	LONG $0xc84e0f4d // cmovle r9,r8
+	LONG $0x09148d4d // lea r10,[r9+rcx*1]
+	LONG $0x02f88348 // cmp rax,0x2
+	LONG $0xd14e0f4d // cmovle r10,r9
+	LONG $0x0a1c8d4d // lea r11,[r10+rcx*1]
+	LONG $0x03f88348 // cmp rax,0x3
+	LONG $0xda4e0f4d // cmovle r11,r10
+	LONG $0x0b248d4d // lea r12,[r11+rcx*1]
+	LONG $0x04f88348 // cmp rax,0x4
+	LONG $0xe34e0f4d // cmovle r12,r11
+	LONG $0x0c2c8d4d // lea r13,[r12+rcx*1]
+	LONG $0x05f88348 // cmp rax,0x5
+	LONG $0xec4e0f4d // cmovle r13,r12
+	LONG $0x484f8b48 // mov rcx,QWORD PTR [rdi+0x48]
+	WORD $0xc031 // xor eax,eax
+	WORD $0x8941; BYTE $0xce // mov r14d,ecx
+	LONG $0x01e68341 // and r14d,0x1
+	LONG $0xfee18348 // and rcx,0xfffffffffffffffe
+	LONG $0x00a8840f; WORD $0x0000 // je 9938
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x797942c4; WORD $0x0034 // vpbroadcastw xmm14,WORD PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x797942c4; WORD $0x0134 // vpbroadcastw xmm14,WORD PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x797942c4; WORD $0x0234 // vpbroadcastw xmm14,WORD PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x797942c4; WORD $0x0334 // vpbroadcastw xmm14,WORD PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	LONG $0x02c08348 // add rax,0x2
+	WORD $0x3948; BYTE $0xc8 // cmp rax,rcx
+	LONG $0xff68820f; WORD $0xffff // jb 98a0
+	WORD $0x8545; BYTE $0xf6 // test r14d,r14d
+	LONG $0x008b840f; WORD $0x0000 // je 99cc
+	LONG $0x207d62c4; BYTE $0x26 // vpmovsxbw ymm12,XMMWORD PTR [rsi]
+	LONG $0x207d62c4; WORD $0x106e // vpmovsxbw ymm13,XMMWORD PTR [rsi+0x10]
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x787942c4; WORD $0x0034 // vpbroadcastb xmm14,BYTE PTR [r8+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe7dc1c4; BYTE $0xc7 // vpaddd ymm0,ymm0,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe75c1c4; BYTE $0xcf // vpaddd ymm1,ymm1,ymm15
+	LONG $0x787942c4; WORD $0x0134 // vpbroadcastb xmm14,BYTE PTR [r9+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe6dc1c4; BYTE $0xd7 // vpaddd ymm2,ymm2,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe65c1c4; BYTE $0xdf // vpaddd ymm3,ymm3,ymm15
+	LONG $0x787942c4; WORD $0x0234 // vpbroadcastb xmm14,BYTE PTR [r10+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe5dc1c4; BYTE $0xe7 // vpaddd ymm4,ymm4,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe55c1c4; BYTE $0xef // vpaddd ymm5,ymm5,ymm15
+	LONG $0x787942c4; WORD $0x0334 // vpbroadcastb xmm14,BYTE PTR [r11+rax*1]
+	LONG $0x307d42c4; BYTE $0xf6 // vpmovzxbw ymm14,xmm14
+	LONG $0xf50d41c4; BYTE $0xfc // vpmaddwd ymm15,ymm14,ymm12
+	LONG $0xfe4dc1c4; BYTE $0xf7 // vpaddd ymm6,ymm6,ymm15
+	LONG $0xf50d41c4; BYTE $0xfd // vpmaddwd ymm15,ymm14,ymm13
+	LONG $0xfe45c1c4; BYTE $0xff // vpaddd ymm7,ymm7,ymm15
+	WORD $0xff48; BYTE $0xcb // dec rbx
+	LONG $0xfdcb850f; WORD $0xffff // jne 97a0
+	WORD $0x00eb // jmp 99d7
+	LONG $0x584f8b48 // mov rcx,QWORD PTR [rdi+0x58]
+	LONG $0x5e058d48; WORD $0x0002; BYTE $0x00 // lea rax,[rip+0x25e] # 9c40
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x00ea8348 // sub rdx,0x0
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x34107cc5; BYTE $0x90 // vmovups ymm14,YMMWORD PTR [rax+rdx*4]
+	WORD $0x8948; BYTE $0xca // mov rdx,rcx
+	LONG $0x08ea8348 // sub rdx,0x8
+	LONG $0x00c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x0
+	LONG $0xd34c0f48 // cmovl rdx,rbx
+	LONG $0x08c3c748; WORD $0x0000; BYTE $0x00 // mov rbx,0x8
+	WORD $0x3948; BYTE $0xda // cmp rdx,rbx
+	LONG $0xd34f0f48 // cmovg rdx,rbx
+	WORD $0xf748; BYTE $0xda // neg rdx
+	LONG $0x3c107cc5; BYTE $0x90 // vmovups ymm15,YMMWORD PTR [rax+rdx*4]
+	LONG $0x30478b4c // mov r8,QWORD PTR [rdi+0x30]
+	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0xc05bfcc5 // vcvtdq2ps ymm0,ymm0
+	LONG $0x597cc1c4; BYTE $0xc4 // vmulps ymm0,ymm0,ymm12
+	LONG $0xc95bfcc5 // vcvtdq2ps ymm1,ymm1
+	LONG $0x5974c1c4; BYTE $0xcd // vmulps ymm1,ymm1,ymm13
+	LONG $0xd25bfcc5 // vcvtdq2ps ymm2,ymm2
+	LONG $0x596cc1c4; BYTE $0xd4 // vmulps ymm2,ymm2,ymm12
+	LONG $0xdb5bfcc5 // vcvtdq2ps ymm3,ymm3
+	LONG $0x5964c1c4; BYTE $0xdd // vmulps ymm3,ymm3,ymm13
+	LONG $0xe45bfcc5 // vcvtdq2ps ymm4,ymm4
+	LONG $0x595cc1c4; BYTE $0xe4 // vmulps ymm4,ymm4,ymm12
+	LONG $0xed5bfcc5 // vcvtdq2ps ymm5,ymm5
+	LONG $0x5954c1c4; BYTE $0xed // vmulps ymm5,ymm5,ymm13
+	LONG $0xf65bfcc5 // vcvtdq2ps ymm6,ymm6
+	LONG $0x594cc1c4; BYTE $0xf4 // vmulps ymm6,ymm6,ymm12
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	LONG $0x5944c1c4; BYTE $0xfd // vmulps ymm7,ymm7,ymm13
+	LONG $0x5b7c41c4; BYTE $0xc0 // vcvtdq2ps ymm8,ymm8
+	LONG $0x593c41c4; BYTE $0xc4 // vmulps ymm8,ymm8,ymm12
+	LONG $0x5b7c41c4; BYTE $0xc9 // vcvtdq2ps ymm9,ymm9
+	LONG $0x593441c4; BYTE $0xcd // vmulps ymm9,ymm9,ymm13
+	LONG $0x5b7c41c4; BYTE $0xd2 // vcvtdq2ps ymm10,ymm10
+	LONG $0x592c41c4; BYTE $0xd4 // vmulps ymm10,ymm10,ymm12
+	LONG $0x5b7c41c4; BYTE $0xdb // vcvtdq2ps ymm11,ymm11
+	LONG $0x592441c4; BYTE $0xdd // vmulps ymm11,ymm11,ymm13
+	LONG $0x90878b4c; WORD $0x0000; BYTE $0x00 // mov r8,QWORD PTR [rdi+0x90]
+	WORD $0x854d; BYTE $0xc0 // test r8,r8
+	WORD $0x4774 // je 9b04
+	LONG $0x2c0d42c4; BYTE $0x20 // vmaskmovps ymm12,ymm14,YMMWORD PTR [r8]
+	LONG $0x2c0542c4; WORD $0x2068 // vmaskmovps ymm13,ymm15,YMMWORD PTR [r8+0x20]
+	LONG $0x587cc1c4; BYTE $0xc4 // vaddps ymm0,ymm0,ymm12
+	LONG $0x5874c1c4; BYTE $0xcd // vaddps ymm1,ymm1,ymm13
+	LONG $0x586cc1c4; BYTE $0xd4 // vaddps ymm2,ymm2,ymm12
+	LONG $0x5864c1c4; BYTE $0xdd // vaddps ymm3,ymm3,ymm13
+	LONG $0x585cc1c4; BYTE $0xe4 // vaddps ymm4,ymm4,ymm12
+	LONG $0x5854c1c4; BYTE $0xed // vaddps ymm5,ymm5,ymm13
+	LONG $0x584cc1c4; BYTE $0xf4 // vaddps ymm6,ymm6,ymm12
+	LONG $0x5844c1c4; BYTE $0xfd // vaddps ymm7,ymm7,ymm13
+	LONG $0x583c41c4; BYTE $0xc4 // vaddps ymm8,ymm8,ymm12
+	LONG $0x583441c4; BYTE $0xcd // vaddps ymm9,ymm9,ymm13
+	LONG $0x582c41c4; BYTE $0xd4 // vaddps ymm10,ymm10,ymm12
+	LONG $0x582441c4; BYTE $0xdd // vaddps ymm11,ymm11,ymm13
+	LONG $0x187d62c4; WORD $0x7867 // vbroadcastss ymm12,DWORD PTR [rdi+0x78]
+	LONG $0x187d62c4; WORD $0x7c6f // vbroadcastss ymm13,DWORD PTR [rdi+0x7c]
+	LONG $0xc05f9cc5 // vmaxps ymm0,ymm12,ymm0
+	LONG $0xc05d94c5 // vminps ymm0,ymm13,ymm0
+	LONG $0xc95f9cc5 // vmaxps ymm1,ymm12,ymm1
+	LONG $0xc95d94c5 // vminps ymm1,ymm13,ymm1
+	LONG $0xd25f9cc5 // vmaxps ymm2,ymm12,ymm2
+	LONG $0xd25d94c5 // vminps ymm2,ymm13,ymm2
+	LONG $0xdb5f9cc5 // vmaxps ymm3,ymm12,ymm3
+	LONG $0xdb5d94c5 // vminps ymm3,ymm13,ymm3
+	LONG $0xe45f9cc5 // vmaxps ymm4,ymm12,ymm4
+	LONG $0xe45d94c5 // vminps ymm4,ymm13,ymm4
+	LONG $0xed5f9cc5 // vmaxps ymm5,ymm12,ymm5
+	LONG $0xed5d94c5 // vminps ymm5,ymm13,ymm5
+	LONG $0xf65f9cc5 // vmaxps ymm6,ymm12,ymm6
+	LONG $0xf65d94c5 // vminps ymm6,ymm13,ymm6
+	LONG $0xff5f9cc5 // vmaxps ymm7,ymm12,ymm7
+	LONG $0xff5d94c5 // vminps ymm7,ymm13,ymm7
+	LONG $0x5f1c41c4; BYTE $0xc0 // vmaxps ymm8,ymm12,ymm8
+	LONG $0x5d1441c4; BYTE $0xc0 // vminps ymm8,ymm13,ymm8
+	LONG $0x5f1c41c4; BYTE $0xc9 // vmaxps ymm9,ymm12,ymm9
+	LONG $0x5d1441c4; BYTE $0xc9 // vminps ymm9,ymm13,ymm9
+	LONG $0x5f1c41c4; BYTE $0xd2 // vmaxps ymm10,ymm12,ymm10
+	LONG $0x5d1441c4; BYTE $0xd2 // vminps ymm10,ymm13,ymm10
+	LONG $0x5f1c41c4; BYTE $0xdb // vmaxps ymm11,ymm12,ymm11
+	LONG $0x5d1441c4; BYTE $0xdb // vminps ymm11,ymm13,ymm11
+	LONG $0x20778b48 // mov rsi,QWORD PTR [rdi+0x20]
+	LONG $0x604f8b48 // mov rcx,QWORD PTR [rdi+0x60]
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x50478b48 // mov rax,QWORD PTR [rdi+0x50]
+	LONG $0x8e0de2c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm0
+	LONG $0x8e05e2c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm1
+	LONG $0x01f88348 // cmp rax,0x1
+	WORD $0x677e // jle 9c00
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0de2c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm2
+	LONG $0x8e05e2c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm3
+	LONG $0x02f88348 // cmp rax,0x2
+	WORD $0x537e // jle 9c00
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0de2c4; BYTE $0x26 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm4
+	LONG $0x8e05e2c4; WORD $0x206e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm5
+	LONG $0x03f88348 // cmp rax,0x3
+	WORD $0x3f7e // jle 9c00
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0de2c4; BYTE $0x36 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm6
+	LONG $0x8e05e2c4; WORD $0x207e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm7
+	LONG $0x04f88348 // cmp rax,0x4
+	WORD $0x2b7e // jle 9c00
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0d62c4; BYTE $0x06 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm8
+	LONG $0x8e0562c4; WORD $0x204e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm9
+	LONG $0x05f88348 // cmp rax,0x5
+	WORD $0x177e // jle 9c00
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	LONG $0x8e0d62c4; BYTE $0x16 // vpmaskmovd YMMWORD PTR [rsi],ymm14,ymm10
+	LONG $0x8e0562c4; WORD $0x205e // vpmaskmovd YMMWORD PTR [rsi+0x20],ymm15,ymm11
+	LONG $0x06f88348 // cmp rax,0x6
+	WORD $0x037e // jle 9c00
+	WORD $0x0148; BYTE $0xce // add rsi,rcx
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000

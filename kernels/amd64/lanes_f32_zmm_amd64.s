@@ -96,33 +96,91 @@ TEXT ·maxlanesF32Zmm(SB), NOSPLIT, $0-8
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 
-// func minlanesF32Zmm(a *spec.MapArgs)
-TEXT ·minlanesF32Zmm(SB), NOSPLIT, $0-8
+// func extentF32Zmm(a *spec.MapArgs)
+TEXT ·extentF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
 	PCALIGN $64
 	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
-	LONG $0x487cf162; WORD $0x0a10 // vmovups zmm1,ZMMWORD PTR [rdx]
-	LONG $0x487cf162; WORD $0xd128 // vmovaps zmm2,zmm1
+	LONG $0x487df262; WORD $0x2218 // vbroadcastss zmm4,DWORD PTR [rdx]
+	LONG $0x487d7262; WORD $0x4218; BYTE $0x01 // vbroadcastss zmm8,DWORD PTR [rdx+0x4]
+	LONG $0x487cf162; WORD $0xec28 // vmovaps zmm5,zmm4
+	LONG $0x487cf162; WORD $0xf428 // vmovaps zmm6,zmm4
+	LONG $0x487cf162; WORD $0xfc28 // vmovaps zmm7,zmm4
+	LONG $0x487c5162; WORD $0xc828 // vmovaps zmm9,zmm8
+	LONG $0x487c5162; WORD $0xd028 // vmovaps zmm10,zmm8
+	LONG $0x487c5162; WORD $0xd828 // vmovaps zmm11,zmm8
+	LONG $0x485cd162; WORD $0xe0c2; BYTE $0x03 // vcmpunordps k4,zmm4,zmm8
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x40e98348 // sub rcx,0x40
+	WORD $0x7c7c // jl 24e
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0x487cf162; WORD $0x0610 // vmovups zmm0,ZMMWORD PTR [rsi]
+	LONG $0x487cf162; WORD $0x4e10; BYTE $0x01 // vmovups zmm1,ZMMWORD PTR [rsi+0x40]
+	LONG $0x487cf162; WORD $0x5610; BYTE $0x02 // vmovups zmm2,ZMMWORD PTR [rsi+0x80]
+	LONG $0x487cf162; WORD $0x5e10; BYTE $0x03 // vmovups zmm3,ZMMWORD PTR [rsi+0xc0]
+	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
+	LONG $0x486cf162; WORD $0xdbc2; BYTE $0x03 // vcmpunordps k3,zmm2,zmm3
+	LONG $0xe245dcc5 // korw k4,k4,k2
+	LONG $0xe345dcc5 // korw k4,k4,k3
+	LONG $0x495cf162; WORD $0xe05d // vminps zmm4{k1},zmm4,zmm0
+	LONG $0x493c7162; WORD $0xc05f // vmaxps zmm8{k1},zmm8,zmm0
+	LONG $0x4954f162; WORD $0xe95d // vminps zmm5{k1},zmm5,zmm1
+	LONG $0x49347162; WORD $0xc95f // vmaxps zmm9{k1},zmm9,zmm1
+	LONG $0x494cf162; WORD $0xf25d // vminps zmm6{k1},zmm6,zmm2
+	LONG $0x492c7162; WORD $0xd25f // vmaxps zmm10{k1},zmm10,zmm2
+	LONG $0x4944f162; WORD $0xfb5d // vminps zmm7{k1},zmm7,zmm3
+	LONG $0x49247162; WORD $0xdb5f // vmaxps zmm11{k1},zmm11,zmm3
+	LONG $0x00c68148; WORD $0x0001; BYTE $0x00 // add rsi,0x100
+	LONG $0x40e98348 // sub rcx,0x40
+	WORD $0x927d // jge 1e0
+	LONG $0x40c18348 // add rcx,0x40
+	WORD $0x3b74 // je 28f
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 1bb
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x337e // jle 1de
-	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
-	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	WORD $0x0e7d // jge 268
+	LONG $0xffffffb8; BYTE $0xff // mov eax,0xffffffff
+	LONG $0xf570e2c4; BYTE $0xc0 // bzhi eax,eax,ecx
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
-	LONG $0x497cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2{k1},zmm0,zmm0
-	LONG $0x4a7cf162; WORD $0xd028 // vmovaps zmm2{k2},zmm0
-	LONG $0x497cf162; WORD $0xc95d // vminps zmm1{k1},zmm0,zmm1
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0xe245dcc5 // korw k4,k4,k2
+	LONG $0x495cf162; WORD $0xe05d // vminps zmm4{k1},zmm4,zmm0
+	LONG $0x493c7162; WORD $0xc05f // vmaxps zmm8{k1},zmm8,zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc2eb // jmp 1a0
-	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
-	LONG $0x4a7cf162; WORD $0xca28 // vmovaps zmm1{k2},zmm2
-	LONG $0x487cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx],zmm1
+	WORD $0xc57f // jg 254
+	LONG $0x485cf162; WORD $0xe55d // vminps zmm4,zmm4,zmm5
+	LONG $0x483c5162; WORD $0xc15f // vmaxps zmm8,zmm8,zmm9
+	LONG $0x484cf162; WORD $0xf75d // vminps zmm6,zmm6,zmm7
+	LONG $0x482c5162; WORD $0xd35f // vmaxps zmm10,zmm10,zmm11
+	LONG $0x485cf162; WORD $0xe65d // vminps zmm4,zmm4,zmm6
+	LONG $0x483c5162; WORD $0xc25f // vmaxps zmm8,zmm8,zmm10
+	LONG $0x48fdf362; WORD $0xe51b; BYTE $0x01 // vextractf64x4 ymm5,zmm4,0x1
+	LONG $0x48fd5362; WORD $0xc11b; BYTE $0x01 // vextractf64x4 ymm9,zmm8,0x1
+	LONG $0xe55ddcc5 // vminps ymm4,ymm4,ymm5
+	LONG $0x5f3c41c4; BYTE $0xc1 // vmaxps ymm8,ymm8,ymm9
+	LONG $0x197de3c4; WORD $0x01e5 // vextractf128 xmm5,ymm4,0x1
+	LONG $0x197d43c4; WORD $0x01c1 // vextractf128 xmm9,ymm8,0x1
+	LONG $0xe55dd8c5 // vminps xmm4,xmm4,xmm5
+	LONG $0x5f3841c4; BYTE $0xc1 // vmaxps xmm8,xmm8,xmm9
+	LONG $0x0479e3c4; WORD $0x4eec // vpermilps xmm5,xmm4,0x4e
+	LONG $0x047943c4; WORD $0x4ec8 // vpermilps xmm9,xmm8,0x4e
+	LONG $0xe55dd8c5 // vminps xmm4,xmm4,xmm5
+	LONG $0x5f3841c4; BYTE $0xc1 // vmaxps xmm8,xmm8,xmm9
+	LONG $0x0479e3c4; WORD $0xb1ec // vpermilps xmm5,xmm4,0xb1
+	LONG $0x047943c4; WORD $0xb1c8 // vpermilps xmm9,xmm8,0xb1
+	LONG $0xe55dd8c5 // vminps xmm4,xmm4,xmm5
+	LONG $0x5f3841c4; BYTE $0xc1 // vmaxps xmm8,xmm8,xmm9
+	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
+	LONG $0xe498f8c5 // kortestw k4,k4
+	WORD $0x0474 // je 317
+	LONG $0xc076f9c5 // vpcmpeqd xmm0,xmm0,xmm0
+	LONG $0xe058dac5 // vaddss xmm4,xmm4,xmm0
+	LONG $0xc0583ac5 // vaddss xmm8,xmm8,xmm0
+	LONG $0x2211fac5 // vmovss DWORD PTR [rdx],xmm4
+	LONG $0x42117ac5; BYTE $0x04 // vmovss DWORD PTR [rdx+0x4],xmm8
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -597,64 +597,122 @@ TEXT ·quantizeawayI16Ymm(SB), NOSPLIT, $0-8
 	LONG $0x000000b8; BYTE $0x80 // mov eax,0x80000000
 	LONG $0xe86e79c5 // vmovd xmm13,eax
 	LONG $0x587d42c4; BYTE $0xed // vpbroadcastd ymm13,xmm13
-	LONG $0x800000b8; BYTE $0x3f // mov eax,0x3f800000
+	LONG $0xffffffb8; BYTE $0x3e // mov eax,0x3effffff
 	LONG $0xf06e79c5 // vmovd xmm14,eax
 	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
-	LONG $0x000000b8; BYTE $0x3f // mov eax,0x3f000000
-	LONG $0xf86e79c5 // vmovd xmm15,eax
-	LONG $0x587d42c4; BYTE $0xff // vpbroadcastd ymm15,xmm15
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0x717c // jl a79
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	WORD $0x4c7c // jl a46
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
 	LONG $0xc659fcc5 // vmulps ymm0,ymm0,ymm6
 	LONG $0x5f7cc1c4; BYTE $0xc0 // vmaxps ymm0,ymm0,ymm8
 	LONG $0x5d7cc1c4; BYTE $0xc1 // vminps ymm0,ymm0,ymm9
-	LONG $0x087de3c4; WORD $0x03c8 // vroundps ymm1,ymm0,0x3
-	LONG $0xd15cfcc5 // vsubps ymm2,ymm0,ymm1
-	LONG $0xd25594c5 // vandnps ymm2,ymm13,ymm2
-	LONG $0x547cc1c4; BYTE $0xc5 // vandps ymm0,ymm0,ymm13
-	LONG $0x567cc1c4; BYTE $0xc6 // vorps ymm0,ymm0,ymm14
-	LONG $0xc26cc1c4; WORD $0x0dd7 // vcmpgeps ymm2,ymm2,ymm15
-	LONG $0xc254fcc5 // vandps ymm0,ymm0,ymm2
-	LONG $0xc858f4c5 // vaddps ymm1,ymm1,ymm0
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0x397de3c4; WORD $0x01ca // vextracti128 xmm2,ymm1,0x1
-	LONG $0xca6bf1c5 // vpackssdw xmm1,xmm1,xmm2
-	LONG $0x7f7ac1c4; BYTE $0x08 // vmovdqu XMMWORD PTR [r8],xmm1
+	LONG $0x547cc1c4; BYTE $0xcd // vandps ymm1,ymm0,ymm13
+	LONG $0x5674c1c4; BYTE $0xce // vorps ymm1,ymm1,ymm14
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0xc05bfec5 // vcvttps2dq ymm0,ymm0
+	LONG $0xfe7dc1c4; BYTE $0xc2 // vpaddd ymm0,ymm0,ymm10
+	LONG $0x397de3c4; WORD $0x01c2 // vextracti128 xmm2,ymm0,0x1
+	LONG $0xc26bf9c5 // vpackssdw xmm0,xmm0,xmm2
+	LONG $0x7f7ac1c4; BYTE $0x00 // vmovdqu XMMWORD PTR [r8],xmm0
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x10c08349 // add r8,0x10
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0xa77d // jge a20
+	WORD $0xba7d // jge a00
 	LONG $0x08c18348 // add rcx,0x8
-	WORD $0x4f74 // je ace
+	WORD $0x3c74 // je a88
 	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
 	LONG $0xc659fcc5 // vmulps ymm0,ymm0,ymm6
 	LONG $0x5f7cc1c4; BYTE $0xc0 // vmaxps ymm0,ymm0,ymm8
 	LONG $0x5d7cc1c4; BYTE $0xc1 // vminps ymm0,ymm0,ymm9
-	LONG $0x087de3c4; WORD $0x03c8 // vroundps ymm1,ymm0,0x3
-	LONG $0xd15cfcc5 // vsubps ymm2,ymm0,ymm1
-	LONG $0xd25594c5 // vandnps ymm2,ymm13,ymm2
-	LONG $0x547cc1c4; BYTE $0xc5 // vandps ymm0,ymm0,ymm13
-	LONG $0x567cc1c4; BYTE $0xc6 // vorps ymm0,ymm0,ymm14
-	LONG $0xc26cc1c4; WORD $0x0dd7 // vcmpgeps ymm2,ymm2,ymm15
-	LONG $0xc254fcc5 // vandps ymm0,ymm0,ymm2
-	LONG $0xc858f4c5 // vaddps ymm1,ymm1,ymm0
-	LONG $0xc95bfdc5 // vcvtps2dq ymm1,ymm1
-	LONG $0x1579c3c4; WORD $0x0008 // vpextrw WORD PTR [r8],xmm1,0x0
+	LONG $0x547cc1c4; BYTE $0xcd // vandps ymm1,ymm0,ymm13
+	LONG $0x5674c1c4; BYTE $0xce // vorps ymm1,ymm1,ymm14
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0xc05bfec5 // vcvttps2dq ymm0,ymm0
+	LONG $0xfe7dc1c4; BYTE $0xc2 // vpaddd ymm0,ymm0,ymm10
+	LONG $0x1579c3c4; WORD $0x0000 // vpextrw WORD PTR [r8],xmm0,0x0
 	LONG $0x04c68348 // add rsi,0x4
 	LONG $0x02c08349 // add r8,0x2
 	WORD $0xff48; BYTE $0xc9 // dec rcx
-	WORD $0xb175 // jne a7f
+	WORD $0xc475 // jne a4c
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+
+// func quantizeawayU8Ymm(a *spec.QuantArgs)
+TEXT ·quantizeawayU8Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x10478b4c // mov r8,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	LONG $0x587de2c4; WORD $0x3067 // vpbroadcastd ymm4,DWORD PTR [rdi+0x30]
+	LONG $0x587de2c4; WORD $0x346f // vpbroadcastd ymm5,DWORD PTR [rdi+0x34]
+	LONG $0x187de2c4; WORD $0x2877 // vbroadcastss ymm6,DWORD PTR [rdi+0x28]
+	LONG $0x187de2c4; WORD $0x2c7f // vbroadcastss ymm7,DWORD PTR [rdi+0x2c]
+	LONG $0x587d62c4; WORD $0x3857 // vpbroadcastd ymm10,DWORD PTR [rdi+0x38]
+	LONG $0x587d62c4; WORD $0x3c47 // vpbroadcastd ymm8,DWORD PTR [rdi+0x3c]
+	LONG $0x587d62c4; WORD $0x404f // vpbroadcastd ymm9,DWORD PTR [rdi+0x40]
+	LONG $0xfa3d41c4; BYTE $0xc2 // vpsubd ymm8,ymm8,ymm10
+	LONG $0xfa3541c4; BYTE $0xca // vpsubd ymm9,ymm9,ymm10
+	LONG $0x5b7c41c4; BYTE $0xc0 // vcvtdq2ps ymm8,ymm8
+	LONG $0x5b7c41c4; BYTE $0xc9 // vcvtdq2ps ymm9,ymm9
+	LONG $0x761d41c4; BYTE $0xe4 // vpcmpeqd ymm12,ymm12,ymm12
+	LONG $0x721dc1c4; WORD $0x18d4 // vpsrld ymm12,ymm12,0x18
+	LONG $0x000000b8; BYTE $0x80 // mov eax,0x80000000
+	LONG $0xe86e79c5 // vmovd xmm13,eax
+	LONG $0x587d42c4; BYTE $0xed // vpbroadcastd ymm13,xmm13
+	LONG $0xffffffb8; BYTE $0x3e // mov eax,0x3effffff
+	LONG $0xf06e79c5 // vmovd xmm14,eax
+	LONG $0x587d42c4; BYTE $0xf6 // vpbroadcastd ymm14,xmm14
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0x567c // jl b90
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xc659fcc5 // vmulps ymm0,ymm0,ymm6
+	LONG $0x5f7cc1c4; BYTE $0xc0 // vmaxps ymm0,ymm0,ymm8
+	LONG $0x5d7cc1c4; BYTE $0xc1 // vminps ymm0,ymm0,ymm9
+	LONG $0x547cc1c4; BYTE $0xcd // vandps ymm1,ymm0,ymm13
+	LONG $0x5674c1c4; BYTE $0xce // vorps ymm1,ymm1,ymm14
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0xc05bfec5 // vcvttps2dq ymm0,ymm0
+	LONG $0xfe7dc1c4; BYTE $0xc2 // vpaddd ymm0,ymm0,ymm10
+	LONG $0xdb7dc1c4; BYTE $0xc4 // vpand ymm0,ymm0,ymm12
+	LONG $0x397de3c4; WORD $0x01c2 // vextracti128 xmm2,ymm0,0x1
+	LONG $0x2b79e2c4; BYTE $0xc2 // vpackusdw xmm0,xmm0,xmm2
+	LONG $0xc067f9c5 // vpackuswb xmm0,xmm0,xmm0
+	LONG $0xd679c1c4; BYTE $0x00 // vmovq QWORD PTR [r8],xmm0
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x08c08349 // add r8,0x8
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xb07d // jge b40
+	LONG $0x08c18348 // add rcx,0x8
+	WORD $0x3c74 // je bd2
+	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
+	LONG $0xc659fcc5 // vmulps ymm0,ymm0,ymm6
+	LONG $0x5f7cc1c4; BYTE $0xc0 // vmaxps ymm0,ymm0,ymm8
+	LONG $0x5d7cc1c4; BYTE $0xc1 // vminps ymm0,ymm0,ymm9
+	LONG $0x547cc1c4; BYTE $0xcd // vandps ymm1,ymm0,ymm13
+	LONG $0x5674c1c4; BYTE $0xce // vorps ymm1,ymm1,ymm14
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0xc05bfec5 // vcvttps2dq ymm0,ymm0
+	LONG $0xfe7dc1c4; BYTE $0xc2 // vpaddd ymm0,ymm0,ymm10
+	LONG $0x1479c3c4; WORD $0x0000 // vpextrb BYTE PTR [r8],xmm0,0x0
+	LONG $0x04c68348 // add rsi,0x4
+	LONG $0x01c08349 // add r8,0x1
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xc475 // jne b96
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 
 // func dequantizeI8Ymm(a *spec.QuantArgs)
 TEXT ·dequantizeI8Ymm(SB), NOSPLIT, $0-8
@@ -678,7 +736,7 @@ TEXT ·dequantizeI8Ymm(SB), NOSPLIT, $0-8
 	LONG $0x761d41c4; BYTE $0xe4 // vpcmpeqd ymm12,ymm12,ymm12
 	LONG $0x721dc1c4; WORD $0x18d4 // vpsrld ymm12,ymm12,0x18
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0x267c // jl b84
+	WORD $0x267c // jl c84
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x217de2c4; BYTE $0x06 // vpmovsxbd ymm0,QWORD PTR [rsi]
 	LONG $0xc4fafdc5 // vpsubd ymm0,ymm0,ymm4
@@ -688,9 +746,9 @@ TEXT ·dequantizeI8Ymm(SB), NOSPLIT, $0-8
 	LONG $0x08c68348 // add rsi,0x8
 	LONG $0x20c08349 // add r8,0x20
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0xdc7d // jge b60
+	WORD $0xdc7d // jge c60
 	LONG $0x08c18348 // add rcx,0x8
-	WORD $0x2574 // je baf
+	WORD $0x2574 // je caf
 	WORD $0xbe0f; BYTE $0x06 // movsx eax,BYTE PTR [rsi]
 	LONG $0xc06ef9c5 // vmovd xmm0,eax
 	LONG $0xc4fafdc5 // vpsubd ymm0,ymm0,ymm4
@@ -700,7 +758,7 @@ TEXT ·dequantizeI8Ymm(SB), NOSPLIT, $0-8
 	LONG $0x01c68348 // add rsi,0x1
 	LONG $0x04c08349 // add r8,0x4
 	WORD $0xff48; BYTE $0xc9 // dec rcx
-	WORD $0xdb75 // jne b8a
+	WORD $0xdb75 // jne c8a
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
@@ -728,7 +786,7 @@ TEXT ·dequantizeU8Ymm(SB), NOSPLIT, $0-8
 	LONG $0x761d41c4; BYTE $0xe4 // vpcmpeqd ymm12,ymm12,ymm12
 	LONG $0x721dc1c4; WORD $0x18d4 // vpsrld ymm12,ymm12,0x18
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0x267c // jl c44
+	WORD $0x267c // jl d44
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x317de2c4; BYTE $0x06 // vpmovzxbd ymm0,QWORD PTR [rsi]
 	LONG $0xc4fafdc5 // vpsubd ymm0,ymm0,ymm4
@@ -738,9 +796,9 @@ TEXT ·dequantizeU8Ymm(SB), NOSPLIT, $0-8
 	LONG $0x08c68348 // add rsi,0x8
 	LONG $0x20c08349 // add r8,0x20
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0xdc7d // jge c20
+	WORD $0xdc7d // jge d20
 	LONG $0x08c18348 // add rcx,0x8
-	WORD $0x2574 // je c6f
+	WORD $0x2574 // je d6f
 	WORD $0xb60f; BYTE $0x06 // movzx eax,BYTE PTR [rsi]
 	LONG $0xc06ef9c5 // vmovd xmm0,eax
 	LONG $0xc4fafdc5 // vpsubd ymm0,ymm0,ymm4
@@ -750,6 +808,6 @@ TEXT ·dequantizeU8Ymm(SB), NOSPLIT, $0-8
 	LONG $0x01c68348 // add rsi,0x1
 	LONG $0x04c08349 // add r8,0x4
 	WORD $0xff48; BYTE $0xc9 // dec rcx
-	WORD $0xdb75 // jne c4a
+	WORD $0xdb75 // jne d4a
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -636,36 +636,29 @@ TEXT ·quantizeawayI16Zmm(SB), NOSPLIT, $0-8
 	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
 	LONG $0x000000b8; BYTE $0x80 // mov eax,0x80000000
 	LONG $0x487d6262; WORD $0xc07c // vpbroadcastd zmm24,eax
-	LONG $0x800000b8; BYTE $0x3f // mov eax,0x3f800000
+	LONG $0xffffffb8; BYTE $0x3e // mov eax,0x3effffff
 	LONG $0x487d6262; WORD $0xc87c // vpbroadcastd zmm25,eax
-	LONG $0xffffffb8; BYTE $0x7f // mov eax,0x7fffffff
-	LONG $0x487d6262; WORD $0xd07c // vpbroadcastd zmm26,eax
-	LONG $0x000000b8; BYTE $0x3f // mov eax,0x3f000000
-	LONG $0x487d6262; WORD $0xd87c // vpbroadcastd zmm27,eax
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0x667c // jl cf9
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	WORD $0x4e7c // jl ccb
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487cb162; WORD $0xc259 // vmulps zmm0,zmm0,zmm18
 	LONG $0x487cb162; WORD $0xc45f // vmaxps zmm0,zmm0,zmm20
 	LONG $0x487cb162; WORD $0xc55d // vminps zmm0,zmm0,zmm21
-	LONG $0x487df362; WORD $0xc808; BYTE $0x03 // vrndscaleps zmm1,zmm0,0x3
-	LONG $0x487cf162; WORD $0xd15c // vsubps zmm2,zmm0,zmm1
-	LONG $0x403d9362; WORD $0xc125; BYTE $0xea // vpternlogd zmm0,zmm24,zmm25,0xea
-	LONG $0x486d9162; WORD $0xd2db // vpandd zmm2,zmm2,zmm26
-	LONG $0x486c9162; WORD $0xd3c2; BYTE $0x0d // vcmpgeps k2,zmm2,zmm27
-	LONG $0x4a74f162; WORD $0xc858 // vaddps zmm1{k2},zmm1,zmm0
-	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x497ed262; WORD $0x0833 // vpmovdw YMMWORD PTR [r8]{k1},zmm1
+	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
+	LONG $0x403d9362; WORD $0xc925; BYTE $0xea // vpternlogd zmm1,zmm24,zmm25,0xea
+	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
+	LONG $0x487ef162; WORD $0xc05b // vcvttps2dq zmm0,zmm0
+	LONG $0x487db162; WORD $0xc6fe // vpaddd zmm0,zmm0,zmm22
+	LONG $0x497ed262; WORD $0x0033 // vpmovdw YMMWORD PTR [r8]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x20c08349 // add r8,0x20
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xa77d // jge ca0
+	WORD $0xb57d // jge c80
 	LONG $0x10c18348 // add rcx,0x10
-	WORD $0x5974 // je d58
+	WORD $0x4b74 // je d1c
 	LONG $0xffffffb8; BYTE $0xff // mov eax,0xffffffff
 	LONG $0xf570e2c4; BYTE $0xc0 // bzhi eax,eax,ecx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -673,13 +666,74 @@ TEXT ·quantizeawayI16Zmm(SB), NOSPLIT, $0-8
 	LONG $0x487cb162; WORD $0xc259 // vmulps zmm0,zmm0,zmm18
 	LONG $0x487cb162; WORD $0xc45f // vmaxps zmm0,zmm0,zmm20
 	LONG $0x487cb162; WORD $0xc55d // vminps zmm0,zmm0,zmm21
-	LONG $0x487df362; WORD $0xc808; BYTE $0x03 // vrndscaleps zmm1,zmm0,0x3
-	LONG $0x487cf162; WORD $0xd15c // vsubps zmm2,zmm0,zmm1
-	LONG $0x403d9362; WORD $0xc125; BYTE $0xea // vpternlogd zmm0,zmm24,zmm25,0xea
-	LONG $0x486d9162; WORD $0xd2db // vpandd zmm2,zmm2,zmm26
-	LONG $0x486c9162; WORD $0xd3c2; BYTE $0x0d // vcmpgeps k2,zmm2,zmm27
-	LONG $0x4a74f162; WORD $0xc858 // vaddps zmm1{k2},zmm1,zmm0
-	LONG $0x487df162; WORD $0xc95b // vcvtps2dq zmm1,zmm1
-	LONG $0x497ed262; WORD $0x0833 // vpmovdw YMMWORD PTR [r8]{k1},zmm1
+	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
+	LONG $0x403d9362; WORD $0xc925; BYTE $0xea // vpternlogd zmm1,zmm24,zmm25,0xea
+	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
+	LONG $0x487ef162; WORD $0xc05b // vcvttps2dq zmm0,zmm0
+	LONG $0x487db162; WORD $0xc6fe // vpaddd zmm0,zmm0,zmm22
+	LONG $0x497ed262; WORD $0x0033 // vpmovdw YMMWORD PTR [r8]{k1},zmm0
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+
+// func quantizeawayU8Zmm(a *spec.QuantArgs)
+TEXT ·quantizeawayU8Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x10478b4c // mov r8,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	LONG $0x487de262; WORD $0x4758; BYTE $0x0c // vpbroadcastd zmm16,DWORD PTR [rdi+0x30]
+	LONG $0x487de262; WORD $0x4f58; BYTE $0x0d // vpbroadcastd zmm17,DWORD PTR [rdi+0x34]
+	LONG $0x487de262; WORD $0x5718; BYTE $0x0a // vbroadcastss zmm18,DWORD PTR [rdi+0x28]
+	LONG $0x487de262; WORD $0x5f18; BYTE $0x0b // vbroadcastss zmm19,DWORD PTR [rdi+0x2c]
+	LONG $0x487de262; WORD $0x7758; BYTE $0x0e // vpbroadcastd zmm22,DWORD PTR [rdi+0x38]
+	LONG $0x487de262; WORD $0x6758; BYTE $0x0f // vpbroadcastd zmm20,DWORD PTR [rdi+0x3c]
+	LONG $0x487de262; WORD $0x6f58; BYTE $0x10 // vpbroadcastd zmm21,DWORD PTR [rdi+0x40]
+	LONG $0x405da162; WORD $0xe6fa // vpsubd zmm20,zmm20,zmm22
+	LONG $0x4055a162; WORD $0xeefa // vpsubd zmm21,zmm21,zmm22
+	LONG $0x487ca162; WORD $0xe45b // vcvtdq2ps zmm20,zmm20
+	LONG $0x487ca162; WORD $0xed5b // vcvtdq2ps zmm21,zmm21
+	LONG $0x000000b8; BYTE $0x80 // mov eax,0x80000000
+	LONG $0x487d6262; WORD $0xc07c // vpbroadcastd zmm24,eax
+	LONG $0xffffffb8; BYTE $0x3e // mov eax,0x3effffff
+	LONG $0x487d6262; WORD $0xc87c // vpbroadcastd zmm25,eax
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0x4e7c // jl e0b
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487cb162; WORD $0xc259 // vmulps zmm0,zmm0,zmm18
+	LONG $0x487cb162; WORD $0xc45f // vmaxps zmm0,zmm0,zmm20
+	LONG $0x487cb162; WORD $0xc55d // vminps zmm0,zmm0,zmm21
+	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
+	LONG $0x403d9362; WORD $0xc925; BYTE $0xea // vpternlogd zmm1,zmm24,zmm25,0xea
+	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
+	LONG $0x487ef162; WORD $0xc05b // vcvttps2dq zmm0,zmm0
+	LONG $0x487db162; WORD $0xc6fe // vpaddd zmm0,zmm0,zmm22
+	LONG $0x497ed262; WORD $0x0031 // vpmovdb XMMWORD PTR [r8]{k1},zmm0
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x10c08349 // add r8,0x10
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xb57d // jge dc0
+	LONG $0x10c18348 // add rcx,0x10
+	WORD $0x4b74 // je e5c
+	LONG $0xffffffb8; BYTE $0xff // mov eax,0xffffffff
+	LONG $0xf570e2c4; BYTE $0xc0 // bzhi eax,eax,ecx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487cb162; WORD $0xc259 // vmulps zmm0,zmm0,zmm18
+	LONG $0x487cb162; WORD $0xc45f // vmaxps zmm0,zmm0,zmm20
+	LONG $0x487cb162; WORD $0xc55d // vminps zmm0,zmm0,zmm21
+	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
+	LONG $0x403d9362; WORD $0xc925; BYTE $0xea // vpternlogd zmm1,zmm24,zmm25,0xea
+	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
+	LONG $0x487ef162; WORD $0xc05b // vcvttps2dq zmm0,zmm0
+	LONG $0x487db162; WORD $0xc6fe // vpaddd zmm0,zmm0,zmm22
+	LONG $0x497ed262; WORD $0x0031 // vpmovdb XMMWORD PTR [r8]{k1},zmm0
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

@@ -68,7 +68,9 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = winogradOutLevels(row), winogradOutCase
 		case spec.ScaleSums:
 			levels, test = scaleLevels(row), scaleCase
-		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes, spec.MinLanes:
+		case spec.Extent:
+			levels, test = lanesLevels(row), extentCase
+		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes:
 			levels, test = lanesLevels(row), lanesCase
 		default:
 			levels, test = mapLevels(row), mapCase
@@ -95,7 +97,9 @@ type epilogue struct {
 	zero         int32
 	qlo, qhi     int32
 	acc, out     tensor.DType
+	offset       *values // nil: 0
 	biasB, scalB *buffer
+	offB         *buffer
 }
 
 const (
@@ -104,7 +108,7 @@ const (
 )
 
 func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLevel, bound int, at place) *epilogue {
-	e := &epilogue{acc: row.Acc, out: row.Out, biasB: &buffer{}, scalB: &buffer{}}
+	e := &epilogue{acc: row.Acc, out: row.Out, biasB: &buffer{}, scalB: &buffer{}, offB: &buffer{}}
 	e.lo, e.hi = float32(math.Inf(-1)), float32(math.Inf(1))
 	if biasLevel > 0 {
 		e.bias = draw(rng, row.Acc, n, k, nil)
@@ -113,6 +117,14 @@ func newEpilogue(row *spec.Row, s *space, rng *rand.Rand, n int, k kind, biasLev
 	if row.Out == row.Acc || row.Out.IsFloat() {
 		if bound > 0 {
 			e.lo, e.hi = [...]float32{0, -1, 0.25}[bound-1], [...]float32{6, 0.5, 0.25}[bound-1]
+		}
+		if row.Acc.IsInt() && row.Out.IsFloat() {
+			scale := draw(rng, tensor.F32, n, k, nil)
+			e.scale, e.scalB = scale.f, s.input(scale.bytes, 4, at)
+			if rng.IntN(2) == 0 {
+				e.offset = draw(rng, tensor.F32, n, k, nil)
+				e.offB = s.input(e.offset.bytes, 4, at)
+			}
 		}
 		return e
 	}
@@ -146,6 +158,15 @@ func (e *epilogue) float(acc float32) float32 {
 		return e.hi
 	}
 	return acc
+}
+
+// scaled is that of an integer sum, which wraps, that becomes a float.
+func (e *epilogue) scaled(acc int64, j int) float32 {
+	f := float32(float32(int32(acc)) * e.scale[j])
+	if e.offset != nil {
+		f += e.offset.f[j]
+	}
+	return e.float(f)
 }
 
 // integer is that of an integer sum, which wraps.
@@ -325,7 +346,7 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	e := newEpilogue(row, s, rng, biases, kind(c[6]), min(c[11], 1), c[12], place(c[9]))
 	args := spec.GemmArgs{BiasStride: biasStride, Ahead: rng.IntN(3) << 16, A: ab.pointer(), Zero: zb.pointer(), Index: ib.pointer(), B: bb.pointer(), C: cb.pointer(), Bias: e.biasB.pointer(), Scale: e.scalB.pointer(),
-		AStride: step * in, Taps: taps, K: k, Rows: rows, Cols: cols, CStride: stride, Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi}
+		AStride: step * in, Taps: taps, K: k, Rows: rows, Cols: cols, CStride: stride, Lo: e.lo, Hi: e.hi, OutZero: e.zero, QLo: e.qlo, QHi: e.qhi, Offset: e.offB.pointer()}
 	was := args
 	row.Func.(func(*spec.GemmArgs))(&args)
 	if args != was {
@@ -356,9 +377,12 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 					}
 				}
 			}
-			if row.In.IsFloat() {
+			switch {
+			case row.In.IsFloat():
 				f = e.float(f)
-			} else {
+			case row.Out.IsFloat():
+				f = e.scaled(n, j)
+			default:
 				n = e.integer(n, j)
 			}
 			compare(t, row, unsafe.Pointer(&cb.data[(i*stride+j)*size]), fmt.Sprintf("C[%d][%d] of %dx%d, %d taps, k %d", i, j, rows, cols, taps, k), f, n, &m)
@@ -376,4 +400,5 @@ func gemmCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 func (e *epilogue) unchanged(t T) {
 	e.biasB.unchanged(t, "Bias")
 	e.scalB.unchanged(t, "Scale")
+	e.offB.unchanged(t, "Offset")
 }

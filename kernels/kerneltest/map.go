@@ -130,12 +130,6 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 var reductions = map[spec.Op]func(y, x float32) float32{
 	spec.SumLanes: func(y, x float32) float32 { return y + x }, spec.SquareLanes: func(y, x float32) float32 { return y + float32(x*x) },
 	spec.MaxLanes: larger,
-	spec.MinLanes: func(y, x float32) float32 {
-		if x < y || x != x {
-			return x
-		}
-		return y
-	},
 }
 
 // The factors of a reduction: length, elements, what the lanes hold, places of both.
@@ -162,6 +156,41 @@ func lanesCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	for i, want := range y.f {
 		compare(t, row, unsafe.Pointer(&yb.data[4*i]), fmt.Sprintf("lane %d of %d elements", i, n), want, 0, &margin{})
+	}
+	xb.unchanged(t, "X")
+	yb.outside(t)
+}
+
+// extentCase has two numbers in place of the lanes.
+func extentCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
+	n := c[0]
+	if n > 65 {
+		n = 16*c[0] + rng.IntN(16)
+	}
+	x, y := draw(rng, row.In, n, kind(c[1]), nil), draw(rng, row.Acc, 2, kind(c[2]), nil)
+	xb, yb := s.input(x.bytes, 4, place(c[3])), s.output(8, 4, place(c[4]))
+	copy(yb.data, y.bytes)
+	args := spec.MapArgs{X: xb.pointer(), Y: yb.pointer(), N: n}
+	was := args
+	row.Func.(func(*spec.MapArgs))(&args)
+	if args != was {
+		t.Errorf("%s: the kernel changed its arguments", row.Name)
+	}
+	want, none := [2]float32{y.f[0], y.f[1]}, false
+	for _, v := range append([]float32{y.f[0], y.f[1]}, x.f...) {
+		none = none || v != v
+	}
+	for _, v := range x.f {
+		want[0], want[1] = -larger(-want[0], -v), larger(want[1], v)
+	}
+	for i, v := range want {
+		switch {
+		case none:
+			v = float32(math.NaN())
+		case v == 0:
+			v = 0
+		}
+		compare(t, row, unsafe.Pointer(&yb.data[4*i]), fmt.Sprintf("number %d of %d elements", i, n), v, 0, &margin{})
 	}
 	xb.unchanged(t, "X")
 	yb.outside(t)

@@ -41,7 +41,7 @@ func quantCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	if row.Op == spec.QuantizeAway {
 		lo, hi := row.Out.IntRange()
-		args.QLo, args.QHi = within(lo, 0), within(0, hi)
+		args.OutZero, args.QLo, args.QHi = within(lo, hi), within(lo, (lo+hi)/2), within((lo+hi)/2, hi)
 	} else if row.Out.IsInt() {
 		lo, hi := row.Out.IntRange()
 		args.OutZero, args.QLo, args.QHi = within(lo, hi), int32(lo), int32(hi)

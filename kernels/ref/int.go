@@ -82,6 +82,18 @@ func gemmQuant[A, B operand, C sum, O output](a *spec.GemmArgs) {
 	}
 }
 
+// gemmFloats is spec.Gemm of bytes with FP32 as its result.
+func gemmFloats(a *spec.GemmArgs) {
+	c := products[uint8, int8, int32](a)
+	bias := biases[int32](a.Bias, a.Cols)
+	for i := range a.Rows {
+		for j, b := range bias {
+			c[i][j] += b
+		}
+	}
+	scaleSums(&spec.ScaleArgs{A: unsafe.Pointer(&c), C: a.C, Scale: a.Scale, Bias: a.Offset, Rows: a.Rows, Cols: a.Cols, AStride: 4 * 4, CStride: 4 * a.CStride, Lo: a.Lo, Hi: a.Hi})
+}
+
 // Requantise is the epilogue of integer sums. A product that is not a number yields lo.
 func Requantise[C sum](acc C, scale float32, zero, lo, hi int32) int32 {
 	q := math.RoundToEven(float64(float32(float32(acc)*scale))) + float64(zero)

@@ -75,15 +75,15 @@ func dequantize[T short](a *spec.QuantArgs, _ T) {
 }
 
 // quantizeAway is spec.QuantizeAway.
-func quantizeAway(a *spec.QuantArgs) {
-	x, y := unsafe.Slice((*float32)(a.A), a.N), unsafe.Slice((*int16)(a.Y), a.N)
+func quantizeAway[T uint8 | int16](a *spec.QuantArgs) {
+	x, y := unsafe.Slice((*float32)(a.A), a.N), unsafe.Slice((*T)(a.Y), a.N)
 	lo, hi := float64(a.QLo), float64(a.QHi)
 	for i, v := range x {
-		q := math.Round(float64(v * a.ScaleA))
+		q := math.Round(float64(v*a.ScaleA)) + float64(a.OutZero)
 		if !(q > lo) {
 			q = lo
 		}
-		y[i] = int16(min(q, hi))
+		y[i] = T(min(q, hi))
 	}
 }
 

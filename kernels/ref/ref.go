@@ -27,6 +27,7 @@ var Table = []spec.Row{
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.U8, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI16QU8Ref2x4", Func: gemmQuant[int16, int16, int32, uint8]},
 	{Op: spec.Gemm, In: tensor.I8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI8Ref2x4", Func: gemmInt[int8, int8, int32]},
 	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmU8I8Ref2x4", Func: gemmInt[uint8, int8, int32]},
+	{Op: spec.Gemm, In: tensor.U8, W: tensor.I8, Acc: tensor.I32, Out: tensor.F32, MR: 2, NR: 4, KR: 1, Num: spec.Consistent, Name: "gemmU8I8F32Ref2x4", Func: gemmFloats},
 	{Op: spec.Gemm, In: tensor.I16, W: tensor.I16, Acc: tensor.I32, Out: tensor.I32, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI16Ref2x4", Func: gemmInt[int16, int16, int32]},
 	{Op: spec.Gemm, In: tensor.I32, W: tensor.I32, Acc: tensor.I64, Out: tensor.I64, MR: 2, NR: 4, KR: 1, Num: spec.Exact, Name: "gemmI32Ref2x4", Func: gemmInt[int32, int32, int64]},
 	{Op: spec.Gemv, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 2, NR: 4, KR: 1, Num: spec.Consistent, Name: "gemvF32Ref2x4", Func: gemvF32},
@@ -64,12 +65,7 @@ var Table = []spec.Row{
 	lanes(spec.SumLanes, "sumlanesF32Ref", func(y, x float32) float32 { return y + x }),
 	lanes(spec.SquareLanes, "squarelanesF32Ref", func(y, x float32) float32 { return y + float32(x*x) }),
 	lanes(spec.MaxLanes, "maxlanesF32Ref", larger[float32]),
-	lanes(spec.MinLanes, "minlanesF32Ref", func(y, x float32) float32 {
-		if x < y || x != x {
-			return x
-		}
-		return y
-	}),
+	{Op: spec.Extent, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "extentF32Ref", Func: extent},
 	{Op: spec.SumRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "sumrowsF32Ref", Func: sumRows},
 	{Op: spec.MaxRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxrowsF32Ref", Func: maxRows},
 	{Op: spec.Softmax, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "softmaxF32Ref", Func: softmax},
@@ -96,7 +92,8 @@ var Table = []spec.Row{
 	quantised(spec.Quantize, "quantizeU8Ref", quantize[uint8]),
 	quantised(spec.Quantize, "quantizeI16Ref", quantize[int16]),
 	quantised(spec.Quantize, "quantizeU16Ref", quantize[uint16]),
-	{Op: spec.QuantizeAway, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.I16, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "quantizeawayI16Ref", Func: quantizeAway},
+	{Op: spec.QuantizeAway, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.I16, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "quantizeawayI16Ref", Func: quantizeAway[int16]},
+	{Op: spec.QuantizeAway, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.U8, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "quantizeawayU8Ref", Func: quantizeAway[uint8]},
 	{Op: spec.ScaleSums, In: tensor.I32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "scalesumsI32Ref", Func: scaleSums},
 	quantised(spec.Dequantize, "dequantizeI8Ref", dequantize[int8]),
 	quantised(spec.Dequantize, "dequantizeU8Ref", dequantize[uint8]),
@@ -144,6 +141,20 @@ func lanes(o spec.Op, name string, f func(y, x float32) float32) spec.Row {
 		}
 	}
 	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 16, KR: 1, Num: spec.Consistent, Name: name, Func: run}
+}
+
+// extent is spec.Extent.
+func extent(a *spec.MapArgs) {
+	y := (*[2]float32)(a.Y)
+	lo, hi := y[0], y[1]
+	for _, v := range unsafe.Slice((*float32)(a.X), a.N) {
+		lo, hi = min(lo, v), max(hi, v)
+	}
+	y[0], y[1] = lo+0, hi+0
+	if lo != lo || hi != hi {
+		y[0] += hi
+		y[1] += lo
+	}
 }
 
 // binary is a row of a function of two elements.

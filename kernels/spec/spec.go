@@ -48,7 +48,8 @@ const (
 	QuantMul   // Y[i] = quantise((A[i]-ZeroA)*(B[i]-ZeroB) * ScaleA), the product of the integers exact
 	Quantize   // Y[i] = quantise(A[i] / ScaleA)
 	Dequantize // Y[i] = (A[i]-ZeroA) * ScaleA
-	// QuantizeAway: Y[i] = the integer nearest to A[i]*ScaleA, half away from zero, clamped to [QLo, QHi]; QLo where that is not a number.
+	// QuantizeAway: Y[i] = the integer nearest to A[i]*ScaleA, half away from zero, plus OutZero, clamped to [QLo, QHi]; QLo where that is not a number.
+	// Bounds less OutZero are below 1<<22.
 	QuantizeAway
 	// ScaleSums: for i < Rows, j < Cols: C[i][j] = clamp(float32(A[i][j])*Scale[j] + Bias[j], Lo, Hi), with each step rounded to float32; NaN stays NaN.
 	ScaleSums
@@ -63,7 +64,9 @@ const (
 	SumLanes    // y + x
 	SquareLanes // y + x*x, the product rounded
 	MaxLanes    // larger(y, x)
-	MinLanes    // the smaller one; NaN where either is
+	// Extent: for i < N: Y[0] = the smaller of Y[0] and X[i], Y[1] = the larger of Y[1] and X[i]; zeros are positive, and both are NaN where an element or
+	// Y[0] is.
+	Extent
 	// Turn: for i < Rows, j < Cols: Y[j][i] = X[i][j], elements of the size of In.
 	Turn
 	// Reductions of rows: for i < Rows, j < Cols:
@@ -89,7 +92,7 @@ const Ops = int(numOps)
 func (o Op) String() string {
 	return [...]string{"gemm", "gemv", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
-		"sumlanes", "squarelanes", "maxlanes", "minlanes", "turn", "sumrows", "maxrows", "softmax", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
+		"sumlanes", "squarelanes", "maxlanes", "extent", "turn", "sumrows", "maxrows", "softmax", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
 }
 
 // Multiplies reports whether an operation sums products of its input and weights, which is what a step that drives it is measured by.
@@ -141,7 +144,7 @@ func (r *Row) Block(b, channels int) int { return max(0, min(b*r.NR, channels-r.
 //
 // Float sums: clamp(acc, Lo, Hi), rounded to Out; NaN stays NaN. Integer sums with Out = Acc: acc. Integer sums with another Out:
 // the integer nearest to float32(acc)*Scale[j] (one float32 product; half to even), plus OutZero, clamped to [QLo, QHi],
-// which lies within Out's range.
+// which lies within Out's range; of Out = F32: clamp(float32(acc)*Scale[j] + Offset[j], Lo, Hi), with each step rounded to float32.
 //
 // larger(y, x) is x where x > y or x is not a number, else y. pairwise adds lanes: 8 to 15 to 0 to 7, 4 to 7 to 0 to 3, and so on.
 //
@@ -175,6 +178,7 @@ type GemmArgs struct {
 	Lo, Hi         float32
 	OutZero        int32
 	QLo, QHi       int32
+	Offset         unsafe.Pointer // for integer sums that become FP32: Cols elements of type float32; nil is 0
 }
 
 // PoolArgs describes Width neighbouring output positions of a pool.

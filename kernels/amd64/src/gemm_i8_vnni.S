@@ -1,7 +1,7 @@
 // Integer matrix products with AVX-512 VNNI: 8 rows by 48 columns. One dword holds neighbouring k: four bytes or two words.
 //
-// mode is 0 for unsigned bytes, 1 and 3 for signed bytes, 2 for words of A; out is 8 for requantised bytes, 32 for sums. One factor of bytes has to be
-// unsigned. Mode 1 adds 128 to elements of A as it reads them. In mode 3 B holds weights plus 128, and 128 times the sum of each row of A is taken away at
+// mode is 0 for unsigned bytes, 1 and 3 for signed bytes, 2 for words of A; out is 8 for requantised bytes, 4 for floats, 32 for sums. One
+// factor of bytes has to be unsigned. Mode 1 adds 128 to elements of A as it reads them. In mode 3 B holds weights plus 128, and 128 times the sum of each row of A is taken away at
 // the end, which costs less where there are many k.
 //
 // rdi  arguments        rax  offset into the rows of A    zmm0-23   sums: row i, vector v in zmm(3i+v)
@@ -9,6 +9,7 @@
 // rdx  Index, or 0      rbx  taps left                    zmm27     a dword of A
 // r8-15 rows of A       k1-3 columns that exist           zmm28     what makes elements of A unsigned
 //                       k4   bytes of the last dword      zmm29-31  bounds less the zero point, the zero point
+// Of floats, zmm27, zmm28 and zmm31 are the offsets at the end.
 	.altmacro
 	.include "rows.inc"
 
@@ -183,9 +184,16 @@
 7:
 .endm
 
-.macro requantise out, acc, scale, mask, at
+.macro requantise out, acc, scale, offset, mask, at
 	.if \out == 32
 	vmovdqu32 [rsi + 4*\at]{\mask}, zmm\acc
+	.elseif \out == 4
+	vcvtdq2ps zmm\acc, zmm\acc
+	vmulps	zmm\acc, zmm\acc, zmm\scale
+	vaddps	zmm\acc, zmm\acc, zmm\offset
+	vmaxps	zmm\acc, zmm29, zmm\acc
+	vminps	zmm\acc, zmm30, zmm\acc
+	vmovups	[rsi + 4*\at]{\mask}, zmm\acc
 	.else
 	vcvtdq2ps zmm\acc, zmm\acc
 	vmulps	zmm\acc, zmm\acc, zmm\scale
@@ -197,12 +205,12 @@
 	.endif
 .endm
 .macro store out, i, vecs, done
-	requantise \out, %(3*\i), 24, k1, 0
+	requantise \out, %(3*\i), 24, 27, k1, 0
 	.if \vecs > 1
-	requantise \out, %(3*\i+1), 25, k2, 16
+	requantise \out, %(3*\i+1), 25, 28, k2, 16
 	.endif
 	.if \vecs > 2
-	requantise \out, %(3*\i+2), 26, k3, 32
+	requantise \out, %(3*\i+2), 26, 31, k3, 32
 	.endif
 	cmp	rax, \i+1
 	jle	\done
@@ -276,11 +284,28 @@
 \end:	.if \mode == 3
 	takeaway
 	.endif
-	.if \out == 8
+	.if \out != 32
 	mov	rax, [rdi + GemmArgs_Scale]
 	vmovups	zmm24{k1}{z}, [rax]
 	vmovups	zmm25{k2}{z}, [rax + 64]
 	vmovups	zmm26{k3}{z}, [rax + 128]
+	.endif
+	.if \out == 4
+	vbroadcastss zmm29, dword ptr [rdi + GemmArgs_Lo]
+	vbroadcastss zmm30, dword ptr [rdi + GemmArgs_Hi]
+	mov	eax, 0x80000000		// -0, which changes nothing
+	vpbroadcastd zmm27, eax
+	vmovaps	zmm28, zmm27
+	vmovaps	zmm31, zmm27
+	mov	rax, [rdi + GemmArgs_Offset]
+	test	rax, rax
+	jz	7f
+	vmovups	zmm27{k1}, [rax]
+	vmovups	zmm28{k2}, [rax + 64]
+	vmovups	zmm31{k3}, [rax + 128]
+7:
+	.endif
+	.if \out == 8
 	vpbroadcastd zmm31, dword ptr [rdi + GemmArgs_OutZero]
 	vpbroadcastd zmm29, dword ptr [rdi + GemmArgs_QLo]
 	vpbroadcastd zmm30, dword ptr [rdi + GemmArgs_QHi]
@@ -291,7 +316,7 @@
 	.endif
 	mov	rsi, [rdi + GemmArgs_C]
 	mov	rcx, [rdi + GemmArgs_CStride]
-	.if \out == 32
+	.if \out != 8
 	shl	rcx, 2
 	.endif
 	mov	rax, [rdi + GemmArgs_Rows]
@@ -345,3 +370,8 @@ gemmI8DeepVnni8x48:
 	.balign 64
 gemmI16Vnni8x48:
 	routine	2, 32, .Ltwo5, .Lthree5, .Lend5, .Ldone5
+
+// func gemmU8I8F32Vnni8x48(a *spec.GemmArgs)
+	.balign 64
+gemmU8I8F32Vnni8x48:
+	routine	0, 4, .Ltwo8, .Lthree8, .Lend8, .Ldone8

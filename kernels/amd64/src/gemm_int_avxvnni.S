@@ -82,3 +82,8 @@ gemmU8I8AvxVnni6x16:
 	.balign 64
 gemmI16AvxVnni6x16:
 	routine	2, 32, gemmI16AvxVnni6x16.data, .Ltwo6, .Lend6, .Ldone6
+
+// func gemmU8I8F32AvxVnni6x16(a *spec.GemmArgs)
+	.balign 64
+gemmU8I8F32AvxVnni6x16:
+	routine	0, 4, gemmU8I8F32AvxVnni6x16.data, .Ltwo7, .Lend7, .Ldone7

@@ -89,3 +89,8 @@ gemmU8I8Ymm6x16:
 	.balign 64
 gemmI16Ymm6x16:
 	routine	2, 32, gemmI16Ymm6x16.data, .Ltwo6, .Lend6, .Ldone6
+
+// func gemmU8I8F32Ymm6x16(a *spec.GemmArgs)
+	.balign 64
+gemmU8I8F32Ymm6x16:
+	routine	0, 4, gemmU8I8F32Ymm6x16.data, .Ltwo7, .Lend7, .Ldone7

@@ -24,12 +24,16 @@
 	.endif
 	.endif
 .endm
-// store rounds ymm0 to bytes, which are within their range before they are packed.
+// store rounds ymm0 to bytes.
 .macro store n
 	vmaxps	ymm0, ymm0, ymm8
 	vminps	ymm0, ymm0, ymm9
 	vcvtps2dq ymm0, ymm0
 	vpaddd	ymm0, ymm0, ymm10
+	narrow	\n
+.endm
+// narrow stores dwords, which are within the range of a byte.
+.macro narrow n
 	.if \n == 1
 	vpextrb	[r8], xmm0, 0
 	.else
@@ -84,8 +88,9 @@
 	vdivps	ymm0, ymm0, ymm6
 	store	\n
 .endm
-// away rounds half away from zero; ymm13 is the sign's bit, ymm14 is 1 and ymm15 a half.
-.macro away n, x, y
+// away rounds half away from zero: what is added is the largest number below a half, ymm14, which makes a half of that and no less one. ymm13 is the
+// sign's bit.
+.macro away n, bytes, y
 	.if \n == 1
 	vmovss	xmm0, dword ptr [rsi]
 	.else
@@ -94,21 +99,19 @@
 	vmulps	ymm0, ymm0, ymm6
 	vmaxps	ymm0, ymm0, ymm8
 	vminps	ymm0, ymm0, ymm9
-	vroundps ymm1, ymm0, 3
-	vsubps	ymm2, ymm0, ymm1
-	vandnps	ymm2, ymm13, ymm2
-	vandps	ymm0, ymm0, ymm13
-	vorps	ymm0, ymm0, ymm14
-	vcmpps	ymm2, ymm2, ymm15, 13
-	vandps	ymm0, ymm0, ymm2
-	vaddps	ymm1, ymm1, ymm0
-	vcvtps2dq ymm1, ymm1
-	.if \n == 1
-	vpextrw	[r8], xmm1, 0
+	vandps	ymm1, ymm0, ymm13
+	vorps	ymm1, ymm1, ymm14
+	vaddps	ymm0, ymm0, ymm1
+	vcvttps2dq ymm0, ymm0
+	vpaddd	ymm0, ymm0, ymm10
+	.if \bytes == 1
+	narrow	\n
+	.elseif \n == 1
+	vpextrw	[r8], xmm0, 0
 	.else
-	vextracti128 xmm2, ymm1, 1
-	vpackssdw xmm1, xmm1, xmm2
-	vmovdqu	[r8], xmm1
+	vextracti128 xmm2, ymm0, 1
+	vpackssdw xmm0, xmm0, xmm2
+	vmovdqu	[r8], xmm0
 	.endif
 .endm
 .macro dequantize n, signed, y
@@ -209,14 +212,22 @@ quantize8Ymm:
 	vpbroadcastd ymm\to, xmm\to
 .endm
 
+.macro quantizeaway bytes
+	start
+	all	13, 0x80000000
+	all	14, 0x3effffff
+	loop	4, \bytes, away, \bytes
+.endm
+
 // func quantizeawayI16Ymm(a *spec.QuantArgs)
 	.balign 64
 quantizeawayI16Ymm:
-	start
-	all	13, 0x80000000
-	all	14, 0x3f800000
-	all	15, 0x3f000000
-	loop	4, 2, away
+	quantizeaway 2
+
+// func quantizeawayU8Ymm(a *spec.QuantArgs)
+	.balign 64
+quantizeawayU8Ymm:
+	quantizeaway 1
 
 // func dequantizeI8Ymm(a *spec.QuantArgs)
 	.balign 64

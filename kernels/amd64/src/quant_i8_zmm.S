@@ -62,20 +62,22 @@
 	vdivps	zmm0, zmm0, zmm18
 	store
 .endm
-// away rounds half away from zero.
-.macro away x, y
+// away rounds half away from zero: what is added is the largest number below a half, which makes a half of that and no less one.
+.macro away bytes, y
 	vmovups	zmm0{k1}{z}, [rsi]
 	vmulps	zmm0, zmm0, zmm18
 	vmaxps	zmm0, zmm0, zmm20
 	vminps	zmm0, zmm0, zmm21
-	vrndscaleps zmm1, zmm0, 3
-	vsubps	zmm2, zmm0, zmm1
-	vpternlogd zmm0, zmm24, zmm25, 0xea	// (x & sign) | 1
-	vpandd	zmm2, zmm2, zmm26
-	vcmpps	k2, zmm2, zmm27, 13
-	vaddps	zmm1{k2}, zmm1, zmm0
-	vcvtps2dq zmm1, zmm1
-	vpmovdw	[r8]{k1}, zmm1
+	vmovaps	zmm1, zmm0
+	vpternlogd zmm1, zmm24, zmm25, 0xea	// (x & sign) | below a half
+	vaddps	zmm0, zmm0, zmm1
+	vcvttps2dq zmm0, zmm0
+	vpaddd	zmm0, zmm0, zmm22
+	.if \bytes == 1
+	vpmovdb	[r8]{k1}, zmm0
+	.else
+	vpmovdw	[r8]{k1}, zmm0
+	.endif
 .endm
 .macro dequantize signed, y
 	widen	\signed, 0, rsi
@@ -180,16 +182,21 @@ dequantizeU8Zmm:
 	start
 	loop	1, 4, dequantize, 0
 
-// func quantizeawayI16Zmm(a *spec.QuantArgs)
-	.balign 64
-quantizeawayI16Zmm:
+.macro quantizeaway bytes
 	start
 	mov	eax, 0x80000000
 	vpbroadcastd zmm24, eax		// sign
-	mov	eax, 0x3f800000
-	vpbroadcastd zmm25, eax		// 1
-	mov	eax, 0x7fffffff
-	vpbroadcastd zmm26, eax
-	mov	eax, 0x3f000000
-	vpbroadcastd zmm27, eax		// a half
-	loop	4, 2, away
+	mov	eax, 0x3effffff
+	vpbroadcastd zmm25, eax		// below a half
+	loop	4, \bytes, away, \bytes
+.endm
+
+// func quantizeawayI16Zmm(a *spec.QuantArgs)
+	.balign 64
+quantizeawayI16Zmm:
+	quantizeaway 2
+
+// func quantizeawayU8Zmm(a *spec.QuantArgs)
+	.balign 64
+quantizeawayU8Zmm:
+	quantizeaway 1

@@ -142,7 +142,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 	case row != nil:
 		x := narrow(c, v.x)
 		var xs []uint16
-		products := convProducts(c, v, row, rounded(w), func() []uint16 { return xs }, 0, nil, floatEpilogue[uint16, uint16](v, chain, &bs, dst, lo, hi))
+		products := convProducts(c, v, row, rounded(w), func() []uint16 { return xs }, always[uint16](0), nil, floatEpilogue[uint16, uint16](v, chain, &bs, dst, lo, hi))
 		run = func() {
 			xs = x()
 			products()
@@ -152,7 +152,7 @@ func prepareBF16Conv(c *op.Call, v *conv, w *source[float32], after func(y []flo
 		x := rounding(c, v.x)
 		var xs []float32
 		row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
-		products := convProducts(c, v, row, rounded(w), func() []float32 { return xs }, 0, nil, floatEpilogue[float32, uint16](v, chain, &bs, dst, lo, hi))
+		products := convProducts(c, v, row, rounded(w), func() []float32 { return xs }, always[float32](0), nil, floatEpilogue[float32, uint16](v, chain, &bs, dst, lo, hi))
 		run = func() {
 			xs = x()
 			products()

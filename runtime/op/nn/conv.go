@@ -190,8 +190,8 @@ func (v *conv) indexed(c *op.Call, mr int) []int32 {
 }
 
 // convProducts makes one product per group and returns the work of one run. set fills the products' epilogues. The data are read through
-// src; pad stands for what lies in the padding. With gather, rows are what it writes.
-func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *source[B], src func() []A, pad A, gather func(group int) func(dst []A, r0, rows int), set func(group int, p *product[A, B, C])) func() {
+// src; pad is what lies in the padding, in this run. With gather, rows are what it writes.
+func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *source[B], src func() []A, pad func() A, gather func(group int) func(dst []A, r0, rows int), set func(group int, p *product[A, B, C])) func() {
 	var packs []func()
 	var jobs []*product[A, B, C]
 	taps, k := v.taps(), v.cg
@@ -207,7 +207,7 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 		index = v.indexed(c, row.MR)
 	}
 	if index != nil {
-		padding = filled(c, k, pad)
+		padding = filled(c, k, pad())
 	}
 	for g := range v.group {
 		e := newEngine[A, B, C](c.Par, row, v.m, taps, k, v.og)
@@ -234,6 +234,9 @@ func convProducts[A, B operand, C accum](c *op.Call, v *conv, row *spec.Row, w *
 	return func() {
 		for _, f := range packs {
 			f()
+		}
+		if v := pad(); len(padding) > 0 && padding[0] != v {
+			fill(padding, v)
 		}
 		for _, p := range jobs {
 			p.run(c.Par)
@@ -337,11 +340,11 @@ func prepareFloatConv(c *op.Call, v *conv, after func(y []float32)) (op.Run, err
 	default:
 		src, dst := func() []float32 { return xs }, func() []byte { return tensor.Bytes(ys) }
 		if row, half := storedHalf(c, w, v.m, v.pointwise()); half != nil {
-			run = convProducts(c, v, row, half, src, 0, nil, floatEpilogue[float32, uint16](v, chain, &bs, dst, lo, hi))
+			run = convProducts(c, v, row, half, src, always[float32](0), nil, floatEpilogue[float32, uint16](v, chain, &bs, dst, lo, hi))
 			break
 		}
 		row := v.selectRow(c, tensor.F32, tensor.F32, tensor.F32, tensor.F32)
-		run = convProducts(c, v, row, w, src, 0, nil, floatEpilogue[float32, float32](v, chain, &bs, dst, lo, hi))
+		run = convProducts(c, v, row, w, src, always[float32](0), nil, floatEpilogue[float32, float32](v, chain, &bs, dst, lo, hi))
 	}
 	return func() error {
 		xs, ys, bs = x.get(), y.room(), bias.get()

@@ -96,11 +96,23 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 // filled returns n elements of a value.
 func filled[T any](c *op.Call, n int, v T) []T {
 	s := op.Make[T](c, n)
-	for i := range s {
-		s[i] = v
-	}
+	fill(s, v)
 	return s
 }
+
+// fill sets all elements of s to v.
+func fill[T any](s []T, v T) {
+	if len(s) == 0 {
+		return
+	}
+	s[0] = v
+	for n := 1; n < len(s); n *= 2 {
+		copy(s[n:], s[:n])
+	}
+}
+
+// always returns v.
+func always[T any](v T) func() T { return func() T { return v } }
 
 // orderFilters brings [channels][lines·across] into the order of rows of floats.
 func orderFilters[W operand](dst []W, _ *spec.Row, lines, across, channels int, at func(i, o int) W) {

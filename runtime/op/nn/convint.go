@@ -28,7 +28,7 @@ func (v *conv) intSums(c *op.Call, fill16 func([]int16), fill32 func([]int32), z
 
 func convSums[T int16 | int32, C int32 | int64](c *op.Call, v *conv, row *spec.Row, w *source[T], fill func([]T), set func(g int, p *product[T, T, C])) func() {
 	buf := op.Make[T](c, v.x.Len())
-	run := convProducts(c, v, row, w, func() []T { return buf }, 0, nil, set)
+	run := convProducts(c, v, row, w, func() []T { return buf }, always[T](0), nil, set)
 	return func() {
 		fill(buf)
 		run()
@@ -155,7 +155,7 @@ func quantKernel[T int8 | uint8 | int16, W int8 | int16, C int32 | int64](c *op.
 			w = joinedWeights(v, n, w)
 			first, scale = make([]C, u.outC), slices.Repeat(scale, n)
 		}
-		run = convProducts(c, u, row, w, func() []T { return x }, pad, nil, func(g int, p *product[T, W, C]) {
+		run = convProducts(c, u, row, w, func() []T { return x }, always(pad), nil, func(g int, p *product[T, W, C]) {
 			p.zero, p.qlo, p.qhi, p.ldc, p.scale = r.zero, r.lo, r.hi, n*v.y.RowStep(), scale[g*u.og:(g+1)*u.og]
 			p.bias = func() []C { return rest(first, g*u.og) }
 			p.out = func() []byte { return rest(v.y.Data, g*u.og*p.outElement) }
@@ -188,15 +188,19 @@ func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 		return nil, err
 	}
 	lo, hi := activation(c)
-	q := newDynamic(v.batch, v.inPos*v.channels, c.Attrs.Bool("asymmetric_quantize_inputs", false))
 	bias := newBias(c, c.Input(2))
+	zw, k := qzero(v.w.Quant), v.taps()*v.cg
+	if facts := factsOf(c, v.w, itoa(v.outC), zw, v.outC, k, func(o, p int) int { return o*k + p }); facts.bytes {
+		return v.hybridBytes(c, facts, bias, lo, hi), nil
+	}
+	q := newDynamic[int16](c, v.batch, v.inPos*v.channels)
 	var bs, ys []float32
 	scale := op.Make[float32](c, v.batch*v.outC) // of the sums of each image
 	fill := func(d []int16) {
 		q.quantise(d, tensor.Of[float32](v.x))
 		q.factors(scale, v.w.Quant.Scale)
 	}
-	run := v.intSums(c, fill, nil, qzero(v.w.Quant), true, false, func(g int) tiles {
+	run := v.intSums(c, fill, nil, zw, true, false, func(g int) tiles {
 		return tiles{e32: func(sums []int32, stride, r0, rowCount, j0, cols int) {
 			o := g*v.og + j0
 			var b []float32
@@ -216,6 +220,40 @@ func prepareHybridConv(c *op.Call, v *conv) (op.Run, error) {
 		run()
 		return nil
 	}, nil
+}
+
+// hybridBytes is the hybrid convolution by weights of 8 bits. An image is quantised to bytes with its zero point, which is then what lies in the padding; the
+// sums begin with what that adds to them.
+func (v *conv) hybridBytes(c *op.Call, facts *weightFacts, bias *floats, lo, hi float32) op.Run {
+	q := newDynamic[uint8](c, v.batch, v.inPos*v.channels)
+	win, u := *v.window, *v
+	win.batch, u.window, u.m = 1, &win, v.pos // the convolution of one image
+	row := c.Select(spec.Gemm, tensor.U8, tensor.I8, tensor.I32, tensor.F32, c.Num)
+	x, first, scale := op.Make[uint8](c, q.size), make([]int32, v.outC), make([]float32, v.outC)
+	var zero uint8
+	var bs []float32
+	image, size := 0, v.pos*v.outC
+	src, pad := func() []uint8 { return x }, func() uint8 { return zero }
+	run := convProducts(c, &u, row, intSource[int8](v.w, qzero(v.w.Quant), true, v.outC), src, pad, nil, func(g int, p *product[uint8, int8, int32]) {
+		at := g * v.og
+		p.lo, p.hi, p.ldc, p.scale = lo, hi, v.outC, scale[at:][:v.og]
+		p.bias = func() []int32 { return first[at:] }
+		p.offset = func() []float32 { return rest(bs, at) }
+		p.out = func() []byte { return rest(v.y.Data, 4*(image*size+at)) }
+	})
+	sw := v.w.Quant.Scale
+	return func() error {
+		bs = bias.get()
+		for image = range v.batch {
+			zero = q.row(x, tensor.Of[float32](v.x), image)
+			for o := range first {
+				first[o] = -int32(zero) * int32(facts.sum[o])
+				scale[o] = q.scale[image] * sw[min(o, len(sw)-1)]
+			}
+			run()
+		}
+		return nil
+	}
 }
 
 func inferConvInteger(c *op.Call) error {

@@ -31,7 +31,7 @@ func (v *conv) merges(c *op.Call, row *spec.Row) bool {
 
 // mergedTaps is the index of all output rows where the taps of a kernel's row are one, and the input that it refers to: that of src, or where taps reach
 // into the padding a copy whose rows have margins.
-func mergedTaps[A operand](c *op.Call, v *conv, row *spec.Row, src func() []A, pad A) ([]int32, func() []A) {
+func mergedTaps[A operand](c *op.Call, v *conv, row *spec.Row, src func() []A, pad func() A) ([]int32, func() []A) {
 	begin, width := v.begin[2], v.in[2]
 	needed := (v.out[2]-1)*v.stride[2] + v.kernel[2]
 	left := max(0, begin)
@@ -58,9 +58,10 @@ func mergedTaps[A operand](c *op.Call, v *conv, row *spec.Row, src func() []A, p
 }
 
 // margins returns the function that copies the input into rows of the given width, of which it fills positions left to right-1.
-func margins[A operand](c *op.Call, v *conv, src func() []A, pad A, width, left, right int) func() []A {
+func margins[A operand](c *op.Call, v *conv, src func() []A, pad func() A, width, left, right int) func() []A {
 	count := v.batch * v.in[0] * v.in[1]
-	dst := filled(c, count*width*v.channels, pad)
+	last := pad()
+	dst := filled(c, count*width*v.channels, last)
 	var x []A
 	n := max(0, right-left) * v.channels
 	body := func(lo, hi int) {
@@ -70,6 +71,10 @@ func margins[A operand](c *op.Call, v *conv, src func() []A, pad A, width, left,
 	}
 	return func() []A {
 		x = src()
+		if p := pad(); p != last {
+			last = p
+			fill(dst, p)
+		}
 		if n > 0 {
 			c.Par.For(count, 1+1<<16/n, body)
 		}

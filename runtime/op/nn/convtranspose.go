@@ -474,7 +474,7 @@ func (t *transposedConv) hybrid(c *op.Call) (op.Run, error) {
 		return nil, err
 	}
 	lo, hi := activation(c)
-	q := newDynamic(t.batch, t.positions()*t.ic, c.Attrs.Bool("asymmetric_quantize_inputs", false))
+	q := newDynamic[int16](c, t.batch, t.positions()*t.ic)
 	bias := newBias(c, c.Input(2))
 	var bs, ys []float32
 	scale := op.Make[float32](c, t.batch*t.outC) // of the sums of each image

@@ -65,7 +65,7 @@ func prepareDeformConv(c *op.Call) (op.Run, error) {
 	var bs, ys []float32
 	row := c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num)
 	lo, hi := activation(c)
-	run := convProducts(c, v, row, w, func() []float32 { return d.x }, 0, func(g int) func(dst []float32, r0, n int) {
+	run := convProducts(c, v, row, w, func() []float32 { return d.x }, always[float32](0), func(g int) func(dst []float32, r0, n int) {
 		return func(dst []float32, r0, n int) {
 			for i := range n {
 				for t := range taps {

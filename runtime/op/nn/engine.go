@@ -204,6 +204,7 @@ type product[A, B operand, C accum] struct {
 	ldc       int
 	bias      func() []C // one element per column; nil: none
 	scale     []float32
+	offset    func() []float32 // of integer sums that become floats: one element per column; nil: none
 	lo, hi    float32
 	zero      int32
 	qlo, qhi  int32
@@ -224,6 +225,7 @@ type product[A, B operand, C accum] struct {
 	outElement int // bytes
 	aNow       []A // of this run
 	biasNow    []C
+	offsetNow  []float32
 	outNow     []byte
 }
 
@@ -401,6 +403,11 @@ func (p *product[A, B, C]) bind() {
 			panic("BUG: the bias is short")
 		}
 	}
+	if p.offset != nil {
+		if p.offsetNow = p.offset(); p.offsetNow != nil && len(p.offsetNow) < p.n {
+			panic("BUG: the offset is short")
+		}
+	}
 }
 
 func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
@@ -555,6 +562,9 @@ func (p *product[A, B, C]) column(l *lane[A, C], j0, panels int) {
 	}
 	if p.scale != nil {
 		a.Scale = unsafe.Pointer(&p.scale[j0])
+	}
+	if p.offsetNow != nil {
+		a.Offset = unsafe.Pointer(&p.offsetNow[j0])
 	}
 }
 

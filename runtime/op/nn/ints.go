@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/half"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -305,46 +306,85 @@ func constantParams(scale, zero *tensor.Tensor) *tensor.QParams {
 }
 
 // dynamic quantises rows of floats on the fly.
-type dynamic struct {
+type dynamic[T int16 | uint8] struct {
 	rows, size int
 	asymmetric bool
+	extent     func(x []float32) (lo, hi float32)
+	par        op.Par
 	scale      []float32
+	body       func(from, to int)
+	// The row that is being quantised, and how.
+	x                 []float32
+	dst               []T
+	inverse           float32
+	zero, least, most T
 }
 
-func newDynamic(rows, size int, asymmetric bool) *dynamic {
-	return &dynamic{rows, size, asymmetric, make([]float32, rows)}
+func newDynamic[T int16 | uint8](c *op.Call, rows, size int) *dynamic[T] {
+	d := &dynamic[T]{rows: rows, size: size, asymmetric: c.Attrs.Bool("asymmetric_quantize_inputs", false), extent: newRange(c, size), par: c.Par, scale: make([]float32, rows)}
+	d.body = func(from, to int) { // half away from zero, as TFLite
+		kernels.QuantizeAway(d.dst[from:to], d.x[from:to], d.inverse, d.zero, d.least, d.most)
+	}
+	return d
 }
 
-// quantise fills dst with each row's integers, less the zero point, and notes the row's scale.
-func (d *dynamic) quantise(dst []int16, x []float32) {
+// quantise fills dst with the integers of all rows.
+func (d *dynamic[T]) quantise(dst []T, x []float32) {
 	for r := range d.rows {
-		row, out := x[r*d.size:(r+1)*d.size], dst[r*d.size:(r+1)*d.size]
-		lo, hi := kernels.Range(row)
-		var zero, most, least float64
-		var scale float32
-		if d.asymmetric {
-			scale = (hi - lo) / 255
-			if scale > 0 {
-				zero = math.RoundToEven(-128 - float64(lo)/float64(scale))
-				zero = min(max(zero, -128), 127)
-			}
-			least, most = -128-zero, 127-zero
-		} else {
-			scale = max(-lo, hi) / 127
-			least, most = -127, 127
+		d.row(dst[r*d.size:][:d.size], x, r)
+	}
+}
+
+// row fills dst with the integers of row r of x and notes its scale. Words are less the zero point, bytes have the one that it returns.
+func (d *dynamic[T]) row(dst []T, x []float32, r int) (zero T) {
+	d.dst, d.x = dst, x[r*d.size:][:d.size]
+	lo, hi := d.extent(d.x)
+	middle, least := 0.0, -127.0 // as signed bytes
+	var scale float32
+	if d.asymmetric {
+		if scale = (hi - lo) / 255; scale > 0 {
+			middle = math.RoundToEven(-128 - float64(lo)/float64(scale))
+			middle = min(max(middle, -128), 127)
 		}
-		d.scale[r] = scale
-		if !(scale > 0) || math.IsInf(float64(scale), 0) {
-			d.scale[r] = 0
-			clear(out)
-			continue
+		least = -128
+	} else {
+		scale = max(-lo, hi) / 127
+	}
+	if unsafe.Sizeof(zero) == 1 {
+		zero = T(middle + 128)
+	}
+	if !(scale > 0) || math.IsInf(float64(scale), 0) {
+		d.scale[r] = 0
+		fill(dst, zero)
+		return zero
+	}
+	d.scale[r], d.inverse = scale, 1/scale
+	d.zero, d.least, d.most = zero, T(least-middle+float64(zero)), T(127-middle+float64(zero))
+	d.par.For(d.size, 1<<14, d.body)
+	return zero
+}
+
+// newRange returns kernels.Range of n elements, which threads share.
+func newRange(c *op.Call, n int) func(x []float32) (lo, hi float32) {
+	ranges := make([][2]float32, max(1, op.Shares(c.Par, 4*c.Par.Threads(), n/8)))
+	var now []float32
+	body := func(from, to int) {
+		for i := from; i < to; i++ {
+			ranges[i][0], ranges[i][1] = kernels.Range(now[i*n/len(ranges) : (i+1)*n/len(ranges)])
 		}
-		kernels.QuantizeAway(out, row, 1/scale, int16(least), int16(most)) // half away from zero, as TFLite
+	}
+	return func(x []float32) (lo, hi float32) {
+		now = x
+		c.Par.For(len(ranges), 1, body)
+		for _, r := range ranges {
+			lo, hi = min(lo, r[0]), max(hi, r[1])
+		}
+		return lo, hi
 	}
 }
 
 // factors fills scale, of as many columns for each row, with those of sums of a row and weights with scales sw: one, or one per column.
-func (d *dynamic) factors(scale, sw []float32) {
+func (d *dynamic[T]) factors(scale, sw []float32) {
 	cols := len(scale) / max(1, d.rows)
 	for i := range scale {
 		scale[i] = d.scale[i/cols] * sw[min(i%cols, len(sw)-1)]

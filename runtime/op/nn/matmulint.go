@@ -135,7 +135,7 @@ func (x *matrices) prepareHybrid(c *op.Call, bias *tensor.Tensor) (op.Run, error
 		return nil, err
 	}
 	lo, hi := activation(c)
-	d := newDynamic(x.m, x.k, c.Attrs.Bool("asymmetric_quantize_inputs", false))
+	d := newDynamic[int16](c, x.m, x.k)
 	fb := newBias(c, bias)
 	var bs, ys []float32
 	scale := op.Make[float32](c, x.m*x.n) // of each sum

@@ -291,6 +291,63 @@ func TestHybridConvIsHybridProduct(t *testing.T) {
 	}
 }
 
+// Hybrid convolutions are exact sums of each image's integers, whether weights fit bytes or, less their zero point, do not.
+func TestHybridConv(t *testing.T) {
+	rng := draws(t)
+	for range *count {
+		batch, h, w, group, cg, og := 1+rng.IntN(3), 1+rng.IntN(6), 1+rng.IntN(9), 1+rng.IntN(2), 1+rng.IntN(9), 1+rng.IntN(30)
+		kh, kw := 1+rng.IntN(3), 1+rng.IntN(3)
+		sh, sw, dh, dw := 1+rng.IntN(2), 1+rng.IntN(2), 1+rng.IntN(2), 1+rng.IntN(2)
+		top, left := dh*(kh-1), dw*(kw-1) // what is added behind as well, so that all kernels fit
+		outH, outW, n, k := (h-1)/sh+1, (w-1)/sw+1, group*og, kh*kw*cg
+		x := randomFloats(rng, tensor.F32, batch, h, w, group*cg)
+		xs := tensor.Of[float32](x)
+		if rng.IntN(4) == 0 {
+			clear(xs[:len(xs)/batch])
+		}
+		if rng.IntN(3) == 0 {
+			for i := range xs {
+				xs[i] = max(xs[i], 0)
+			}
+		}
+		wt := quantised(rng, randomInts(rng, []tensor.DType{tensor.I8, tensor.U8}[rng.IntN(2)], 0, n, kh, kw, cg), []int{1, n}[rng.IntN(2)], 0, rng.IntN(2) == 0)
+		attrs := attr.Attrs{"layout": "NHWC", "dynamic_quantize": int64(1), "group": int64(group), "strides": []int64{int64(sh), int64(sw)},
+			"dilations": []int64{int64(dh), int64(dw)}, "pads": []int64{int64(top / 2), int64(left), int64(top - top/2), 0}}
+		asymmetric := rng.IntN(2) == 0
+		attrs.Set("asymmetric_quantize_inputs", asymmetric)
+		c := &op.Call{Name: "c", Op: "Conv", Attrs: attrs, In: []*tensor.Tensor{x, wt, randomFloats(rng, tensor.F32, n)}, Out: []*tensor.Tensor{{}}}
+		if rng.IntN(3) == 0 {
+			c.In = c.In[:2]
+		}
+		if err := sameOnThreads(Ops["Conv"], c); err != nil {
+			t.Fatal(err)
+		}
+		zero, read := qzero(wt.Quant), intReader(wt)
+		for image := range batch {
+			q := make([]int16, h*w*group*cg)
+			d := newDynamic[int16](&op.Call{Attrs: attrs, Par: op.Serial{}}, 1, len(q))
+			d.quantise(q, xs[image*len(q):][:len(q)])
+			for i := range outH * outW * n {
+				oy, ox, o := i/n/outW, i/n%outW, i%n
+				sum := int32(0)
+				for p := range k {
+					iy, ix := oy*sh-top/2+p/cg/kw*dh, ox*sw-left+p/cg%kw*dw
+					if iy >= 0 && iy < h && ix >= 0 && ix < w {
+						sum += int32(q[((iy*w)+ix)*group*cg+o/og*cg+p%cg]) * (read(o*k+p) - zero(o))
+					}
+				}
+				want := float32(float32(sum) * float32(d.scale[0]*wt.Quant.Scale[min(o, len(wt.Quant.Scale)-1)]))
+				if len(c.In) > 2 {
+					want += tensor.Of[float32](c.In[2])[o]
+				}
+				if got := tensor.Of[float32](c.Out[0])[image*outH*outW*n+i]; got != want {
+					t.Fatalf("%v %v %v: element %d of image %d is %g, want %g", x, wt, attrs, i, image, got, want)
+				}
+			}
+		}
+	}
+}
+
 // Of a hybrid transposed convolution whose blocks do not overlap, each position of the kernel makes a hybrid convolution of single positions.
 func TestHybridConvTransposeIsHybridConvs(t *testing.T) {
 	rng := draws(t)

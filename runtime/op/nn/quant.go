@@ -502,14 +502,7 @@ func prepareDynamicQuantizeLinear(c *op.Call) (op.Run, error) {
 	if err := c.Want(0, tensor.F32); err != nil {
 		return nil, err
 	}
-	n := c.In[0].Len()
-	ranges := make([][2]float32, max(1, op.Shares(c.Par, 4*c.Par.Threads(), n/8)))
-	measure := func(from, to int) {
-		x := tensor.Of[float32](c.In[0])
-		for i := from; i < to; i++ {
-			ranges[i][0], ranges[i][1] = kernels.Range(x[i*n/len(ranges) : (i+1)*n/len(ranges)])
-		}
-	}
+	extent := newRange(c, c.In[0].Len())
 	var scale float32
 	var zero int32
 	var round func(from, to int)
@@ -518,11 +511,7 @@ func prepareDynamicQuantizeLinear(c *op.Call) (op.Run, error) {
 		round = func(from, to int) { f(tensor.Of[float32](c.In[0]), from, to, scale, zero) }
 	}
 	return func() error {
-		c.Par.For(len(ranges), 1, measure)
-		lo, hi := float32(0), float32(0)
-		for _, r := range ranges {
-			lo, hi = min(lo, r[0]), max(hi, r[1])
-		}
+		lo, hi := extent(tensor.Of[float32](c.In[0]))
 		scale, zero = (hi-lo)/255, 0
 		if scale > 0 {
 			zero = nearest(float64(-lo/scale), 0, 0, 255)
