@@ -63,6 +63,21 @@ func (s Shape) Clone() Shape {
 	return append(make(Shape, 0, len(s)), s...)
 }
 
+// KeepsOrder reports whether permuting the dimensions, of which perm holds each once, moves only such of extent 1, so that elements stay where they are.
+func (s Shape) KeepsOrder(perm []int) bool {
+	last := -1
+	for _, p := range perm {
+		if s[p] == 1 {
+			continue
+		}
+		if p < last {
+			return false
+		}
+		last = p
+	}
+	return true
+}
+
 // Strides returns the row-major strides of s, in elements.
 func (s Shape) Strides() []int {
 	st := make([]int, len(s))

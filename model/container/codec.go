@@ -98,16 +98,16 @@ func compress(b []byte) []byte {
 	return best
 }
 
-// decompress decodes zstd frames that must hold exactly size bytes.
-func decompress(b []byte, size int) ([]byte, error) {
-	out, err := zstdDecoder().DecodeAll(b, make([]byte, 0, size))
+// decompress decodes zstd frames that must fill dst exactly.
+func decompress(dst, b []byte) error {
+	out, err := zstdDecoder().DecodeAll(b, dst[:0:len(dst)])
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(out) != size {
-		return nil, fmt.Errorf("%d bytes decoded, %d declared", len(out), size)
+	if len(out) != len(dst) {
+		return fmt.Errorf("%d bytes decoded, %d declared", len(out), len(dst))
 	}
-	return out, nil
+	return nil
 }
 
 // encode stores a chunk of elements of width bytes in the smallest form.
@@ -139,29 +139,31 @@ func encode(b []byte, width int, float bool) (Encoding, []byte) {
 	return enc, best
 }
 
-// decode is the inverse of encode.
-func decode(e Encoding, stored []byte, size int) ([]byte, error) {
+// decode is the inverse of encode. It fills dst.
+func decode(e Encoding, dst, stored []byte, s *buffers) error {
 	switch {
 	case e == Raw:
-		if len(stored) != size {
-			return nil, fmt.Errorf("%d bytes stored raw, %d declared", len(stored), size)
+		if len(stored) != len(dst) {
+			return fmt.Errorf("%d bytes stored raw, %d declared", len(stored), len(dst))
 		}
-		return stored, nil
+		copy(dst, stored)
+		return nil
 	case e == Zstd:
-		return decompress(stored, size)
+		return decompress(dst, stored)
 	case e.width() > 0:
-		if size%e.width() != 0 {
-			return nil, fmt.Errorf("%d bytes are no whole elements of %v", size, e)
+		if len(dst)%e.width() != 0 {
+			return fmt.Errorf("%d bytes are no whole elements of %v", len(dst), e)
 		}
-		p, err := decompress(stored, size)
-		if err != nil {
-			return nil, err
+		p := grow(&s.planes, len(dst))
+		if err := decompress(p, stored); err != nil {
+			return err
 		}
-		return join(p, e), nil
+		join(dst, p, e)
+		return nil
 	case e == NibblesU || e == NibblesS:
-		return unpackNibbles(stored, e, size)
+		return unpackNibbles(dst, stored, e)
 	}
-	return nil, errors.New("unknown encoding")
+	return errors.New("unknown encoding")
 }
 
 // split turns elements into planes.
@@ -181,11 +183,10 @@ func split(b []byte, e Encoding) []byte {
 	return p
 }
 
-// join is the inverse of split.
-func join(p []byte, e Encoding) []byte {
+// join is the inverse of split. It fills b.
+func join(b, p []byte, e Encoding) {
 	w := e.width()
 	n := len(p) / w
-	b := make([]byte, len(p))
 	turn := 0
 	if e.rotated() {
 		turn = -1
@@ -193,15 +194,18 @@ func join(p []byte, e Encoding) []byte {
 	plane := func(k int) []byte { return p[k*n:][:n:n] }
 	switch w {
 	case 2:
-		for i, v := range plane(0) {
-			x := uint16(v) | uint16(plane(1)[i])<<8
-			binary.LittleEndian.PutUint16(b[2*i:], bits.RotateLeft16(x, turn))
+		p0, p1 := plane(0), plane(1)
+		p1 = p1[:len(p0)]
+		for i, v := range p0 {
+			x := uint16(v) | uint16(p1[i])<<8
+			binary.LittleEndian.PutUint16(b[2*i:2*i+2:2*i+2], bits.RotateLeft16(x, turn))
 		}
 	case 4:
-		p1, p2, p3 := plane(1), plane(2), plane(3)
-		for i, v := range plane(0) {
+		p0, p1, p2, p3 := plane(0), plane(1), plane(2), plane(3)
+		p1, p2, p3 = p1[:len(p0)], p2[:len(p0)], p3[:len(p0)] // so that the loop does not check the bounds of each
+		for i, v := range p0 {
 			x := uint32(v) | uint32(p1[i])<<8 | uint32(p2[i])<<16 | uint32(p3[i])<<24
-			binary.LittleEndian.PutUint32(b[4*i:], bits.RotateLeft32(x, turn))
+			binary.LittleEndian.PutUint32(b[4*i:4*i+4:4*i+4], bits.RotateLeft32(x, turn))
 		}
 	default:
 		for i := range n {
@@ -212,7 +216,6 @@ func join(p []byte, e Encoding) []byte {
 			binary.LittleEndian.PutUint64(b[8*i:], bits.RotateLeft64(x, turn))
 		}
 	}
-	return b
 }
 
 func load(b []byte, w int) uint64 {
@@ -245,13 +248,13 @@ func packNibbles(b []byte, e Encoding) []byte {
 	return s
 }
 
-func unpackNibbles(s []byte, e Encoding, size int) ([]byte, error) {
-	if len(s) != (size+1)/2 {
-		return nil, fmt.Errorf("%d bytes of nibbles for %d bytes", len(s), size)
+// unpackNibbles fills b.
+func unpackNibbles(b, s []byte, e Encoding) error {
+	if len(s) != (len(b)+1)/2 {
+		return fmt.Errorf("%d bytes of nibbles for %d bytes", len(s), len(b))
 	}
-	b := make([]byte, size)
 	for i := range b {
 		b[i] = nibble(s[i/2]>>(4*(i&1)), e)
 	}
-	return b, nil
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -72,7 +73,8 @@ func OpenReader(r io.ReaderAt, size int64, p Policy) (*File, error) {
 	}
 	raw := e.manifest
 	if e.header.encoding == Zstd {
-		if raw, err = decompress(raw, int(e.header.size)); err != nil {
+		raw = make([]byte, e.header.size)
+		if err = decompress(raw, e.manifest); err != nil {
 			return nil, bad("manifest: %v", err)
 		}
 	}
@@ -189,28 +191,47 @@ func (f *File) ReadChunk(i int) ([]byte, error) {
 	if i < 0 || i >= len(f.c.chunks) {
 		return nil, fmt.Errorf("chunk %d of %d does not exist", i, len(f.c.chunks))
 	}
+	b := make([]byte, f.c.chunks[i].Size)
+	return b, f.readChunk(i, b, &buffers{})
+}
+
+// buffers are what chunks pass through while they are read, one after the other.
+type buffers struct{ stored, planes []byte }
+
+// grow is b with n elements, whatever they are.
+func grow(b *[]byte, n int) []byte {
+	if cap(*b) < n {
+		*b = make([]byte, n)
+	}
+	return (*b)[:n]
+}
+
+// readChunk is ReadChunk into dst, which has the chunk's size; it holds nothing of use where that fails.
+func (f *File) readChunk(i int, dst []byte, s *buffers) error {
 	c := &f.c.chunks[i]
-	b := make([]byte, c.Stored)
+	b := dst
+	if c.Encoding != Raw {
+		b = grow(&s.stored, c.Stored)
+	}
 	if n, err := f.r.ReadAt(b, c.Offset); n < len(b) {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return nil, fmt.Errorf("chunk %d at offset %d: %w", i, c.Offset, err)
+		return fmt.Errorf("chunk %d at offset %d: %w", i, c.Offset, err)
 	}
 	if sha256.Sum256(b) != c.StoredHash {
-		return nil, fmt.Errorf("chunk %d: stored hash mismatch at offset %d: %w", i, c.Offset, ErrCorrupt)
+		return fmt.Errorf("chunk %d: stored hash mismatch at offset %d: %w", i, c.Offset, ErrCorrupt)
 	}
 	if c.Encoding == Raw {
-		return b, nil
+		return nil
 	}
-	out, err := decode(c.Encoding, b, c.Size)
-	if err != nil {
-		return nil, fmt.Errorf("chunk %d (%v) at offset %d: %w: %w", i, c.Encoding, c.Offset, ErrFormat, err)
+	if err := decode(c.Encoding, dst, b, s); err != nil {
+		return fmt.Errorf("chunk %d (%v) at offset %d: %w: %w", i, c.Encoding, c.Offset, ErrFormat, err)
 	}
-	if sha256.Sum256(out) != c.ID {
-		return nil, fmt.Errorf("chunk %d: identity mismatch at offset %d: %w", i, c.Offset, ErrCorrupt)
+	if sha256.Sum256(dst) != c.ID {
+		return fmt.Errorf("chunk %d: identity mismatch at offset %d: %w", i, c.Offset, ErrCorrupt)
 	}
-	return out, nil
+	return nil
 }
 
 // Check reads every chunk and so proves that the file is whole.
@@ -397,13 +418,24 @@ func (f *File) fill(built map[int]*tensor.Tensor, need map[int]bool) error {
 			left, at = left[n:], 0
 		}
 	}
+	type scratch struct {
+		buffers
+		whole []byte
+	}
+	free := sync.Pool{New: func() any { return &scratch{} }}
 	errs := make([]error, len(runs))
 	mem.Parallel(len(runs), func(i int) {
 		if len(runs[i]) == 0 {
 			return
 		}
-		b, err := f.ReadChunk(i)
-		if errs[i] = err; err != nil {
+		s := free.Get().(*scratch)
+		defer free.Put(s)
+		if r := runs[i][0]; len(runs[i]) == 1 && len(r.dst) == f.c.chunks[i].Size {
+			errs[i] = f.readChunk(i, r.dst, &s.buffers)
+			return
+		}
+		b := grow(&s.whole, f.c.chunks[i].Size)
+		if errs[i] = f.readChunk(i, b, &s.buffers); errs[i] != nil {
 			return
 		}
 		for _, r := range runs[i] {

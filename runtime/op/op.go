@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"unsafe"
@@ -491,12 +492,28 @@ func (Serial) For(n, _ int, body func(lo, hi int)) {
 // Threads is 1.
 func (Serial) Threads() int { return 1 }
 
+// Goroutines is a Par that uses all processors, without a session.
+type Goroutines struct{}
+
+// For starts goroutines where n is large enough.
+func (Goroutines) For(n, grain int, body func(lo, hi int)) {
+	parts := min(runtime.GOMAXPROCS(0), n/max(1, grain))
+	if parts <= 1 {
+		Serial{}.For(n, grain, body)
+		return
+	}
+	mem.Parallel(parts, func(i int) { body(i*n/parts, (i+1)*n/parts) })
+}
+
+// Threads is the number of processors that Go uses.
+func (Goroutines) Threads() int { return runtime.GOMAXPROCS(0) }
+
 // Eval runs an operator once on known inputs and returns its outputs: the way of constant folding, of tests and of
 // nodes whose shapes depend on data. out holds the outputs' headers, nil where not wanted, with Quant and DType set
 // where these are declared; limit bounds the bytes of all outputs and buffers (0: no bound).
 func Eval(o Op, c *Call, limit int) error {
 	if c.Par == nil {
-		c.Par = Serial{}
+		c.Par = Goroutines{}
 	}
 	if err := InferOf(o, c); err != nil {
 		return err

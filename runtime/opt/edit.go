@@ -186,23 +186,28 @@ func (c *Context) derive(v *model.Value, what string) *model.Value {
 	return &model.Value{Name: c.name(v.Name, what), DType: v.DType, Shape: v.Shape.Clone(), Quant: v.Quant}
 }
 
-// transposed returns t with its dimensions permuted.
+// transposed returns t with its dimensions permuted: the same elements under another shape where they stay in order.
 func (c *Context) transposed(t *tensor.Tensor, perm []int) (*tensor.Tensor, error) {
-	o, ok := c.Ops("Transpose")
-	if !ok {
-		panic("BUG: no operator Transpose")
-	}
-	a := attr.Attrs{}
-	a.Set("perm", perm)
-	call := &op.Call{Name: "weights", Op: "Transpose", Attrs: a, In: []*tensor.Tensor{t}, Out: []*tensor.Tensor{{}}, New: c.New}
-	if err := op.Eval(o, call, 0); err != nil {
-		return nil, err
-	}
-	r := call.Out[0]
-	mem.Drop(t.Data)
-	mem.Drop(r.Data)
-	if !c.room.made(r) {
-		return nil, c.errRoom()
+	var r *tensor.Tensor
+	if t.Shape.KeepsOrder(perm) {
+		r = t.View(permuted(t.Shape, perm))
+	} else {
+		o, ok := c.Ops("Transpose")
+		if !ok {
+			panic("BUG: no operator Transpose")
+		}
+		a := attr.Attrs{}
+		a.Set("perm", perm)
+		call := &op.Call{Name: "weights", Op: "Transpose", Attrs: a, In: []*tensor.Tensor{t}, Out: []*tensor.Tensor{{}}, New: c.New}
+		if err := op.Eval(o, call, 0); err != nil {
+			return nil, err
+		}
+		r = call.Out[0]
+		mem.Drop(t.Data)
+		mem.Drop(r.Data)
+		if !c.room.made(r) {
+			return nil, c.errRoom()
+		}
 	}
 	if q := t.Quant; q != nil {
 		r.Quant = permuteQuant(q, perm)

@@ -246,23 +246,8 @@ func isView(n *model.Node, c *op.Call, o op.Op) bool {
 	if o.Traits&op.View != 0 {
 		return true
 	}
-	return n.Op == "Transpose" && keepsOrder(c)
-}
-
-// keepsOrder reports whether a Transpose moves only dimensions of extent 1.
-func keepsOrder(c *op.Call) bool {
 	perm := c.Attrs.Ints("perm")
-	last := -1
-	for _, p := range perm {
-		if c.In[0].Shape[p] == 1 {
-			continue
-		}
-		if p < last {
-			return false
-		}
-		last = p
-	}
-	return perm != nil
+	return n.Op == "Transpose" && perm != nil && c.In[0].Shape.KeepsOrder(perm)
 }
 
 // kind chooses where the slot's data live.
