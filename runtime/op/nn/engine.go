@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"unsafe"
 
-	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -152,14 +151,13 @@ func (e *engine[A, B, C]) packPlain(dst, src []B, index func(k, j int) int, p0, 
 			down, across := index((t+1)*e.k-1, p*nr)-base, index(t*e.k, p*nr+cols-1)-base // to the last ones
 			from := src[base:][:down+across+1]
 			down, across = down/max(1, e.k-1), across/max(1, cols-1)
-			f, words := any(from).([]float32)
 			switch {
 			case kr == 1 && across == 1:
 				for k := range e.k {
 					copy(to[k*nr:][:cols], from[k*down:])
 				}
-			case kr == 1 && down == 1 && words:
-				turn32(any(to).([]float32)[:(e.k-1)*nr+cols], f, cols, e.k, across, nr)
+			case kr == 1 && down == 1:
+				turn(bytesOf(to), bytesOf(from), cols, e.k, across, nr, int(unsafe.Sizeof(from[0])))
 			default:
 				const most = 64 // of k that are turned at once
 				for k0 := 0; k0 < e.k; k0 += most {
@@ -172,19 +170,6 @@ func (e *engine[A, B, C]) packPlain(dst, src []B, index func(k, j int) int, p0, 
 			}
 		}
 	}
-}
-
-// turn32 makes columns of rows, whose steps are in elements.
-func turn32(y, x []float32, rows, cols, xstep, ystep int) {
-	row := kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
-	args, kernel := kernels.Borrow(), row.Func.(func(*spec.RowsArgs))
-	for i := 0; i < rows; i += row.MR {
-		n := min(row.MR, rows-i)
-		from, to := x[i*xstep:][:(n-1)*xstep+cols], y[i:][:(cols-1)*ystep+n]
-		args.Rows = spec.RowsArgs{X: unsafe.Pointer(&from[0]), Y: unsafe.Pointer(&to[0]), Rows: n, Cols: cols, XStride: 4 * xstep, YStride: 4 * ystep}
-		kernel(&args.Rows)
-	}
-	args.Return()
 }
 
 // product computes A·B. Row r of A begins at element off + r*step of src; with an index (see indexOf), tap by tap at element off + index*step, or is
