@@ -184,6 +184,26 @@ func Mish(x float32) float32 {
 	return float32(x*n) / float32(n+2)
 }
 
+// Elu is g*x, or g*a*(e**x - 1) where x is negative.
+func Elu(x, a, g float32) float32 {
+	if x < 0 {
+		return g * float32(a*Expm1(x))
+	}
+	return g * x
+}
+
+// HardSigmoid is a*x + b between 0 and 1; NaN stays.
+func HardSigmoid(x, a, b float32) float32 {
+	switch y := float32(a*x) + b; {
+	case y < 0:
+		return 0
+	case y > 1:
+		return 1
+	default:
+		return y
+	}
+}
+
 func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
 
 // sign gives y, which is not negative, the sign of x.

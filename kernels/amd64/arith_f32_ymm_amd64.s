@@ -344,6 +344,235 @@ TEXT ·divintoF32Ymm(SB), NOSPLIT, $0-8
 	RET
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 
+// func preluF32Ymm(a *spec.BinaryArgs)
+TEXT ·preluF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08478b4c // mov r8,QWORD PTR [rdi+0x8]
+	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00da8e0f; WORD $0x0000 // jle 572
+	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
+	WORD $0x6575 // jne 504
+	LONG $0x187dc2c4; BYTE $0x08 // vbroadcastss ymm1,DWORD PTR [r8]
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x297c // jl 4d3
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xd2c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm2
+	LONG $0xd959fcc5 // vmulps ymm3,ymm0,ymm1
+	LONG $0x4a7de3c4; WORD $0x20c3 // vblendvps ymm0,ymm0,ymm3,ymm2
+	LONG $0x0211fcc5 // vmovups YMMWORD PTR [rdx],ymm0
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xd1eb // jmp 4a4
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00968e0f; WORD $0x0000 // jle 572
+	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xd2c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm2
+	LONG $0xd959fcc5 // vmulps ymm3,ymm0,ymm1
+	LONG $0x4a7de3c4; WORD $0x20c3 // vblendvps ymm0,ymm0,ymm3,ymm2
+	LONG $0x0211fac5 // vmovss DWORD PTR [rdx],xmm0
+	LONG $0x04c68348 // add rsi,0x4
+	LONG $0x04c28348 // add rdx,0x4
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xcfeb // jmp 4d3
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x327c // jl 53c
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0x107cc1c4; BYTE $0x08 // vmovups ymm1,YMMWORD PTR [r8]
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xd2c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm2
+	LONG $0xd959fcc5 // vmulps ymm3,ymm0,ymm1
+	LONG $0x4a7de3c4; WORD $0x20c3 // vblendvps ymm0,ymm0,ymm3,ymm2
+	LONG $0x0211fcc5 // vmovups YMMWORD PTR [rdx],ymm0
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x20c08349 // add r8,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xc8eb // jmp 504
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x317e // jle 572
+	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
+	LONG $0x107ac1c4; BYTE $0x08 // vmovss xmm1,DWORD PTR [r8]
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xd2c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm2
+	LONG $0xd959fcc5 // vmulps ymm3,ymm0,ymm1
+	LONG $0x4a7de3c4; WORD $0x20c3 // vblendvps ymm0,ymm0,ymm3,ymm2
+	LONG $0x0211fac5 // vmovss DWORD PTR [rdx],xmm0
+	LONG $0x04c68348 // add rsi,0x4
+	LONG $0x04c28348 // add rdx,0x4
+	LONG $0x04c08349 // add r8,0x4
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xcaeb // jmp 53c
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
+
+// func maxF32Ymm(a *spec.BinaryArgs)
+TEXT ·maxF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08478b4c // mov r8,QWORD PTR [rdi+0x8]
+	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00fa8e0f; WORD $0x0000 // jle 692
+	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
+	WORD $0x7575 // jne 614
+	LONG $0x187dc2c4; BYTE $0x08 // vbroadcastss ymm1,DWORD PTR [r8]
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x317c // jl 5db
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xd15ffcc5 // vmaxps ymm2,ymm0,ymm1
+	LONG $0xd85ff4c5 // vmaxps ymm3,ymm1,ymm0
+	LONG $0xd354ecc5 // vandps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fcc5 // vmovups YMMWORD PTR [rdx],ymm0
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xc9eb // jmp 5a4
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00ae8e0f; WORD $0x0000 // jle 692
+	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
+	LONG $0xd15ffcc5 // vmaxps ymm2,ymm0,ymm1
+	LONG $0xd85ff4c5 // vmaxps ymm3,ymm1,ymm0
+	LONG $0xd354ecc5 // vandps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fac5 // vmovss DWORD PTR [rdx],xmm0
+	LONG $0x04c68348 // add rsi,0x4
+	LONG $0x04c28348 // add rdx,0x4
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xc7eb // jmp 5db
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x3a7c // jl 654
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0x107cc1c4; BYTE $0x08 // vmovups ymm1,YMMWORD PTR [r8]
+	LONG $0xd15ffcc5 // vmaxps ymm2,ymm0,ymm1
+	LONG $0xd85ff4c5 // vmaxps ymm3,ymm1,ymm0
+	LONG $0xd354ecc5 // vandps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fcc5 // vmovups YMMWORD PTR [rdx],ymm0
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x20c08349 // add r8,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xc0eb // jmp 614
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x397e // jle 692
+	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
+	LONG $0x107ac1c4; BYTE $0x08 // vmovss xmm1,DWORD PTR [r8]
+	LONG $0xd15ffcc5 // vmaxps ymm2,ymm0,ymm1
+	LONG $0xd85ff4c5 // vmaxps ymm3,ymm1,ymm0
+	LONG $0xd354ecc5 // vandps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fac5 // vmovss DWORD PTR [rdx],xmm0
+	LONG $0x04c68348 // add rsi,0x4
+	LONG $0x04c28348 // add rdx,0x4
+	LONG $0x04c08349 // add r8,0x4
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xc2eb // jmp 654
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+
+// func minF32Ymm(a *spec.BinaryArgs)
+TEXT ·minF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08478b4c // mov r8,QWORD PTR [rdi+0x8]
+	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00fa8e0f; WORD $0x0000 // jle 7d2
+	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
+	WORD $0x7575 // jne 754
+	LONG $0x187dc2c4; BYTE $0x08 // vbroadcastss ymm1,DWORD PTR [r8]
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x317c // jl 71b
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xd15dfcc5 // vminps ymm2,ymm0,ymm1
+	LONG $0xd85df4c5 // vminps ymm3,ymm1,ymm0
+	LONG $0xd356ecc5 // vorps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fcc5 // vmovups YMMWORD PTR [rdx],ymm0
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xc9eb // jmp 6e4
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00ae8e0f; WORD $0x0000 // jle 7d2
+	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
+	LONG $0xd15dfcc5 // vminps ymm2,ymm0,ymm1
+	LONG $0xd85df4c5 // vminps ymm3,ymm1,ymm0
+	LONG $0xd356ecc5 // vorps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fac5 // vmovss DWORD PTR [rdx],xmm0
+	LONG $0x04c68348 // add rsi,0x4
+	LONG $0x04c28348 // add rdx,0x4
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xc7eb // jmp 71b
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x3a7c // jl 794
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0x107cc1c4; BYTE $0x08 // vmovups ymm1,YMMWORD PTR [r8]
+	LONG $0xd15dfcc5 // vminps ymm2,ymm0,ymm1
+	LONG $0xd85df4c5 // vminps ymm3,ymm1,ymm0
+	LONG $0xd356ecc5 // vorps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fcc5 // vmovups YMMWORD PTR [rdx],ymm0
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x20c08349 // add r8,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xc0eb // jmp 754
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x397e // jle 7d2
+	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
+	LONG $0x107ac1c4; BYTE $0x08 // vmovss xmm1,DWORD PTR [r8]
+	LONG $0xd15dfcc5 // vminps ymm2,ymm0,ymm1
+	LONG $0xd85df4c5 // vminps ymm3,ymm1,ymm0
+	LONG $0xd356ecc5 // vorps ymm2,ymm2,ymm3
+	LONG $0xd9c2fcc5; BYTE $0x03 // vcmpunordps ymm3,ymm0,ymm1
+	LONG $0xc158fcc5 // vaddps ymm0,ymm0,ymm1
+	LONG $0x4a6de3c4; WORD $0x30c0 // vblendvps ymm0,ymm2,ymm0,ymm3
+	LONG $0x0211fac5 // vmovss DWORD PTR [rdx],xmm0
+	LONG $0x04c68348 // add rsi,0x4
+	LONG $0x04c28348 // add rdx,0x4
+	LONG $0x04c08349 // add r8,0x4
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xc2eb // jmp 794
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+
 // func clipF32Ymm(a *spec.MapArgs)
 TEXT ·clipF32Ymm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
@@ -354,7 +583,7 @@ TEXT ·clipF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x187de2c4; WORD $0x1857 // vbroadcastss ymm2,DWORD PTR [rdi+0x18]
 	LONG $0x187de2c4; WORD $0x1c5f // vbroadcastss ymm3,DWORD PTR [rdi+0x1c]
 	LONG $0x08f98348 // cmp rcx,0x8
-	WORD $0x1e7c // jl 4bb
+	WORD $0x1e7c // jl 83b
 	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
 	LONG $0xc05fecc5 // vmaxps ymm0,ymm2,ymm0
 	LONG $0xc05de4c5 // vminps ymm0,ymm3,ymm0
@@ -362,9 +591,9 @@ TEXT ·clipF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x20c68348 // add rsi,0x20
 	LONG $0x20c28348 // add rdx,0x20
 	LONG $0x08e98348 // sub rcx,0x8
-	WORD $0xdceb // jmp 497
+	WORD $0xdceb // jmp 817
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x1d7e // jle 4dd
+	WORD $0x1d7e // jle 85d
 	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
 	LONG $0xc05feac5 // vmaxss xmm0,xmm2,xmm0
 	LONG $0xc05de2c5 // vminss xmm0,xmm3,xmm0
@@ -372,6 +601,6 @@ TEXT ·clipF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x04c68348 // add rsi,0x4
 	LONG $0x04c28348 // add rdx,0x4
 	WORD $0xff48; BYTE $0xc9 // dec rcx
-	WORD $0xdeeb // jmp 4bb
+	WORD $0xdeeb // jmp 83b
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

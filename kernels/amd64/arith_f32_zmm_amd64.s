@@ -308,6 +308,182 @@ TEXT ·divintoF32Zmm(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
 
+// func preluF32Zmm(a *spec.BinaryArgs)
+TEXT ·preluF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08478b4c // mov r8,QWORD PTR [rdi+0x8]
+	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00ba8e0f; WORD $0x0000 // jle 552
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
+	WORD $0x5875 // jne 500
+	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 4cf
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00938e0f; WORD $0x0000 // jle 552
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x487cf162; WORD $0xd2c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm2
+	LONG $0x4a7cf162; WORD $0xc159 // vmulps zmm0{k2},zmm0,zmm1
+	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xb4eb // jmp 4b0
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x157d // jge 51b
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x477e // jle 552
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x487cf162; WORD $0xd2c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm2
+	LONG $0x4a7cf162; WORD $0xc159 // vmulps zmm0{k2},zmm0,zmm1
+	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x40c08349 // add r8,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xaeeb // jmp 500
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+
+// func maxF32Zmm(a *spec.BinaryArgs)
+TEXT ·maxF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08478b4c // mov r8,QWORD PTR [rdi+0x8]
+	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00d18e0f; WORD $0x0000 // jle 669
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
+	WORD $0x6875 // jne 610
+	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 5cf
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00aa8e0f; WORD $0x0000 // jle 669
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
+	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
+	LONG $0x487df362; WORD $0xc150; BYTE $0x05 // vrangeps zmm0,zmm0,zmm1,0x5
+	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xadeb // jmp 5b0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x157d // jge 62b
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x4e7e // jle 669
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
+	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
+	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
+	LONG $0x487df362; WORD $0xc150; BYTE $0x05 // vrangeps zmm0,zmm0,zmm1,0x5
+	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x40c08349 // add r8,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xa7eb // jmp 610
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+
+// func minF32Zmm(a *spec.BinaryArgs)
+TEXT ·minF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08478b4c // mov r8,QWORD PTR [rdi+0x8]
+	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00d18e0f; WORD $0x0000 // jle 769
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
+	WORD $0x6875 // jne 710
+	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 6cf
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00aa8e0f; WORD $0x0000 // jle 769
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
+	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
+	LONG $0x487df362; WORD $0xc150; BYTE $0x04 // vrangeps zmm0,zmm0,zmm1,0x4
+	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xadeb // jmp 6b0
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	WORD $0x9066 // xchg ax,ax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x157d // jge 72b
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x4e7e // jle 769
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
+	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
+	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
+	LONG $0x487df362; WORD $0xc150; BYTE $0x04 // vrangeps zmm0,zmm0,zmm1,0x4
+	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x40c08349 // add r8,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xa7eb // jmp 710
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+
 // func clipF32Zmm(a *spec.MapArgs)
 TEXT ·clipF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
@@ -320,9 +496,9 @@ TEXT ·clipF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 4bd
+	WORD $0x157d // jge 7bd
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x367e // jle 4e3
+	WORD $0x367e // jle 7e3
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -333,6 +509,6 @@ TEXT ·clipF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbfeb // jmp 4a2
+	WORD $0xbfeb // jmp 7a2
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

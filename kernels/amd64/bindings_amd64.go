@@ -116,6 +116,12 @@ func divintoF32Ymm(a *spec.BinaryArgs)
 func divintoF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
+func eluF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func eluF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func erfF32Ymm(a *spec.MapArgs)
 
 //go:noescape
@@ -287,10 +293,34 @@ func gemvU8I8Vnni4x64(a *spec.GemmArgs)
 func gemvU8I8Ymm2x32(a *spec.GemmArgs)
 
 //go:noescape
+func hardsigmoidF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func hardsigmoidF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func hardswishF32Ymm(a *spec.MapArgs)
 
 //go:noescape
 func hardswishF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func leakyreluF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func leakyreluF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func logF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func logF32Zmm(a *spec.MapArgs)
+
+//go:noescape
+func maxF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func maxF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
 func maxlanesF32Ymm(a *spec.MapArgs)
@@ -329,6 +359,18 @@ func meanpoolF32Ymm(a *spec.PoolArgs)
 func meanpoolF32Zmm(a *spec.PoolArgs)
 
 //go:noescape
+func minF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func minF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
+func mishF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func mishF32Zmm(a *spec.MapArgs)
+
+//go:noescape
 func mixF32Ymm(a *spec.MixArgs)
 
 //go:noescape
@@ -357,6 +399,12 @@ func peakI8Vnni24x16(a *spec.MapArgs)
 
 //go:noescape
 func peakI8Ymm12x8(a *spec.MapArgs)
+
+//go:noescape
+func preluF32Ymm(a *spec.BinaryArgs)
+
+//go:noescape
+func preluF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
 func quantaddI8Ymm(a *spec.QuantArgs)
@@ -423,6 +471,12 @@ func softmaxF32Ymm(a *spec.RowsArgs)
 
 //go:noescape
 func softmaxF32Zmm(a *spec.RowsArgs)
+
+//go:noescape
+func softplusF32Ymm(a *spec.MapArgs)
+
+//go:noescape
+func softplusF32Zmm(a *spec.MapArgs)
 
 //go:noescape
 func squarelanesF32Ymm(a *spec.MapArgs)
@@ -535,6 +589,8 @@ var functions = map[string]any{
 	"divF32Zmm":                     divF32Zmm,
 	"divintoF32Ymm":                 divintoF32Ymm,
 	"divintoF32Zmm":                 divintoF32Zmm,
+	"eluF32Ymm":                     eluF32Ymm,
+	"eluF32Zmm":                     eluF32Zmm,
 	"erfF32Ymm":                     erfF32Ymm,
 	"erfF32Zmm":                     erfF32Zmm,
 	"expF32Ymm":                     expF32Ymm,
@@ -592,8 +648,16 @@ var functions = map[string]any{
 	"gemvU8I8QYmm2x32":              gemvU8I8QYmm2x32,
 	"gemvU8I8Vnni4x64":              gemvU8I8Vnni4x64,
 	"gemvU8I8Ymm2x32":               gemvU8I8Ymm2x32,
+	"hardsigmoidF32Ymm":             hardsigmoidF32Ymm,
+	"hardsigmoidF32Zmm":             hardsigmoidF32Zmm,
 	"hardswishF32Ymm":               hardswishF32Ymm,
 	"hardswishF32Zmm":               hardswishF32Zmm,
+	"leakyreluF32Ymm":               leakyreluF32Ymm,
+	"leakyreluF32Zmm":               leakyreluF32Zmm,
+	"logF32Ymm":                     logF32Ymm,
+	"logF32Zmm":                     logF32Zmm,
+	"maxF32Ymm":                     maxF32Ymm,
+	"maxF32Zmm":                     maxF32Zmm,
 	"maxlanesF32Ymm":                maxlanesF32Ymm,
 	"maxlanesF32Zmm":                maxlanesF32Zmm,
 	"maxpoolF32Ymm":                 maxpoolF32Ymm,
@@ -606,6 +670,10 @@ var functions = map[string]any{
 	"maxrowsF32Zmm":                 maxrowsF32Zmm,
 	"meanpoolF32Ymm":                meanpoolF32Ymm,
 	"meanpoolF32Zmm":                meanpoolF32Zmm,
+	"minF32Ymm":                     minF32Ymm,
+	"minF32Zmm":                     minF32Zmm,
+	"mishF32Ymm":                    mishF32Ymm,
+	"mishF32Zmm":                    mishF32Zmm,
 	"mixF32Ymm":                     mixF32Ymm,
 	"mixF32Zmm":                     mixF32Zmm,
 	"mulF32Ymm":                     mulF32Ymm,
@@ -616,6 +684,8 @@ var functions = map[string]any{
 	"peakI8AvxVnni12x8":             peakI8AvxVnni12x8,
 	"peakI8Vnni24x16":               peakI8Vnni24x16,
 	"peakI8Ymm12x8":                 peakI8Ymm12x8,
+	"preluF32Ymm":                   preluF32Ymm,
+	"preluF32Zmm":                   preluF32Zmm,
 	"quantaddI8Ymm":                 quantaddI8Ymm,
 	"quantaddI8Zmm":                 quantaddI8Zmm,
 	"quantaddU8Ymm":                 quantaddU8Ymm,
@@ -638,6 +708,8 @@ var functions = map[string]any{
 	"sigmoidF32Zmm":                 sigmoidF32Zmm,
 	"softmaxF32Ymm":                 softmaxF32Ymm,
 	"softmaxF32Zmm":                 softmaxF32Zmm,
+	"softplusF32Ymm":                softplusF32Ymm,
+	"softplusF32Zmm":                softplusF32Zmm,
 	"squarelanesF32Ymm":             squarelanesF32Ymm,
 	"squarelanesF32Zmm":             squarelanesF32Zmm,
 	"subF32Ymm":                     subF32Ymm,

@@ -1563,3 +1563,927 @@ TEXT ·hardswishF32Ymm(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x6666000000000084
+	QUAD $0x00000000841f0f2e
+	QUAD $0x00841f0f2e666600
+	LONG $0x00000000
+
+// func logF32Ymm(a *spec.MapArgs)
+TEXT ·logF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x011c8c0f; WORD $0x0000 // jl 29b1
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	QUAD $0x000003de2dc2fcc5; BYTE $0x01 // vcmpltps ymm5,ymm0,YMMWORD PTR [rip+0x3de] # 2c80
+	QUAD $0x000003f61559fcc5 // vmulps ymm2,ymm0,YMMWORD PTR [rip+0x3f6] # 2ca0
+	LONG $0x4a7de3c4; WORD $0x50ca // vblendvps ymm1,ymm0,ymm2,ymm5
+	QUAD $0x000004083d54d4c5 // vandps ymm7,ymm5,YMMWORD PTR [rip+0x408] # 2cc0
+	QUAD $0x00000420356ffec5 // vmovdqu ymm6,YMMWORD PTR [rip+0x420] # 2ce0
+	LONG $0xd6faf5c5 // vpsubd ymm2,ymm1,ymm6
+	LONG $0xe272e5c5; BYTE $0x17 // vpsrad ymm3,ymm2,0x17
+	LONG $0xfbfec5c5 // vpaddd ymm7,ymm7,ymm3
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	QUAD $0x0000042715dbedc5 // vpand ymm2,ymm2,YMMWORD PTR [rip+0x427] # 2d00
+	LONG $0xd6feedc5 // vpaddd ymm2,ymm2,ymm6
+	QUAD $0x0000035b0d5cecc5 // vsubps ymm1,ymm2,YMMWORD PTR [rip+0x35b] # 2c40
+	LONG $0xd159f4c5 // vmulps ymm2,ymm1,ymm1
+	QUAD $0x0000048f1d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x48f] # 2d80
+	QUAD $0x0004a61da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4a6] # 2da0
+	QUAD $0x0004bd1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4bd] # 2dc0
+	QUAD $0x0004d41da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4d4] # 2de0
+	QUAD $0x0004eb1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4eb] # 2e00
+	QUAD $0x0005021da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x502] # 2e20
+	QUAD $0x0005191da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x519] # 2e40
+	QUAD $0x0005301da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x530] # 2e60
+	QUAD $0x0005471da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x547] # 2e80
+	LONG $0xe259f4c5 // vmulps ymm4,ymm1,ymm2
+	LONG $0xdb59dcc5 // vmulps ymm3,ymm4,ymm3
+	QUAD $0x0002161db845e2c4; BYTE $0x00 // vfmadd231ps ymm3,ymm7,YMMWORD PTR [rip+0x216] # 2b60
+	QUAD $0x0002cd1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x2cd] # 2c20
+	LONG $0xcb58f4c5 // vaddps ymm1,ymm1,ymm3
+	QUAD $0x0001e00db845e2c4; BYTE $0x00 // vfmadd231ps ymm1,ymm7,YMMWORD PTR [rip+0x1e0] # 2b40
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xd4c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm4
+	QUAD $0x0003ad0d4a75e3c4; WORD $0x2000 // vblendvps ymm1,ymm1,YMMWORD PTR [rip+0x3ad],ymm2 # 2d20
+	LONG $0xd4c2fcc5; BYTE $0x00 // vcmpeqps ymm2,ymm0,ymm4
+	QUAD $0x0003be0d4a75e3c4; WORD $0x2000 // vblendvps ymm1,ymm1,YMMWORD PTR [rip+0x3be],ymm2 # 2d40
+	QUAD $0x000003d515c2fcc5; BYTE $0x00 // vcmpeqps ymm2,ymm0,YMMWORD PTR [rip+0x3d5] # 2d60
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xfffedae9; BYTE $0xff // jmp 288b
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x011f8e0f; WORD $0x0000 // jle 2ad9
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0xfb058d48; WORD $0x0004; BYTE $0x00 // lea rax,[rip+0x4fb] # 2ec0
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	QUAD $0x000002a62dc2fcc5; BYTE $0x01 // vcmpltps ymm5,ymm0,YMMWORD PTR [rip+0x2a6] # 2c80
+	QUAD $0x000002be1559fcc5 // vmulps ymm2,ymm0,YMMWORD PTR [rip+0x2be] # 2ca0
+	LONG $0x4a7de3c4; WORD $0x50ca // vblendvps ymm1,ymm0,ymm2,ymm5
+	QUAD $0x000002d03d54d4c5 // vandps ymm7,ymm5,YMMWORD PTR [rip+0x2d0] # 2cc0
+	QUAD $0x000002e8356ffec5 // vmovdqu ymm6,YMMWORD PTR [rip+0x2e8] # 2ce0
+	LONG $0xd6faf5c5 // vpsubd ymm2,ymm1,ymm6
+	LONG $0xe272e5c5; BYTE $0x17 // vpsrad ymm3,ymm2,0x17
+	LONG $0xfbfec5c5 // vpaddd ymm7,ymm7,ymm3
+	LONG $0xff5bfcc5 // vcvtdq2ps ymm7,ymm7
+	QUAD $0x000002ef15dbedc5 // vpand ymm2,ymm2,YMMWORD PTR [rip+0x2ef] # 2d00
+	LONG $0xd6feedc5 // vpaddd ymm2,ymm2,ymm6
+	QUAD $0x000002230d5cecc5 // vsubps ymm1,ymm2,YMMWORD PTR [rip+0x223] # 2c40
+	LONG $0xd159f4c5 // vmulps ymm2,ymm1,ymm1
+	QUAD $0x000003571d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x357] # 2d80
+	QUAD $0x00036e1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x36e] # 2da0
+	QUAD $0x0003851da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x385] # 2dc0
+	QUAD $0x00039c1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x39c] # 2de0
+	QUAD $0x0003b31da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x3b3] # 2e00
+	QUAD $0x0003ca1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x3ca] # 2e20
+	QUAD $0x0003e11da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x3e1] # 2e40
+	QUAD $0x0003f81da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x3f8] # 2e60
+	QUAD $0x00040f1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x40f] # 2e80
+	LONG $0xe259f4c5 // vmulps ymm4,ymm1,ymm2
+	LONG $0xdb59dcc5 // vmulps ymm3,ymm4,ymm3
+	QUAD $0x0000de1db845e2c4; BYTE $0x00 // vfmadd231ps ymm3,ymm7,YMMWORD PTR [rip+0xde] # 2b60
+	QUAD $0x0001951dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x195] # 2c20
+	LONG $0xcb58f4c5 // vaddps ymm1,ymm1,ymm3
+	QUAD $0x0000a80db845e2c4; BYTE $0x00 // vfmadd231ps ymm1,ymm7,YMMWORD PTR [rip+0xa8] # 2b40
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xd4c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm4
+	QUAD $0x0002750d4a75e3c4; WORD $0x2000 // vblendvps ymm1,ymm1,YMMWORD PTR [rip+0x275],ymm2 # 2d20
+	LONG $0xd4c2fcc5; BYTE $0x00 // vcmpeqps ymm2,ymm0,ymm4
+	QUAD $0x0002860d4a75e3c4; WORD $0x2000 // vblendvps ymm1,ymm1,YMMWORD PTR [rip+0x286],ymm2 # 2d40
+	QUAD $0x0000029d15c2fcc5; BYTE $0x00 // vcmpeqps ymm2,ymm0,YMMWORD PTR [rip+0x29d] # 2d60
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0080000000800000
+	QUAD $0x0080000000800000
+	QUAD $0x0080000000800000
+	QUAD $0x0080000000800000
+	QUAD $0x4b0000004b000000
+	QUAD $0x4b0000004b000000
+	QUAD $0x4b0000004b000000
+	QUAD $0x4b0000004b000000
+	QUAD $0xffffffe9ffffffe9
+	QUAD $0xffffffe9ffffffe9
+	QUAD $0xffffffe9ffffffe9
+	QUAD $0xffffffe9ffffffe9
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x3f3504f33f3504f3
+	QUAD $0x007fffff007fffff
+	QUAD $0x007fffff007fffff
+	QUAD $0x007fffff007fffff
+	QUAD $0x007fffff007fffff
+	QUAD $0x7fc000007fc00000
+	QUAD $0x7fc000007fc00000
+	QUAD $0x7fc000007fc00000
+	QUAD $0x7fc000007fc00000
+	QUAD $0xff800000ff800000
+	QUAD $0xff800000ff800000
+	QUAD $0xff800000ff800000
+	QUAD $0xff800000ff800000
+	QUAD $0x7f8000007f800000
+	QUAD $0x7f8000007f800000
+	QUAD $0x7f8000007f800000
+	QUAD $0x7f8000007f800000
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0xbdef07a3bdef07a3; BYTE $0xa3
+	QUAD $0xa3bdef07a3bdef07
+	QUAD $0xa3bdef07a3bdef07
+	QUAD $0xafbdef07a3bdef07
+	QUAD $0xaf3df360af3df360
+	QUAD $0xaf3df360af3df360
+	QUAD $0xaf3df360af3df360
+	QUAD $0x793df360af3df360
+	QUAD $0x79bdfe1379bdfe13
+	QUAD $0x79bdfe1379bdfe13
+	QUAD $0x79bdfe1379bdfe13
+	QUAD $0xb8bdfe1379bdfe13
+	QUAD $0xb83e119db83e119d
+	QUAD $0xb83e119db83e119d
+	QUAD $0xb83e119db83e119d
+	QUAD $0x263e119db83e119d
+	QUAD $0x26be2aae26be2aae
+	QUAD $0x26be2aae26be2aae
+	QUAD $0x26be2aae26be2aae
+	QUAD $0x3cbe2aae26be2aae
+	QUAD $0x3c3e4cd23c3e4cd2
+	QUAD $0x3c3e4cd23c3e4cd2
+	QUAD $0x3c3e4cd23c3e4cd2
+	QUAD $0x033e4cd23c3e4cd2
+	QUAD $0x03be800003be8000
+	QUAD $0x03be800003be8000
+	QUAD $0x03be800003be8000
+	QUAD $0xa4be800003be8000
+	QUAD $0xa43eaaaaa43eaaaa
+	QUAD $0xa43eaaaaa43eaaaa
+	QUAD $0xa43eaaaaa43eaaaa
+	QUAD $0xff3eaaaaa43eaaaa
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x00ffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x6600000000000000
+	QUAD $0x000000841f0f2e66
+	QUAD $0x841f0f2e66660000
+	QUAD $0x0f2e660000000000
+	LONG $0x0000841f; WORD $0x0000; BYTE $0x00
+
+// func softplusF32Ymm(a *spec.MapArgs)
+TEXT ·softplusF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x01a48c0f; WORD $0x0000 // jl 30b9
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	QUAD $0x000004ef0d56fcc5 // vorps ymm1,ymm0,YMMWORD PTR [rip+0x4ef] # 3410
+	QUAD $0x000003470d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x347] # 3270
+	QUAD $0x0000035f0d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x35f] # 3290
+	QUAD $0x000003771559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x377] # 32b0
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x0003880dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x388] # 32d0
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x00039b1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x39b] # 32f0
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x00038e0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x38e] # 32f0
+	QUAD $0x000003a62510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x3a6] # 3310
+	QUAD $0x0003bd25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x3bd] # 3330
+	QUAD $0x0003d425a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x3d4] # 3350
+	QUAD $0x0003eb25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x3eb] # 3370
+	QUAD $0x00040225a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x402] # 3390
+	QUAD $0x00041925a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x419] # 33b0
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x000004283510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x428] # 33d0
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x0000041f1dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x41f] # 33f0
+	QUAD $0x0000041715feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x417] # 33f0
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	QUAD $0x0000043c2dc2f4c5; BYTE $0x0e // vcmpgtps ymm5,ymm1,YMMWORD PTR [rip+0x43c] # 3430
+	QUAD $0x000003b43510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x3b4] # 33b0
+	LONG $0xd659f4c5 // vmulps ymm2,ymm1,ymm6
+	LONG $0xd65cecc5 // vsubps ymm2,ymm2,ymm6
+	LONG $0x4a75e3c4; WORD $0x50ca // vblendvps ymm1,ymm1,ymm2,ymm5
+	QUAD $0x000003be3d54d4c5 // vandps ymm7,ymm5,YMMWORD PTR [rip+0x3be] # 33d0
+	LONG $0xd159f4c5 // vmulps ymm2,ymm1,ymm1
+	QUAD $0x000004321d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x432] # 3450
+	QUAD $0x0004491da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x449] # 3470
+	QUAD $0x0004601da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x460] # 3490
+	QUAD $0x0004771da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x477] # 34b0
+	QUAD $0x00048e1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x48e] # 34d0
+	QUAD $0x0004a51da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4a5] # 34f0
+	QUAD $0x0004bc1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4bc] # 3510
+	QUAD $0x0004d31da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4d3] # 3530
+	QUAD $0x0004ea1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x4ea] # 3550
+	LONG $0xe259f4c5 // vmulps ymm4,ymm1,ymm2
+	LONG $0xdb59dcc5 // vmulps ymm3,ymm4,ymm3
+	QUAD $0x0002791db845e2c4; BYTE $0x00 // vfmadd231ps ymm3,ymm7,YMMWORD PTR [rip+0x279] # 32f0
+	QUAD $0x0003301dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x330] # 33b0
+	LONG $0xcb58f4c5 // vaddps ymm1,ymm1,ymm3
+	QUAD $0x0002430db845e2c4; BYTE $0x00 // vfmadd231ps ymm1,ymm7,YMMWORD PTR [rip+0x243] # 32d0
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xe45ffcc5 // vmaxps ymm4,ymm0,ymm4
+	LONG $0xc958dcc5 // vaddps ymm1,ymm4,ymm1
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xfffe52e9; BYTE $0xff // jmp 2f0b
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x01a78e0f; WORD $0x0000 // jle 3269
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0xc3058d48; WORD $0x0004; BYTE $0x00 // lea rax,[rip+0x4c3] # 3590
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	QUAD $0x0000032f0d56fcc5 // vorps ymm1,ymm0,YMMWORD PTR [rip+0x32f] # 3410
+	QUAD $0x000001870d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x187] # 3270
+	QUAD $0x0000019f0d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x19f] # 3290
+	QUAD $0x000001b71559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x1b7] # 32b0
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x0001c80dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x1c8] # 32d0
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x0001db1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x1db] # 32f0
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0001ce0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x1ce] # 32f0
+	QUAD $0x000001e62510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x1e6] # 3310
+	QUAD $0x0001fd25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1fd] # 3330
+	QUAD $0x00021425a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x214] # 3350
+	QUAD $0x00022b25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x22b] # 3370
+	QUAD $0x00024225a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x242] # 3390
+	QUAD $0x00025925a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x259] # 33b0
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x000002683510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x268] # 33d0
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x0000025f1dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x25f] # 33f0
+	QUAD $0x0000025715feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x257] # 33f0
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	QUAD $0x0000027c2dc2f4c5; BYTE $0x0e // vcmpgtps ymm5,ymm1,YMMWORD PTR [rip+0x27c] # 3430
+	QUAD $0x000001f43510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x1f4] # 33b0
+	LONG $0xd659f4c5 // vmulps ymm2,ymm1,ymm6
+	LONG $0xd65cecc5 // vsubps ymm2,ymm2,ymm6
+	LONG $0x4a75e3c4; WORD $0x50ca // vblendvps ymm1,ymm1,ymm2,ymm5
+	QUAD $0x000001fe3d54d4c5 // vandps ymm7,ymm5,YMMWORD PTR [rip+0x1fe] # 33d0
+	LONG $0xd159f4c5 // vmulps ymm2,ymm1,ymm1
+	QUAD $0x000002721d10fcc5 // vmovups ymm3,YMMWORD PTR [rip+0x272] # 3450
+	QUAD $0x0002891da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x289] # 3470
+	QUAD $0x0002a01da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x2a0] # 3490
+	QUAD $0x0002b71da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x2b7] # 34b0
+	QUAD $0x0002ce1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x2ce] # 34d0
+	QUAD $0x0002e51da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x2e5] # 34f0
+	QUAD $0x0002fc1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x2fc] # 3510
+	QUAD $0x0003131da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x313] # 3530
+	QUAD $0x00032a1da875e2c4; BYTE $0x00 // vfmadd213ps ymm3,ymm1,YMMWORD PTR [rip+0x32a] # 3550
+	LONG $0xe259f4c5 // vmulps ymm4,ymm1,ymm2
+	LONG $0xdb59dcc5 // vmulps ymm3,ymm4,ymm3
+	QUAD $0x0000b91db845e2c4; BYTE $0x00 // vfmadd231ps ymm3,ymm7,YMMWORD PTR [rip+0xb9] # 32f0
+	QUAD $0x0001701dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x170] # 33b0
+	LONG $0xcb58f4c5 // vaddps ymm1,ymm1,ymm3
+	QUAD $0x0000830db845e2c4; BYTE $0x00 // vfmadd231ps ymm1,ymm7,YMMWORD PTR [rip+0x83] # 32d0
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xe45ffcc5 // vmaxps ymm4,ymm0,ymm4
+	LONG $0xc958dcc5 // vaddps ymm1,ymm4,ymm1
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x8000000080000000
+	QUAD $0x3ed413cd3ed413cd
+	QUAD $0x3ed413cd3ed413cd
+	QUAD $0x3ed413cd3ed413cd
+	QUAD $0x3ed413cd3ed413cd
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0x3d8a409a3d8a409a
+	QUAD $0xbdef07a3bdef07a3; BYTE $0xa3
+	QUAD $0xa3bdef07a3bdef07
+	QUAD $0xa3bdef07a3bdef07
+	QUAD $0xafbdef07a3bdef07
+	QUAD $0xaf3df360af3df360
+	QUAD $0xaf3df360af3df360
+	QUAD $0xaf3df360af3df360
+	QUAD $0x793df360af3df360
+	QUAD $0x79bdfe1379bdfe13
+	QUAD $0x79bdfe1379bdfe13
+	QUAD $0x79bdfe1379bdfe13
+	QUAD $0xb8bdfe1379bdfe13
+	QUAD $0xb83e119db83e119d
+	QUAD $0xb83e119db83e119d
+	QUAD $0xb83e119db83e119d
+	QUAD $0x263e119db83e119d
+	QUAD $0x26be2aae26be2aae
+	QUAD $0x26be2aae26be2aae
+	QUAD $0x26be2aae26be2aae
+	QUAD $0x3cbe2aae26be2aae
+	QUAD $0x3c3e4cd23c3e4cd2
+	QUAD $0x3c3e4cd23c3e4cd2
+	QUAD $0x3c3e4cd23c3e4cd2
+	QUAD $0x033e4cd23c3e4cd2
+	QUAD $0x03be800003be8000
+	QUAD $0x03be800003be8000
+	QUAD $0x03be800003be8000
+	QUAD $0xa4be800003be8000
+	QUAD $0xa43eaaaaa43eaaaa
+	QUAD $0xa43eaaaaa43eaaaa
+	QUAD $0xa43eaaaaa43eaaaa
+	QUAD $0xff3eaaaaa43eaaaa
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x00ffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x6600000000000000
+	QUAD $0x000000841f0f2e66
+	LONG $0x1f0f0000; WORD $0x0044; BYTE $0x00
+
+// func mishF32Ymm(a *spec.MapArgs)
+TEXT ·mishF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x011a8c0f; WORD $0x0000 // jl 36ef
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	QUAD $0x000002370d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x237] # 381c
+	QUAD $0x0000024f0d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x24f] # 383c
+	QUAD $0x000002671559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x267] # 385c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x0002780dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x278] # 387c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x00028b1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x28b] # 389c
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x00027e0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x27e] # 389c
+	QUAD $0x000002962510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x296] # 38bc
+	QUAD $0x0002ad25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2ad] # 38dc
+	QUAD $0x0002c425a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2c4] # 38fc
+	QUAD $0x0002db25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2db] # 391c
+	QUAD $0x0002f225a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x2f2] # 393c
+	QUAD $0x00030925a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x309] # 395c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x000003183510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x318] # 397c
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x0000030f1dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x30f] # 399c
+	QUAD $0x0000030715feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x307] # 399c
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	LONG $0xd158f4c5 // vaddps ymm2,ymm1,ymm1
+	LONG $0xb875e2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm1,ymm1
+	LONG $0xca59fcc5 // vmulps ymm1,ymm0,ymm2
+	QUAD $0x000003201558ecc5 // vaddps ymm2,ymm2,YMMWORD PTR [rip+0x320] # 39dc
+	LONG $0xca5ef4c5 // vdivps ymm1,ymm1,ymm2
+	QUAD $0x000002f315c2fcc5; BYTE $0x0e // vcmpgtps ymm2,ymm0,YMMWORD PTR [rip+0x2f3] # 39bc
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xfffedce9; BYTE $0xff // jmp 35cb
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x011d8e0f; WORD $0x0000 // jle 3815
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x19058d48; WORD $0x0003; BYTE $0x00 // lea rax,[rip+0x319] # 3a1c
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	LONG $0xc828fcc5 // vmovaps ymm1,ymm0
+	QUAD $0x000001010d5ff4c5 // vmaxps ymm1,ymm1,YMMWORD PTR [rip+0x101] # 381c
+	QUAD $0x000001190d5df4c5 // vminps ymm1,ymm1,YMMWORD PTR [rip+0x119] # 383c
+	QUAD $0x000001311559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x131] # 385c
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x0001420dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x142] # 387c
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x0001551dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x155] # 389c
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0001480dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x148] # 389c
+	QUAD $0x000001602510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x160] # 38bc
+	QUAD $0x00017725a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x177] # 38dc
+	QUAD $0x00018e25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x18e] # 38fc
+	QUAD $0x0001a525a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1a5] # 391c
+	QUAD $0x0001bc25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1bc] # 393c
+	QUAD $0x0001d325a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x1d3] # 395c
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	QUAD $0x000001e23510fcc5 // vmovups ymm6,YMMWORD PTR [rip+0x1e2] # 397c
+	LONG $0xeb58ccc5 // vaddps ymm5,ymm6,ymm3
+	LONG $0xf65cd4c5 // vsubps ymm6,ymm5,ymm6
+	LONG $0xf65ce4c5 // vsubps ymm6,ymm3,ymm6
+	LONG $0xf458ccc5 // vaddps ymm6,ymm6,ymm4
+	LONG $0xce58d4c5 // vaddps ymm1,ymm5,ymm6
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	LONG $0xe272e5c5; BYTE $0x01 // vpsrad ymm3,ymm2,0x1
+	LONG $0xd3faedc5 // vpsubd ymm2,ymm2,ymm3
+	QUAD $0x000001d91dfee5c5 // vpaddd ymm3,ymm3,YMMWORD PTR [rip+0x1d9] # 399c
+	QUAD $0x000001d115feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x1d1] # 399c
+	LONG $0xf372e5c5; BYTE $0x17 // vpslld ymm3,ymm3,0x17
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcb59f4c5 // vmulps ymm1,ymm1,ymm3
+	LONG $0xca59f4c5 // vmulps ymm1,ymm1,ymm2
+	LONG $0xd158f4c5 // vaddps ymm2,ymm1,ymm1
+	LONG $0xb875e2c4; BYTE $0xd1 // vfmadd231ps ymm2,ymm1,ymm1
+	LONG $0xca59fcc5 // vmulps ymm1,ymm0,ymm2
+	QUAD $0x000001ea1558ecc5 // vaddps ymm2,ymm2,YMMWORD PTR [rip+0x1ea] # 39dc
+	LONG $0xca5ef4c5 // vdivps ymm1,ymm1,ymm2
+	QUAD $0x000001bd15c2fcc5; BYTE $0x0e // vcmpgtps ymm2,ymm0,YMMWORD PTR [rip+0x1bd] # 39bc
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0xd0c2fcc5; BYTE $0x03 // vcmpunordps ymm2,ymm0,ymm0
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x41a0000041a00000
+	QUAD $0x41a0000041a00000
+	QUAD $0x41a0000041a00000
+	QUAD $0x41a0000041a00000
+	QUAD $0x4000000040000000
+	QUAD $0x4000000040000000
+	QUAD $0x4000000040000000
+	QUAD $0x4000000040000000
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	LONG $0x00401f0f
+
+// func eluF32Ymm(a *spec.MapArgs)
+TEXT ·eluF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x187d62c4; WORD $0x1847 // vbroadcastss ymm8,DWORD PTR [rdi+0x18]
+	LONG $0x187d62c4; WORD $0x1c4f // vbroadcastss ymm9,DWORD PTR [rdi+0x1c]
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	LONG $0x00d68c0f; WORD $0x0000 // jl 3b37
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	QUAD $0x000003530d5ffcc5 // vmaxps ymm1,ymm0,YMMWORD PTR [rip+0x353] # 3dc0
+	QUAD $0x000001eb1559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0x1eb] # 3c60
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x0001fc0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x1fc] # 3c80
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x00020f1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x20f] # 3ca0
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0002020dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x202] # 3ca0
+	QUAD $0x0000021a2510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x21a] # 3cc0
+	QUAD $0x00023125a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x231] # 3ce0
+	QUAD $0x00024825a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x248] # 3d00
+	QUAD $0x00025f25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x25f] # 3d20
+	QUAD $0x00027625a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x276] # 3d40
+	QUAD $0x00028d25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x28d] # 3d60
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	QUAD $0x000002b815feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x2b8] # 3da0
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcc58e4c5 // vaddps ymm1,ymm3,ymm4
+	QUAD $0x000002871d5cecc5 // vsubps ymm3,ymm2,YMMWORD PTR [rip+0x287] # 3d80
+	LONG $0xa86de2c4; BYTE $0xcb // vfmadd213ps ymm1,ymm2,ymm3
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xd4c2f4c5; BYTE $0x00 // vcmpeqps ymm2,ymm1,ymm4
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x5974c1c4; BYTE $0xc8 // vmulps ymm1,ymm1,ymm8
+	LONG $0xd4c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm4
+	LONG $0x4a7de3c4; WORD $0x20c9 // vblendvps ymm1,ymm0,ymm1,ymm2
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	LONG $0xffff20e9; BYTE $0xff // jmp 3a57
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00d98e0f; WORD $0x0000 // jle 3c19
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0xb5058d48; WORD $0x0002; BYTE $0x00 // lea rax,[rip+0x2b5] # 3e00
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	QUAD $0x000002610d5ffcc5 // vmaxps ymm1,ymm0,YMMWORD PTR [rip+0x261] # 3dc0
+	QUAD $0x000000f91559f4c5 // vmulps ymm2,ymm1,YMMWORD PTR [rip+0xf9] # 3c60
+	LONG $0x087de3c4; WORD $0x08d2 // vroundps ymm2,ymm2,0x8
+	QUAD $0x00010a0dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x10a] # 3c80
+	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
+	QUAD $0x00011d1dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm3,ymm2,YMMWORD PTR [rip+0x11d] # 3ca0
+	LONG $0xcb5cf4c5 // vsubps ymm1,ymm1,ymm3
+	QUAD $0x0001100dbc6de2c4; BYTE $0x00 // vfnmadd231ps ymm1,ymm2,YMMWORD PTR [rip+0x110] # 3ca0
+	QUAD $0x000001282510fcc5 // vmovups ymm4,YMMWORD PTR [rip+0x128] # 3cc0
+	QUAD $0x00013f25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x13f] # 3ce0
+	QUAD $0x00015625a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x156] # 3d00
+	QUAD $0x00016d25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x16d] # 3d20
+	QUAD $0x00018425a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x184] # 3d40
+	QUAD $0x00019b25a865e2c4; BYTE $0x00 // vfmadd213ps ymm4,ymm3,YMMWORD PTR [rip+0x19b] # 3d60
+	LONG $0xeb59e4c5 // vmulps ymm5,ymm3,ymm3
+	LONG $0xa855e2c4; BYTE $0xe1 // vfmadd213ps ymm4,ymm5,ymm1
+	LONG $0xd25bfdc5 // vcvtps2dq ymm2,ymm2
+	QUAD $0x000001c615feedc5 // vpaddd ymm2,ymm2,YMMWORD PTR [rip+0x1c6] # 3da0
+	LONG $0xf272edc5; BYTE $0x17 // vpslld ymm2,ymm2,0x17
+	LONG $0xcc58e4c5 // vaddps ymm1,ymm3,ymm4
+	QUAD $0x000001951d5cecc5 // vsubps ymm3,ymm2,YMMWORD PTR [rip+0x195] # 3d80
+	LONG $0xa86de2c4; BYTE $0xcb // vfmadd213ps ymm1,ymm2,ymm3
+	LONG $0xe457dcc5 // vxorps ymm4,ymm4,ymm4
+	LONG $0xd4c2f4c5; BYTE $0x00 // vcmpeqps ymm2,ymm1,ymm4
+	LONG $0x4a75e3c4; WORD $0x20c8 // vblendvps ymm1,ymm1,ymm0,ymm2
+	LONG $0x5974c1c4; BYTE $0xc8 // vmulps ymm1,ymm1,ymm8
+	LONG $0xd4c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm4
+	LONG $0x4a7de3c4; WORD $0x20c9 // vblendvps ymm1,ymm0,ymm1,ymm2
+	LONG $0x5974c1c4; BYTE $0xc9 // vmulps ymm1,ymm1,ymm9
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0xc2d00000c2d00000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x42b2000042b20000
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3fb8aa3b3fb8aa3b
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0x3f3180003f318000
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0xb95e8083b95e8083
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x394f377a394f377a
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3ab69d1d3ab69d1d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3c08896d3c08896d
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3d2aaa7c3d2aaa7c
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3e2aaaaa3e2aaaaa
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f0000003f000000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0x0000007f0000007f
+	QUAD $0xc1d00000c1d00000
+	QUAD $0xc1d00000c1d00000
+	QUAD $0xc1d00000c1d00000
+	QUAD $0xc1d00000c1d00000
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x2e66000000000084
+	QUAD $0x0000000000841f0f
+
+// func leakyreluF32Ymm(a *spec.MapArgs)
+TEXT ·leakyreluF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x187d62c4; WORD $0x184f // vbroadcastss ymm9,DWORD PTR [rdi+0x18]
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x2a7c // jl 3e81
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xd2c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm2
+	LONG $0x597cc1c4; BYTE $0xc9 // vmulps ymm1,ymm0,ymm9
+	LONG $0x4a7de3c4; WORD $0x20c9 // vblendvps ymm1,ymm0,ymm1,ymm2
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xd0eb // jmp 3e51
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x307e // jle 3eb6
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x4b058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0x4b] # 3edc
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xd2c2fcc5; BYTE $0x01 // vcmpltps ymm2,ymm0,ymm2
+	LONG $0x597cc1c4; BYTE $0xc9 // vmulps ymm1,ymm0,ymm9
+	LONG $0x4a7de3c4; WORD $0x20c9 // vblendvps ymm1,ymm0,ymm1,ymm2
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x9066 // xchg ax,ax
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	LONG $0x00401f0f
+
+// func hardsigmoidF32Ymm(a *spec.MapArgs)
+TEXT ·hardsigmoidF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x187d62c4; WORD $0x1847 // vbroadcastss ymm8,DWORD PTR [rdi+0x18]
+	LONG $0x187d62c4; WORD $0x1c4f // vbroadcastss ymm9,DWORD PTR [rdi+0x1c]
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x08f98348 // cmp rcx,0x8
+	WORD $0x347c // jl 3f51
+	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
+	LONG $0x597cc1c4; BYTE $0xc8 // vmulps ymm1,ymm0,ymm8
+	LONG $0x5874c1c4; BYTE $0xc9 // vaddps ymm1,ymm1,ymm9
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xc95fecc5 // vmaxps ymm1,ymm2,ymm1
+	QUAD $0x000000591510fcc5 // vmovups ymm2,YMMWORD PTR [rip+0x59] # 3f94
+	LONG $0xc95decc5 // vminps ymm1,ymm2,ymm1
+	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
+	LONG $0x20c68348 // add rsi,0x20
+	LONG $0x20c28348 // add rdx,0x20
+	LONG $0x08e98348 // sub rcx,0x8
+	WORD $0xc6eb // jmp 3f17
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x3a7e // jle 3f90
+	LONG $0x02e1c148 // shl rcx,0x2
+	LONG $0x73058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0x73] # 3fd4
+	WORD $0x2948; BYTE $0xc8 // sub rax,rcx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	LONG $0x2c05e2c4; BYTE $0x06 // vmaskmovps ymm0,ymm15,YMMWORD PTR [rsi]
+	LONG $0x597cc1c4; BYTE $0xc8 // vmulps ymm1,ymm0,ymm8
+	LONG $0x5874c1c4; BYTE $0xc9 // vaddps ymm1,ymm1,ymm9
+	LONG $0xd257ecc5 // vxorps ymm2,ymm2,ymm2
+	LONG $0xc95fecc5 // vmaxps ymm1,ymm2,ymm1
+	QUAD $0x0000000d1510fcc5 // vmovups ymm2,YMMWORD PTR [rip+0xd] # 3f94
+	LONG $0xc95decc5 // vminps ymm1,ymm2,ymm1
+	LONG $0x2e05e2c4; BYTE $0x0a // vmaskmovps YMMWORD PTR [rdx],ymm15,ymm1
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0x3f8000003f800000
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000

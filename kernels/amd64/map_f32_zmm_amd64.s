@@ -715,3 +715,449 @@ TEXT ·hardswishF32Zmm(SB), NOSPLIT, $0-8
 	RET
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	QUAD $0x40c0000040400000
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x6666000000000084
+	QUAD $0x00000000841f0f2e
+	QUAD $0x00841f0f2e666600
+	QUAD $0x00401f0f00000000
+
+// func logF32Zmm(a *spec.MapArgs)
+TEXT ·logF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	QUAD $0x02020518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x202] # 140c
+	QUAD $0x01fc0d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x1fc] # 1410
+	QUAD $0x01f61518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1f6] # 1414
+	QUAD $0x01f01d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1f0] # 1418
+	QUAD $0x01ea2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x1ea] # 141c
+	QUAD $0x01e42d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x1e4] # 1420
+	QUAD $0x01de3518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x1de] # 1424
+	QUAD $0x01d83d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x1d8] # 1428
+	QUAD $0x01d20518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x1d2] # 142c
+	QUAD $0x01cc0d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x1cc] # 1430
+	QUAD $0x01c61518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1c6] # 1434
+	QUAD $0x01c01d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1c0] # 1438
+	QUAD $0x01ba2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1ba] # 143c
+	QUAD $0x01b42d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1b4] # 1440
+	QUAD $0x01ae3518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1ae] # 1444
+	QUAD $0x01a83d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1a8] # 1448
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 12d3
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x01438e0f; WORD $0x0000 // jle 1406
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487c9162; WORD $0xd5c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm29
+	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
+	QUAD $0x015c0d595a7cf162; WORD $0x0000 // vmulps zmm1{k2},zmm0,DWORD BCST [rip+0x15c] # 144c
+	QUAD $0x01563d58ca7df262; WORD $0x0000 // vpbroadcastd zmm7{k2}{z},DWORD PTR [rip+0x156] # 1450
+	LONG $0x48759162; WORD $0xd6fa // vpsubd zmm2,zmm1,zmm30
+	LONG $0x4865f162; WORD $0xe272; BYTE $0x17 // vpsrad zmm3,zmm2,0x17
+	LONG $0x4845f162; WORD $0xfbfe // vpaddd zmm7,zmm7,zmm3
+	LONG $0x487cf162; WORD $0xff5b // vcvtdq2ps zmm7,zmm7
+	LONG $0x486d9162; WORD $0xd7db // vpandd zmm2,zmm2,zmm31
+	LONG $0x486d9162; WORD $0xd6fe // vpaddd zmm2,zmm2,zmm30
+	LONG $0x486c9162; WORD $0xcb5c // vsubps zmm1,zmm2,zmm27
+	LONG $0x4874f162; WORD $0xd159 // vmulps zmm2,zmm1,zmm1
+	QUAD $0x012b1d18487df262; WORD $0x0000 // vbroadcastss zmm3,DWORD PTR [rip+0x12b] # 1460
+	QUAD $0x01251da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0x125] # 1464
+	QUAD $0x011f1da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0x11f] # 1468
+	QUAD $0x01191da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0x119] # 146c
+	QUAD $0x01131da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0x113] # 1470
+	QUAD $0x010d1da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0x10d] # 1474
+	QUAD $0x01071da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0x107] # 1478
+	QUAD $0x01011da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0x101] # 147c
+	QUAD $0x00fb1da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xfb] # 1480
+	LONG $0x4874f162; WORD $0xe259 // vmulps zmm4,zmm1,zmm2
+	LONG $0x485cf162; WORD $0xdb59 // vmulps zmm3,zmm4,zmm3
+	LONG $0x4845b262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm7,zmm20
+	LONG $0x486d9262; WORD $0xdabc // vfnmadd231ps zmm3,zmm2,zmm26
+	LONG $0x4874f162; WORD $0xcb58 // vaddps zmm1,zmm1,zmm3
+	LONG $0x4845b262; WORD $0xcbb8 // vfmadd231ps zmm1,zmm7,zmm19
+	LONG $0x485df162; WORD $0xe4ef // vpxord zmm4,zmm4,zmm4
+	LONG $0x487cf162; WORD $0xd4c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm4
+	QUAD $0x00940d184a7df262; WORD $0x0000 // vbroadcastss zmm1{k2},DWORD PTR [rip+0x94] # 1454
+	LONG $0x487cf162; WORD $0xd4c2; BYTE $0x00 // vcmpeqps k2,zmm0,zmm4
+	QUAD $0x00870d184a7df262; WORD $0x0000 // vbroadcastss zmm1{k2},DWORD PTR [rip+0x87] # 1458
+	QUAD $0x008015c2587cf162; WORD $0x0000; BYTE $0x00 // vcmpeqps k2,zmm0,DWORD BCST [rip+0x80] # 145c
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xfffeaee9; BYTE $0xff // jmp 12b4
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x9066 // xchg ax,ax
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0x008000000000007f
+	QUAD $0x007fffff3f3504f3
+	QUAD $0xffffffe94b000000
+	QUAD $0xff8000007fc00000
+	QUAD $0x3d8a409a7f800000
+	QUAD $0x3df360afbdef07a3
+	QUAD $0x3e119db8bdfe1379
+	QUAD $0x3e4cd23cbe2aae26
+	QUAD $0x3eaaaaa4be800003
+	QUAD $0x0000841f0f2e6666
+	QUAD $0x1f0f2e6666000000
+	QUAD $0x6666000000000084
+	QUAD $0x00000000841f0f2e
+	QUAD $0x00841f0f2e666600
+	QUAD $0x0f2e666600000000
+	QUAD $0x0f0000000000841f
+	LONG $0x0000441f
+
+// func softplusF32Zmm(a *spec.MapArgs)
+TEXT ·softplusF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	QUAD $0x023a0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x23a] # 1704
+	QUAD $0x02340d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x234] # 1708
+	QUAD $0x022e1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x22e] # 170c
+	QUAD $0x02281d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x228] # 1710
+	QUAD $0x02222518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x222] # 1714
+	QUAD $0x021c2d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x21c] # 1718
+	QUAD $0x02163518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x216] # 171c
+	QUAD $0x02103d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x210] # 1720
+	QUAD $0x020a0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x20a] # 1724
+	QUAD $0x02040d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x204] # 1728
+	QUAD $0x01fe1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x1fe] # 172c
+	QUAD $0x01f81d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x1f8] # 1730
+	QUAD $0x01f22518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x1f2] # 1734
+	QUAD $0x01ec2d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x1ec] # 1738
+	QUAD $0x01e63518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x1e6] # 173c
+	QUAD $0x01e03d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x1e0] # 1740
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 1593
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x017a8e0f; WORD $0x0000 // jle 16fd
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487d9162; WORD $0xcdeb // vpord zmm1,zmm0,zmm29
+	LONG $0x4874b162; WORD $0xc85f // vmaxps zmm1,zmm1,zmm16
+	LONG $0x4874b162; WORD $0xc95d // vminps zmm1,zmm1,zmm17
+	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
+	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
+	LONG $0x486db262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm2,zmm19
+	LONG $0x487cf162; WORD $0xd928 // vmovaps zmm3,zmm1
+	LONG $0x486db262; WORD $0xdcbc // vfnmadd231ps zmm3,zmm2,zmm20
+	LONG $0x4874f162; WORD $0xcb5c // vsubps zmm1,zmm1,zmm3
+	LONG $0x486db262; WORD $0xccbc // vfnmadd231ps zmm1,zmm2,zmm20
+	LONG $0x487cb162; WORD $0xe528 // vmovaps zmm4,zmm21
+	LONG $0x4865b262; WORD $0xe6a8 // vfmadd213ps zmm4,zmm3,zmm22
+	LONG $0x4865b262; WORD $0xe7a8 // vfmadd213ps zmm4,zmm3,zmm23
+	LONG $0x48659262; WORD $0xe0a8 // vfmadd213ps zmm4,zmm3,zmm24
+	LONG $0x48659262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm3,zmm25
+	LONG $0x48659262; WORD $0xe2a8 // vfmadd213ps zmm4,zmm3,zmm26
+	LONG $0x4864f162; WORD $0xeb59 // vmulps zmm5,zmm3,zmm3
+	LONG $0x4855f262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm5,zmm1
+	LONG $0x4024f162; WORD $0xeb58 // vaddps zmm5,zmm27,zmm3
+	LONG $0x48549162; WORD $0xf35c // vsubps zmm6,zmm5,zmm27
+	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
+	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
+	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
+	LONG $0x4875f262; WORD $0xca2c // vscalefps zmm1,zmm1,zmm2
+	LONG $0x48749162; WORD $0xd6c2; BYTE $0x0e // vcmpgtps k2,zmm1,zmm30
+	LONG $0x48749162; WORD $0xd259 // vmulps zmm2,zmm1,zmm26
+	LONG $0x4a6c9162; WORD $0xca5c // vsubps zmm1{k2},zmm2,zmm26
+	LONG $0xca7c9162; WORD $0xfb28 // vmovaps zmm7{k2}{z},zmm27
+	LONG $0x4874f162; WORD $0xd159 // vmulps zmm2,zmm1,zmm1
+	QUAD $0x00f11d18487df262; WORD $0x0000 // vbroadcastss zmm3,DWORD PTR [rip+0xf1] # 1744
+	QUAD $0x00eb1da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xeb] # 1748
+	QUAD $0x00e51da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xe5] # 174c
+	QUAD $0x00df1da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xdf] # 1750
+	QUAD $0x00d91da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xd9] # 1754
+	QUAD $0x00d31da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xd3] # 1758
+	QUAD $0x00cd1da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xcd] # 175c
+	QUAD $0x00c71da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xc7] # 1760
+	QUAD $0x00c11da85875f262; WORD $0x0000 // vfmadd213ps zmm3,zmm1,DWORD BCST [rip+0xc1] # 1764
+	LONG $0x4874f162; WORD $0xe259 // vmulps zmm4,zmm1,zmm2
+	LONG $0x485cf162; WORD $0xdb59 // vmulps zmm3,zmm4,zmm3
+	LONG $0x4845b262; WORD $0xdcb8 // vfmadd231ps zmm3,zmm7,zmm20
+	LONG $0x486d9262; WORD $0xdabc // vfnmadd231ps zmm3,zmm2,zmm26
+	LONG $0x4874f162; WORD $0xcb58 // vaddps zmm1,zmm1,zmm3
+	LONG $0x4845b262; WORD $0xcbb8 // vfmadd231ps zmm1,zmm7,zmm19
+	LONG $0x485df162; WORD $0xe4ef // vpxord zmm4,zmm4,zmm4
+	LONG $0x487cf162; WORD $0xe45f // vmaxps zmm4,zmm0,zmm4
+	LONG $0x485cf162; WORD $0xc958 // vaddps zmm1,zmm4,zmm1
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xfffe77e9; BYTE $0xff // jmp 1574
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0x800000000000007f
+	QUAD $0x000000003ed413cd
+	QUAD $0xbdef07a33d8a409a
+	QUAD $0xbdfe13793df360af
+	QUAD $0xbe2aae263e119db8
+	QUAD $0xbe8000033e4cd23c
+	QUAD $0x0f2e66663eaaaaa4
+	QUAD $0x660000000000841f
+	QUAD $0x000000841f0f2e66
+	LONG $0x90660000
+
+// func mishF32Zmm(a *spec.MapArgs)
+TEXT ·mishF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	QUAD $0x01b60518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x1b6] # 1940
+	QUAD $0x01b00d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x1b0] # 1944
+	QUAD $0x01aa1518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x1aa] # 1948
+	QUAD $0x01a41d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x1a4] # 194c
+	QUAD $0x019e2518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x19e] # 1950
+	QUAD $0x01982d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x198] # 1954
+	QUAD $0x01923518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x192] # 1958
+	QUAD $0x018c3d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x18c] # 195c
+	QUAD $0x01860518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x186] # 1960
+	QUAD $0x01800d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x180] # 1964
+	QUAD $0x017a1518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x17a] # 1968
+	QUAD $0x01741d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x174] # 196c
+	QUAD $0x016e2518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x16e] # 1970
+	QUAD $0x01682d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x168] # 1974
+	QUAD $0x01623518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x162] # 1978
+	QUAD $0x015c3d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x15c] # 197c
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 1853
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00f68e0f; WORD $0x0000 // jle 1939
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
+	LONG $0x4874b162; WORD $0xc85f // vmaxps zmm1,zmm1,zmm16
+	LONG $0x4874b162; WORD $0xc95d // vminps zmm1,zmm1,zmm17
+	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
+	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
+	LONG $0x486db262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm2,zmm19
+	LONG $0x487cf162; WORD $0xd928 // vmovaps zmm3,zmm1
+	LONG $0x486db262; WORD $0xdcbc // vfnmadd231ps zmm3,zmm2,zmm20
+	LONG $0x4874f162; WORD $0xcb5c // vsubps zmm1,zmm1,zmm3
+	LONG $0x486db262; WORD $0xccbc // vfnmadd231ps zmm1,zmm2,zmm20
+	LONG $0x487cb162; WORD $0xe528 // vmovaps zmm4,zmm21
+	LONG $0x4865b262; WORD $0xe6a8 // vfmadd213ps zmm4,zmm3,zmm22
+	LONG $0x4865b262; WORD $0xe7a8 // vfmadd213ps zmm4,zmm3,zmm23
+	LONG $0x48659262; WORD $0xe0a8 // vfmadd213ps zmm4,zmm3,zmm24
+	LONG $0x48659262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm3,zmm25
+	LONG $0x48659262; WORD $0xe2a8 // vfmadd213ps zmm4,zmm3,zmm26
+	LONG $0x4864f162; WORD $0xeb59 // vmulps zmm5,zmm3,zmm3
+	LONG $0x4855f262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm5,zmm1
+	LONG $0x4024f162; WORD $0xeb58 // vaddps zmm5,zmm27,zmm3
+	LONG $0x48549162; WORD $0xf35c // vsubps zmm6,zmm5,zmm27
+	LONG $0x4864f162; WORD $0xf65c // vsubps zmm6,zmm3,zmm6
+	LONG $0x484cf162; WORD $0xf458 // vaddps zmm6,zmm6,zmm4
+	LONG $0x4854f162; WORD $0xce58 // vaddps zmm1,zmm5,zmm6
+	LONG $0x4875f262; WORD $0xca2c // vscalefps zmm1,zmm1,zmm2
+	LONG $0x4874f162; WORD $0xd158 // vaddps zmm2,zmm1,zmm1
+	LONG $0x4875f262; WORD $0xd1b8 // vfmadd231ps zmm2,zmm1,zmm1
+	LONG $0x487cf162; WORD $0xca59 // vmulps zmm1,zmm0,zmm2
+	LONG $0x486c9162; WORD $0xd658 // vaddps zmm2,zmm2,zmm30
+	LONG $0x4874f162; WORD $0xca5e // vdivps zmm1,zmm1,zmm2
+	LONG $0x487c9162; WORD $0xd5c2; BYTE $0x0e // vcmpgtps k2,zmm0,zmm29
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x487cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm0
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xfffefbe9; BYTE $0xff // jmp 1834
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0x41a000000000007f
+	QUAD $0x0000000040000000
+
+// func eluF32Zmm(a *spec.MapArgs)
+TEXT ·eluF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x487d7262; WORD $0x4f18; BYTE $0x06 // vbroadcastss zmm9,DWORD PTR [rdi+0x18]
+	LONG $0x487d7262; WORD $0x5718; BYTE $0x07 // vbroadcastss zmm10,DWORD PTR [rdi+0x1c]
+	QUAD $0x019c0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x19c] # 1b34
+	QUAD $0x01960d18487de262; WORD $0x0000 // vbroadcastss zmm17,DWORD PTR [rip+0x196] # 1b38
+	QUAD $0x01901518487de262; WORD $0x0000 // vbroadcastss zmm18,DWORD PTR [rip+0x190] # 1b3c
+	QUAD $0x018a1d18487de262; WORD $0x0000 // vbroadcastss zmm19,DWORD PTR [rip+0x18a] # 1b40
+	QUAD $0x01842518487de262; WORD $0x0000 // vbroadcastss zmm20,DWORD PTR [rip+0x184] # 1b44
+	QUAD $0x017e2d18487de262; WORD $0x0000 // vbroadcastss zmm21,DWORD PTR [rip+0x17e] # 1b48
+	QUAD $0x01783518487de262; WORD $0x0000 // vbroadcastss zmm22,DWORD PTR [rip+0x178] # 1b4c
+	QUAD $0x01723d18487de262; WORD $0x0000 // vbroadcastss zmm23,DWORD PTR [rip+0x172] # 1b50
+	QUAD $0x016c0518487d6262; WORD $0x0000 // vbroadcastss zmm24,DWORD PTR [rip+0x16c] # 1b54
+	QUAD $0x01660d18487d6262; WORD $0x0000 // vbroadcastss zmm25,DWORD PTR [rip+0x166] # 1b58
+	QUAD $0x01601518487d6262; WORD $0x0000 // vbroadcastss zmm26,DWORD PTR [rip+0x160] # 1b5c
+	QUAD $0x015a1d18487d6262; WORD $0x0000 // vbroadcastss zmm27,DWORD PTR [rip+0x15a] # 1b60
+	QUAD $0x01542518487d6262; WORD $0x0000 // vbroadcastss zmm28,DWORD PTR [rip+0x154] # 1b64
+	QUAD $0x014e2d18487d6262; WORD $0x0000 // vbroadcastss zmm29,DWORD PTR [rip+0x14e] # 1b68
+	QUAD $0x01483518487d6262; WORD $0x0000 // vbroadcastss zmm30,DWORD PTR [rip+0x148] # 1b6c
+	QUAD $0x01423d18487d6262; WORD $0x0000 // vbroadcastss zmm31,DWORD PTR [rip+0x142] # 1b70
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x197d // jge 1a61
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	LONG $0x00df8e0f; WORD $0x0000 // jle 1b30
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487c9162; WORD $0xcd5f // vmaxps zmm1,zmm0,zmm29
+	LONG $0x4874b162; WORD $0xd259 // vmulps zmm2,zmm1,zmm18
+	LONG $0x487df362; WORD $0xd208; BYTE $0x08 // vrndscaleps zmm2,zmm2,0x8
+	LONG $0x486db262; WORD $0xcbbc // vfnmadd231ps zmm1,zmm2,zmm19
+	LONG $0x487cf162; WORD $0xd928 // vmovaps zmm3,zmm1
+	LONG $0x486db262; WORD $0xdcbc // vfnmadd231ps zmm3,zmm2,zmm20
+	LONG $0x4874f162; WORD $0xcb5c // vsubps zmm1,zmm1,zmm3
+	LONG $0x486db262; WORD $0xccbc // vfnmadd231ps zmm1,zmm2,zmm20
+	LONG $0x487cb162; WORD $0xe528 // vmovaps zmm4,zmm21
+	LONG $0x4865b262; WORD $0xe6a8 // vfmadd213ps zmm4,zmm3,zmm22
+	LONG $0x4865b262; WORD $0xe7a8 // vfmadd213ps zmm4,zmm3,zmm23
+	LONG $0x48659262; WORD $0xe0a8 // vfmadd213ps zmm4,zmm3,zmm24
+	LONG $0x48659262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm3,zmm25
+	LONG $0x48659262; WORD $0xe2a8 // vfmadd213ps zmm4,zmm3,zmm26
+	LONG $0x4864f162; WORD $0xeb59 // vmulps zmm5,zmm3,zmm3
+	LONG $0x4855f262; WORD $0xe1a8 // vfmadd213ps zmm4,zmm5,zmm1
+	LONG $0x487df162; WORD $0xd25b // vcvtps2dq zmm2,zmm2
+	LONG $0x486d9162; WORD $0xd4fe // vpaddd zmm2,zmm2,zmm28
+	LONG $0x486df162; WORD $0xf272; BYTE $0x17 // vpslld zmm2,zmm2,0x17
+	LONG $0x4864f162; WORD $0xcc58 // vaddps zmm1,zmm3,zmm4
+	LONG $0x486c9162; WORD $0xdb5c // vsubps zmm3,zmm2,zmm27
+	LONG $0x486df262; WORD $0xcba8 // vfmadd213ps zmm1,zmm2,zmm3
+	LONG $0x485df162; WORD $0xe4ef // vpxord zmm4,zmm4,zmm4
+	LONG $0x4874f162; WORD $0xd4c2; BYTE $0x00 // vcmpeqps k2,zmm1,zmm4
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x4874d162; WORD $0xc959 // vmulps zmm1,zmm1,zmm9
+	LONG $0x487cf162; WORD $0xd4c2; BYTE $0x05 // vcmpnltps k2,zmm0,zmm4
+	LONG $0x4a7cf162; WORD $0xc828 // vmovaps zmm1{k2},zmm0
+	LONG $0x4874d162; WORD $0xca59 // vmulps zmm1,zmm1,zmm10
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	LONG $0xffff12e9; BYTE $0xff // jmp 1a42
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x42b20000c2d00000
+	QUAD $0x3f3180003fb8aa3b
+	QUAD $0x394f377ab95e8083
+	QUAD $0x3c08896d3ab69d1d
+	QUAD $0x3e2aaaaa3d2aaa7c
+	QUAD $0x3f8000003f000000
+	QUAD $0xc1d000000000007f
+	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00
+	BYTE $0x90
+
+// func leakyreluF32Zmm(a *spec.MapArgs)
+TEXT ·leakyreluF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x487d7262; WORD $0x4f18; BYTE $0x06 // vbroadcastss zmm9,DWORD PTR [rdi+0x18]
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x157d // jge 1bb6
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x437e // jle 1be9
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x487cf162; WORD $0xd2c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm2
+	LONG $0x487cf162; WORD $0xc828 // vmovaps zmm1,zmm0
+	LONG $0x4a7cd162; WORD $0xc959 // vmulps zmm1{k2},zmm0,zmm9
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xb2eb // jmp 1b9b
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+
+// func hardsigmoidF32Zmm(a *spec.MapArgs)
+TEXT ·hardsigmoidF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	LONG $0x487d7262; WORD $0x4f18; BYTE $0x06 // vbroadcastss zmm9,DWORD PTR [rdi+0x18]
+	LONG $0x487d7262; WORD $0x5718; BYTE $0x07 // vbroadcastss zmm10,DWORD PTR [rdi+0x1c]
+	QUAD $0x006c0518487de262; WORD $0x0000 // vbroadcastss zmm16,DWORD PTR [rip+0x6c] # 1c84
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x10f98348 // cmp rcx,0x10
+	WORD $0x157d // jge 1c47
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x487e // jle 1c7f
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
+	LONG $0x487cd162; WORD $0xc959 // vmulps zmm1,zmm0,zmm9
+	LONG $0x4874d162; WORD $0xca58 // vaddps zmm1,zmm1,zmm10
+	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
+	LONG $0x486cf162; WORD $0xc95f // vmaxps zmm1,zmm2,zmm1
+	LONG $0x407cf162; WORD $0xc95d // vminps zmm1,zmm16,zmm1
+	LONG $0x497cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx]{k1},zmm1
+	LONG $0x40c68348 // add rsi,0x40
+	LONG $0x40c28348 // add rdx,0x40
+	LONG $0x10e98348 // sub rcx,0x10
+	WORD $0xadeb // jmp 1c2c
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	BYTE $0x90 // nop
+	LONG $0x3f800000

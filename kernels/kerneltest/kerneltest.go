@@ -50,7 +50,7 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = readLevels(row), readCase
 		case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize, spec.QuantizeAway:
 			levels, test = quantLevels(row), quantCase
-		case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
+		case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto, spec.PRelu, spec.Max, spec.Min:
 			levels, test = binaryLevels(row), binaryCase
 		case spec.Turn:
 			levels, test = turnLevels(row), turnCase

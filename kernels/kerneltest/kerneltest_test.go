@@ -88,7 +88,7 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.ScaleArgs))
 			case spec.QuantAdd, spec.QuantMul, spec.Quantize, spec.Dequantize, spec.QuantizeAway:
 				_, ok = r.Func.(func(*spec.QuantArgs))
-			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto:
+			case spec.Add, spec.Sub, spec.SubFrom, spec.Mul, spec.Div, spec.DivInto, spec.PRelu, spec.Max, spec.Min:
 				_, ok = r.Func.(func(*spec.BinaryArgs))
 			case spec.Mix:
 				_, ok = r.Func.(func(*spec.MixArgs))

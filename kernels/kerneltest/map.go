@@ -14,7 +14,28 @@ import (
 var functions = map[spec.Op]func(float32) float32{
 	spec.Exp: fmath.Exp, spec.Sigmoid: fmath.Sigmoid, spec.Tanh: fmath.Tanh, spec.Erf: fmath.Erf, spec.Gelu: fmath.Gelu, spec.GeluTanh: fmath.GeluTanh,
 	spec.HardSwish: func(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 },
-	spec.Convert:   func(x float32) float32 { return x },
+	spec.Log:       fmath.Log, spec.Softplus: fmath.Softplus, spec.Mish: fmath.Mish,
+	spec.Convert: func(x float32) float32 { return x },
+}
+
+// parametric defines those that depend on two parameters, and what these are drawn from.
+var parametric = map[spec.Op]struct {
+	f      func(x, lo, hi float32) float32
+	lo, hi []float32
+}{
+	spec.Clip: {func(x, lo, hi float32) float32 {
+		switch {
+		case x < lo:
+			return lo
+		case x > hi:
+			return hi
+		}
+		return x
+	}, []float32{0, -1, float32(math.Inf(-1))}, []float32{6, 0.5, float32(math.Inf(1))}},
+	spec.Swish:       {func(x, lo, _ float32) float32 { return fmath.Swish(x, lo) }, []float32{1, 1.702, -0.5}, []float32{0}},
+	spec.Elu:         {fmath.Elu, []float32{1, 1.6732632, -0.5}, []float32{1, 1.050701}},
+	spec.LeakyRelu:   {func(x, lo, _ float32) float32 { return pairs[spec.PRelu](x, lo) }, []float32{0.1, 0, -2}, []float32{0}},
+	spec.HardSigmoid: {fmath.HardSigmoid, []float32{0.2, 1. / 6, -3}, []float32{0.5, 0}},
 }
 
 // pairs define the rows of two operands.
@@ -22,6 +43,13 @@ var pairs = map[spec.Op]func(x, b float32) float32{
 	spec.Add: func(x, b float32) float32 { return x + b }, spec.Mul: func(x, b float32) float32 { return x * b },
 	spec.Sub: func(x, b float32) float32 { return x - b }, spec.SubFrom: func(x, b float32) float32 { return b - x },
 	spec.Div: func(x, b float32) float32 { return x / b }, spec.DivInto: func(x, b float32) float32 { return b / x },
+	spec.Max: func(x, b float32) float32 { return max(x, b) }, spec.Min: func(x, b float32) float32 { return min(x, b) },
+	spec.PRelu: func(x, slope float32) float32 {
+		if x < 0 {
+			return x * slope
+		}
+		return x
+	},
 }
 
 // The factors of a function of two: length, elements of both, places of both and of the output, step, what the output is written over.
@@ -93,21 +121,9 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	args := spec.MapArgs{X: xb.pointer(), Y: out.pointer(), N: n}
 	f := functions[row.Op]
-	if row.Op == spec.Clip {
-		args.Lo, args.Hi = [...]float32{0, -1, float32(math.Inf(-1))}[rng.IntN(3)], [...]float32{6, 0.5, float32(math.Inf(1))}[rng.IntN(3)]
-		f = func(x float32) float32 {
-			switch {
-			case x < args.Lo:
-				return args.Lo
-			case x > args.Hi:
-				return args.Hi
-			}
-			return x
-		}
-	}
-	if row.Op == spec.Swish {
-		args.Lo = [...]float32{1, 1.702, -0.5}[rng.IntN(3)]
-		f = func(x float32) float32 { return fmath.Swish(x, args.Lo) }
+	if p := parametric[row.Op]; p.f != nil {
+		args.Lo, args.Hi = p.lo[rng.IntN(len(p.lo))], p.hi[rng.IntN(len(p.hi))]
+		f = func(x float32) float32 { return p.f(x, args.Lo, args.Hi) }
 	}
 	was := args
 	row.Func.(func(*spec.MapArgs))(&args)

@@ -50,15 +50,24 @@ var Table = []spec.Row{
 	function(spec.Erf, "erfF32Ref", fmath.Erf),
 	function(spec.Gelu, "geluF32Ref", fmath.Gelu),
 	function(spec.GeluTanh, "gelutanhF32Ref", fmath.GeluTanh),
-	{Op: spec.Swish, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "swishF32Ref", Func: swish},
+	parametric(spec.Swish, "swishF32Ref", func(x, lo, _ float32) float32 { return fmath.Swish(x, lo) }),
 	function(spec.HardSwish, "hardswishF32Ref", hardSwish),
-	{Op: spec.Clip, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "clipF32Ref", Func: clip},
+	function(spec.Log, "logF32Ref", fmath.Log),
+	function(spec.Softplus, "softplusF32Ref", fmath.Softplus),
+	function(spec.Mish, "mishF32Ref", fmath.Mish),
+	parametric(spec.Elu, "eluF32Ref", fmath.Elu),
+	parametric(spec.LeakyRelu, "leakyreluF32Ref", func(x, lo, _ float32) float32 { return prelu(x, lo) }),
+	parametric(spec.HardSigmoid, "hardsigmoidF32Ref", fmath.HardSigmoid),
+	parametric(spec.Clip, "clipF32Ref", Clamp),
 	binary(spec.Add, "addF32Ref", func(x, b float32) float32 { return x + b }),
 	binary(spec.Sub, "subF32Ref", func(x, b float32) float32 { return x - b }),
 	binary(spec.SubFrom, "subfromF32Ref", func(x, b float32) float32 { return b - x }),
 	binary(spec.Mul, "mulF32Ref", func(x, b float32) float32 { return x * b }),
 	binary(spec.Div, "divF32Ref", func(x, b float32) float32 { return x / b }),
 	binary(spec.DivInto, "divintoF32Ref", func(x, b float32) float32 { return b / x }),
+	binary(spec.PRelu, "preluF32Ref", prelu),
+	binary(spec.Max, "maxF32Ref", func(x, b float32) float32 { return max(x, b) }),
+	binary(spec.Min, "minF32Ref", func(x, b float32) float32 { return min(x, b) }),
 	turn[uint8](tensor.U8, "turn1Ref16"),
 	turn[uint16](tensor.U16, "turn2Ref16"),
 	turn[uint32](tensor.U32, "turn4Ref16"),
@@ -101,10 +110,15 @@ var Table = []spec.Row{
 
 // function is a row that computes one element at a time.
 func function(o spec.Op, name string, f func(float32) float32) spec.Row {
+	return parametric(o, name, func(x, _, _ float32) float32 { return f(x) })
+}
+
+// parametric is one of a function that depends on Lo and Hi.
+func parametric(o spec.Op, name string, f func(x, lo, hi float32) float32) spec.Row {
 	run := func(a *spec.MapArgs) {
 		x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
 		for i, v := range x {
-			y[i] = f(v)
+			y[i] = f(v, a.Lo, a.Hi)
 		}
 	}
 	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
@@ -168,18 +182,11 @@ func binary(o spec.Op, name string, f func(x, b float32) float32) spec.Row {
 	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: run}
 }
 
-func clip(a *spec.MapArgs) {
-	x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
-	for i, v := range x {
-		y[i] = Clamp(v, a.Lo, a.Hi)
+func prelu(x, slope float32) float32 {
+	if x < 0 {
+		return x * slope
 	}
-}
-
-func swish(a *spec.MapArgs) {
-	x, y := unsafe.Slice((*float32)(a.X), a.N), unsafe.Slice((*float32)(a.Y), a.N)
-	for i, v := range x {
-		y[i] = fmath.Swish(v, a.Lo)
-	}
+	return x
 }
 
 func hardSwish(x float32) float32 { return float32(x*min(max(x+3, 0), 6)) / 6 }

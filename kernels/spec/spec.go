@@ -37,8 +37,14 @@ const (
 	GeluTanh
 	Swish     // x * sigmoid(Lo*x)
 	HardSwish // x * min(max(x+3, 0), 6) / 6
-	Clip      // clamp(x, Lo, Hi); NaN stays NaN
-	Convert   // x, rounded to the nearest of another type of float, half to even
+	Log
+	Softplus
+	Mish
+	Elu         // Hi * x, or Hi * (Lo * (e**x - 1)) where x < 0
+	LeakyRelu   // x, or Lo*x where x < 0
+	HardSigmoid // clamp(Lo*x + Hi, 0, 1), the product rounded
+	Clip        // clamp(x, Lo, Hi); NaN stays NaN
+	Convert     // x, rounded to the nearest of another type of float, half to even
 	// Peak and Read measure the machine. Peak: for i < N: MR·NR chains of KR multiply-adds each, on zeros, that stay in registers; it reads and
 	// writes nothing. Read: Y[0] = X[0] ^ X[1] ^ … ^ X[N-1].
 	Peak
@@ -60,6 +66,9 @@ const (
 	Mul
 	Div     // x / b
 	DivInto // b / x
+	PRelu   // x, or x*b where x < 0
+	Max     // the larger one, NaN where either is; 0 is above -0
+	Min     // the smaller one
 	// Reductions into 16 lanes: for i < N: Y[i%16] = f(Y[i%16], X[i]).
 	SumLanes    // y + x
 	SquareLanes // y + x*x, the product rounded
@@ -90,8 +99,8 @@ const (
 const Ops = int(numOps)
 
 func (o Op) String() string {
-	return [...]string{"gemm", "gemv", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "clip", "convert", "peak", "read",
-		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto",
+	return [...]string{"gemm", "gemv", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "log", "softplus", "mish", "elu", "leakyrelu", "hardsigmoid", "clip", "convert", "peak", "read",
+		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto", "prelu", "max", "min",
 		"sumlanes", "squarelanes", "maxlanes", "extent", "turn", "sumrows", "maxrows", "softmax", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
 }
 
@@ -227,7 +236,7 @@ type DepthwiseRowArgs struct {
 type MapArgs struct {
 	X, Y   unsafe.Pointer
 	N      int
-	Lo, Hi float32 // Clip, and Swish's factor
+	Lo, Hi float32 // of Clip, Swish, Elu, LeakyRelu and HardSigmoid
 }
 
 // BinaryArgs describes N elements of a function of two; Step is 0 or 1. Y may be X or, where Step is 1, B.

@@ -1,6 +1,6 @@
 // Arithmetic on FP32 elements with AVX2, 8 at once, and one by one at the end.
 //
-// rdi  arguments   rsi X   rdx Y   r8 B   rcx elements left   ymm0 x   ymm1 b   ymm2-3 bounds
+// rdi  arguments   rsi X   rdx Y   r8 B   rcx elements left   ymm0 x   ymm1 b   ymm2-3 bounds, or scratch
 	.altmacro
 
 .macro add_ n
@@ -44,6 +44,31 @@
 	.else
 	vdivss	xmm0, xmm1, xmm0
 	.endif
+.endm
+
+.macro prelu n
+	vxorps	ymm2, ymm2, ymm2
+	vcmpltps ymm2, ymm0, ymm2
+	vmulps	ymm3, ymm0, ymm1
+	vblendvps ymm0, ymm0, ymm3, ymm2
+.endm
+// Of equal ones both are taken, so that the signs of zeros meet; where either is no number, their sum.
+.macro max_ n
+	vmaxps	ymm2, ymm0, ymm1
+	vmaxps	ymm3, ymm1, ymm0
+	vandps	ymm2, ymm2, ymm3
+	number
+.endm
+.macro min_ n
+	vminps	ymm2, ymm0, ymm1
+	vminps	ymm3, ymm1, ymm0
+	vorps	ymm2, ymm2, ymm3
+	number
+.endm
+.macro number
+	vcmpunordps ymm3, ymm0, ymm1
+	vaddps	ymm0, ymm0, ymm1
+	vblendvps ymm0, ymm2, ymm0, ymm3
 .endm
 
 .macro binary function
@@ -129,6 +154,21 @@ divF32Ymm:
 	.balign 64
 divintoF32Ymm:
 	binary	divinto
+
+// func preluF32Ymm(a *spec.BinaryArgs)
+	.balign 64
+preluF32Ymm:
+	binary	prelu
+
+// func maxF32Ymm(a *spec.BinaryArgs)
+	.balign 64
+maxF32Ymm:
+	binary	max_
+
+// func minF32Ymm(a *spec.BinaryArgs)
+	.balign 64
+minF32Ymm:
+	binary	min_
 
 // func clipF32Ymm(a *spec.MapArgs)
 	.balign 64

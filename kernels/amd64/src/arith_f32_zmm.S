@@ -1,6 +1,6 @@
 // Arithmetic on FP32 elements with AVX-512, 16 at once.
 //
-// rdi  arguments   rsi X   rdx Y   r8 B   rcx elements left   zmm0 x   zmm1 b   zmm2-3 bounds   k1 elements that exist
+// rdi  arguments   rsi X   rdx Y   r8 B   rcx elements left   zmm0 x   zmm1 b   zmm2-3 bounds, or scratch   k1 elements that exist
 	.altmacro
 
 .macro add_
@@ -22,6 +22,19 @@
 	vdivps	zmm0, zmm1, zmm0
 .endm
 
+.macro prelu
+	vpxord	zmm2, zmm2, zmm2
+	vcmpltps k2, zmm0, zmm2
+	vmulps	zmm0{k2}, zmm0, zmm1
+.endm
+// extreme takes the larger (5) or smaller (4) one, and a sum where either is no number.
+.macro extreme which
+	vcmpunordps k2, zmm0, zmm1
+	vaddps	zmm2, zmm0, zmm1
+	vrangeps zmm0, zmm0, zmm1, \which
+	vmovaps	zmm0{k2}, zmm2
+.endm
+
 // masked sets k1 for the last elements.
 .macro masked
 	mov	rax, -1
@@ -29,7 +42,7 @@
 	kmovw	k1, eax
 .endm
 
-.macro binary function
+.macro binary function:vararg
 	mov	rsi, [rdi + BinaryArgs_X]
 	mov	r8, [rdi + BinaryArgs_B]
 	mov	rdx, [rdi + BinaryArgs_Y]
@@ -102,6 +115,21 @@ divF32Zmm:
 	.balign 64
 divintoF32Zmm:
 	binary	divinto
+
+// func preluF32Zmm(a *spec.BinaryArgs)
+	.balign 64
+preluF32Zmm:
+	binary	prelu
+
+// func maxF32Zmm(a *spec.BinaryArgs)
+	.balign 64
+maxF32Zmm:
+	binary	extreme 5
+
+// func minF32Zmm(a *spec.BinaryArgs)
+	.balign 64
+minF32Zmm:
+	binary	extreme 4
 
 // func clipF32Zmm(a *spec.MapArgs)
 	.balign 64

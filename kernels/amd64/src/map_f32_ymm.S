@@ -138,6 +138,120 @@
 	vdivps	ymm1, ymm1, ymm3
 .endm
 
+// logarithm makes log(1+f) + e*ln 2 in ymm1 of f in ymm1 and e in ymm7; ymm2-4 are scratch. The polynomial lies at a place in the data.
+.macro logarithm name, at
+	vmulps	ymm2, ymm1, ymm1		// s
+	vmovups	ymm3, [rip + \name + \at]
+	.irp	i, 32, 64, 96, 128, 160, 192, 224, 256
+	vfmadd213ps ymm3, ymm1, [rip + \name + \at + \i]
+	.endr
+	vmulps	ymm4, ymm1, ymm2
+	vmulps	ymm3, ymm4, ymm3
+	vfmadd231ps ymm3, ymm7, [rip + \name + 128]
+	vfnmadd231ps ymm3, ymm2, [rip + \name + 320]
+	vaddps	ymm1, ymm1, ymm3
+	vfmadd231ps ymm1, ymm7, [rip + \name + 96]
+.endm
+.macro logarithms
+	.irp	value, 6.75060302e-2, -1.16713785e-1, 1.18836753e-1, -1.24060579e-1, 1.42203212e-1, -1.66679949e-1, 2.0002073e-1, -2.50000089e-1, 3.33333135e-1
+	wide	\value
+	.endr
+.endm
+
+// Constants: 13 the smallest normal number, 14 2**23, 15 its exponent less, 16 the bits of sqrt(1/2), 17 those of a significand, 18 NaN, 19 and 20
+// infinities, then the polynomial.
+.macro log name
+	vcmpltps ymm5, ymm0, [rip + \name + 416]	// subnormal, or not positive
+	vmulps	ymm2, ymm0, [rip + \name + 448]
+	vblendvps ymm1, ymm0, ymm2, ymm5
+	vandps	ymm7, ymm5, [rip + \name + 480]
+	vmovdqu	ymm6, [rip + \name + 512]
+	vpsubd	ymm2, ymm1, ymm6
+	vpsrad	ymm3, ymm2, 23
+	vpaddd	ymm7, ymm7, ymm3
+	vcvtdq2ps ymm7, ymm7			// e
+	vpand	ymm2, ymm2, [rip + \name + 544]
+	vpaddd	ymm2, ymm2, ymm6
+	vsubps	ymm1, ymm2, [rip + \name + 352]	// f
+	logarithm \name, 672
+	vxorps	ymm4, ymm4, ymm4
+	vcmpltps ymm2, ymm0, ymm4
+	vblendvps ymm1, ymm1, [rip + \name + 576], ymm2
+	vcmpeqps ymm2, ymm0, ymm4
+	vblendvps ymm1, ymm1, [rip + \name + 608], ymm2
+	vcmpeqps ymm2, ymm0, [rip + \name + 640]
+	vblendvps ymm1, ymm1, ymm0, ymm2
+	nan
+.endm
+
+// Constants: 13 the sign bit, 14 sqrt(2) - 1, then the polynomial.
+.macro softplus name
+	vorps	ymm1, ymm0, [rip + \name + 416]
+	exponential \name			// f
+	vcmpgtps ymm5, ymm1, [rip + \name + 448]
+	vmovups	ymm6, [rip + \name + 320]
+	vmulps	ymm2, ymm1, ymm6
+	vsubps	ymm2, ymm2, ymm6
+	vblendvps ymm1, ymm1, ymm2, ymm5
+	vandps	ymm7, ymm5, [rip + \name + 352]	// e
+	logarithm \name, 480
+	vxorps	ymm4, ymm4, ymm4
+	vmaxps	ymm4, ymm0, ymm4
+	vaddps	ymm1, ymm4, ymm1
+	nan
+.endm
+
+// Constants: 13 twenty, 14 two.
+.macro mish name
+	vmovaps	ymm1, ymm0
+	exponential \name			// e
+	vaddps	ymm2, ymm1, ymm1
+	vfmadd231ps ymm2, ymm1, ymm1		// n
+	vmulps	ymm1, ymm0, ymm2
+	vaddps	ymm2, ymm2, [rip + \name + 448]
+	vdivps	ymm1, ymm1, ymm2
+	vcmpgtps ymm2, ymm0, [rip + \name + 416]
+	vblendvps ymm1, ymm1, ymm0, ymm2
+	nan
+.endm
+
+// Constants: 13 the bound; ymm8 and ymm9 are the factors.
+.macro elu name
+	vmaxps	ymm1, ymm0, [rip + \name + 416]
+	parts	\name
+	vcvtps2dq ymm2, ymm2
+	vpaddd	ymm2, ymm2, [rip + \name + 384]
+	vpslld	ymm2, ymm2, 23			// 2**n
+	vaddps	ymm1, ymm3, ymm4
+	vsubps	ymm3, ymm2, [rip + \name + 352]
+	vfmadd213ps ymm1, ymm2, ymm3		// e**x - 1
+	vxorps	ymm4, ymm4, ymm4
+	vcmpeqps ymm2, ymm1, ymm4
+	vblendvps ymm1, ymm1, ymm0, ymm2
+	vmulps	ymm1, ymm1, ymm8
+	vcmpltps ymm2, ymm0, ymm4
+	vblendvps ymm1, ymm0, ymm1, ymm2
+	vmulps	ymm1, ymm1, ymm9
+.endm
+
+// ymm9 is the factor.
+.macro leakyrelu name
+	vxorps	ymm2, ymm2, ymm2
+	vcmpltps ymm2, ymm0, ymm2
+	vmulps	ymm1, ymm0, ymm9
+	vblendvps ymm1, ymm0, ymm1, ymm2
+.endm
+
+// Constant 0 is one; ymm8 and ymm9 are the factor and what is added.
+.macro hardsigmoid name
+	vmulps	ymm1, ymm0, ymm8
+	vaddps	ymm1, ymm1, ymm9
+	vxorps	ymm2, ymm2, ymm2
+	vmaxps	ymm1, ymm2, ymm1
+	vmovups	ymm2, [rip + \name]
+	vminps	ymm1, ymm2, ymm1
+.endm
+
 // loop applies a function to all elements; mask is the place of the masks in its data.
 .macro loop function, name, mask
 	mov	rsi, [rdi + MapArgs_X]
@@ -249,4 +363,72 @@ hardswishF32Ymm:
 hardswishF32Ymm.data:
 	wide	3
 	wide	6
+	masks
+
+// func logF32Ymm(a *spec.MapArgs)
+	.balign 64
+logF32Ymm:
+	loop	log, logF32Ymm.data, 960
+	.balign 4
+logF32Ymm.data:
+	exponentials
+	.irp	value, 0x00800000, 0x4b000000, -23, 0x3f3504f3, 0x7fffff, 0x7fc00000, 0xff800000, 0x7f800000
+	wideint	\value
+	.endr
+	logarithms
+	masks
+
+// func softplusF32Ymm(a *spec.MapArgs)
+	.balign 64
+softplusF32Ymm:
+	loop	softplus, softplusF32Ymm.data, 768
+	.balign 4
+softplusF32Ymm.data:
+	exponentials
+	wideint	0x80000000
+	wide	0.41421356
+	logarithms
+	masks
+
+// func mishF32Ymm(a *spec.MapArgs)
+	.balign 64
+mishF32Ymm:
+	loop	mish, mishF32Ymm.data, 480
+	.balign 4
+mishF32Ymm.data:
+	exponentials
+	wide	20
+	wide	2
+	masks
+
+// func eluF32Ymm(a *spec.MapArgs)
+	.balign 64
+eluF32Ymm:
+	vbroadcastss ymm8, dword ptr [rdi + MapArgs_Lo]
+	vbroadcastss ymm9, dword ptr [rdi + MapArgs_Hi]
+	loop	elu, eluF32Ymm.data, 448
+	.balign 4
+eluF32Ymm.data:
+	exponentials
+	wide	-26
+	masks
+
+// func leakyreluF32Ymm(a *spec.MapArgs)
+	.balign 64
+leakyreluF32Ymm:
+	vbroadcastss ymm9, dword ptr [rdi + MapArgs_Lo]
+	loop	leakyrelu, leakyreluF32Ymm.data, 0
+	.balign 4
+leakyreluF32Ymm.data:
+	masks
+
+// func hardsigmoidF32Ymm(a *spec.MapArgs)
+	.balign 64
+hardsigmoidF32Ymm:
+	vbroadcastss ymm8, dword ptr [rdi + MapArgs_Lo]
+	vbroadcastss ymm9, dword ptr [rdi + MapArgs_Hi]
+	loop	hardsigmoid, hardsigmoidF32Ymm.data, 32
+	.balign 4
+hardsigmoidF32Ymm.data:
+	wide	1
 	masks

@@ -78,6 +78,15 @@ func geluTanh[T float](x T) T {
 // alphaBeta makes a function of runs from the attributes alpha and beta (or others, by name).
 type alphaBeta[T float] func(alpha, beta T) func(y, x []T)
 
+// shapedRow is a function with the two attributes that the kernel table has.
+func shapedRow(o spec.Op, f alphaBeta[float64], alpha string, a float32, beta string, b float32) unary {
+	u := shaped(nil, f, alpha, a, beta, b)
+	u.choose = func(c *op.Call) (*spec.Row, float32, float32) {
+		return row32(o), c.Attrs.Float(alpha, a), c.Attrs.Float(beta, b)
+	}
+	return u
+}
+
 // shaped is a function with the two attributes.
 func shaped(g alphaBeta[float32], f alphaBeta[float64], alpha string, a float32, beta string, b float32) unary {
 	return unary{
@@ -88,15 +97,13 @@ func shaped(g alphaBeta[float32], f alphaBeta[float64], alpha string, a float32,
 	}
 }
 
-func leakyRelu[T float](a, _ T) func(y, x []T) {
-	return func(y, x []T) {
-		for i, v := range x {
-			if v < 0 {
-				v = a * v
-			}
-			y[i] = v
+func leakyRelu64(a, _ float64) func(y, x []float64) {
+	return mapped(func(x float64) float64 {
+		if x < 0 {
+			return a * x
 		}
-	}
+		return x
+	})
 }
 
 func thresholdedRelu[T float](a, _ T) func(y, x []T) {
@@ -110,12 +117,12 @@ func thresholdedRelu[T float](a, _ T) func(y, x []T) {
 	}
 }
 
-func elu[T float](a, _ T) func(y, x []T) {
-	return mapped(func(x T) T {
+func elu64(a, g float64) func(y, x []float64) {
+	return mapped(func(x float64) float64 {
 		if x < 0 {
-			return a * expm1(x)
+			return g * float64(a*math.Expm1(x))
 		}
-		return x
+		return g * x
 	})
 }
 
@@ -123,25 +130,12 @@ func celu[T float](a, _ T) func(y, x []T) {
 	return mapped(func(x T) T { return T(max(x, 0)) + min(T(a*expm1(T(x/a))), 0) })
 }
 
-func selu[T float](a, g T) func(y, x []T) {
-	return mapped(func(x T) T {
-		if x <= 0 {
-			return g * T(a*expm1(x))
-		}
-		return g * x
-	})
+func hardSigmoid64(a, b float64) func(y, x []float64) {
+	return mapped(func(x float64) float64 { return min(max(float64(a*x)+b, 0), 1) })
 }
 
-func hardSigmoid[T float](a, b T) func(y, x []T) {
-	return func(y, x []T) {
-		for i, v := range x {
-			y[i] = min(max(T(a*v)+b, 0), 1)
-		}
-	}
-}
-
-func swish[T float](a, _ T) func(y, x []T) {
-	return mapped(func(x T) T { return x * sigmoid(T(a*x)) })
+func swish64(a, _ float64) func(y, x []float64) {
+	return mapped(func(x float64) float64 { return x * sigmoid(float64(a*x)) })
 }
 
 func shrink[T float](lambda, bias T) func(y, x []T) {
@@ -156,15 +150,6 @@ func shrink[T float](lambda, bias T) func(y, x []T) {
 		}
 		return 0
 	})
-}
-
-// swishes is x * sigmoid(alpha*x).
-func swishes(alpha float32) unary {
-	u := shaped(swish[float32], swish[float64], "alpha", alpha, "", 0)
-	u.choose = func(c *op.Call) (*spec.Row, float32, float32) {
-		return row32(spec.Swish), c.Attrs.Float("alpha", alpha), 0
-	}
-	return u
 }
 
 // geluRow is the kernel of Gelu in one of its forms.
@@ -187,20 +172,20 @@ var activations = map[string]unary{
 	"Relu6":           clipped(0, 6),
 	"Sigmoid":         kernel32(spec.Sigmoid, sigmoid[float64]),
 	"Tanh":            kernel32(spec.Tanh, math.Tanh),
-	"Softplus":        two(fmath.Softplus, softplus64),
+	"Softplus":        kernel32(spec.Softplus, softplus64),
 	"Softsign":        rows(softsignRow[float32], softsignRow[float64]),
-	"Mish":            two(fmath.Mish, func(x float64) float64 { return x * math.Tanh(softplus64(x)) }),
+	"Mish":            kernel32(spec.Mish, func(x float64) float64 { return x * math.Tanh(softplus64(x)) }),
 	"HardSwish":       kernel32(spec.HardSwish, hardSwish64),
-	"LeakyRelu":       shaped(leakyRelu[float32], leakyRelu[float64], "alpha", .01, "", 0),
+	"LeakyRelu":       shapedRow(spec.LeakyRelu, leakyRelu64, "alpha", .01, "", 0),
 	"ThresholdedRelu": shaped(thresholdedRelu[float32], thresholdedRelu[float64], "alpha", 1, "", 0),
-	"Elu":             shaped(elu[float32], elu[float64], "alpha", 1, "", 0),
+	"Elu":             shapedRow(spec.Elu, elu64, "alpha", 1, "", 1),
 	"Celu":            shaped(celu[float32], celu[float64], "alpha", 1, "", 0),
-	"Selu": shaped(selu[float32], selu[float64], "alpha", 1.67326319217681884765625,
+	"Selu": shapedRow(spec.Elu, elu64, "alpha", 1.67326319217681884765625,
 		"gamma", 1.05070102214813232421875),
-	"HardSigmoid":             shaped(hardSigmoid[float32], hardSigmoid[float64], "alpha", .2, "beta", .5),
-	"Swish":                   swishes(1),
+	"HardSigmoid":             shapedRow(spec.HardSigmoid, hardSigmoid64, "alpha", .2, "beta", .5),
+	"Swish":                   shapedRow(spec.Swish, swish64, "alpha", 1, "", 0),
 	"Shrink":                  shaped(shrink[float32], shrink[float64], "lambd", .5, "bias", 0),
 	"Gelu":                    unary{f32: geluOf[float32], f64: geluOf[float64], choose: geluRow},
 	"com.microsoft.Gelu":      kernel32(spec.Gelu, gelu[float64]),
-	"com.microsoft.QuickGelu": swishes(1.702),
+	"com.microsoft.QuickGelu": shapedRow(spec.Swish, swish64, "alpha", 1.702, "", 0),
 }

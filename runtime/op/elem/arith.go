@@ -109,6 +109,8 @@ func arithmetic[T number](c *op.Call) (op.Run, error) {
 		k = kernels32(k, mul32, mul32)
 	case "Div":
 		k = kernels32(k, div32, divInto32)
+	case "PRelu":
+		k = kernels32(k, prelu32, nil)
 	}
 	k.after = bounded[T](c)
 	return runBinary(c, k)

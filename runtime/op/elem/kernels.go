@@ -18,6 +18,7 @@ func row32(o spec.Op) *spec.Row {
 var (
 	add32, sub32, subFrom32 = pairRow(spec.Add), pairRow(spec.Sub), pairRow(spec.SubFrom)
 	mul32, div32, divInto32 = pairRow(spec.Mul), pairRow(spec.Div), pairRow(spec.DivInto)
+	prelu32, max32, min32   = pairRow(spec.PRelu), pairRow(spec.Max), pairRow(spec.Min)
 	exp32                   = mapRow(spec.Exp)
 	sumKernel               = row32(spec.SumLanes).Func.(func(*spec.MapArgs))
 	squareKernel            = row32(spec.SquareLanes).Func.(func(*spec.MapArgs))
@@ -99,7 +100,7 @@ func as32[T float](x []T) ([]float32, bool) {
 // lanes32 is the same of lanes.
 func lanes32[T float](acc *[16]T) *[16]float32 { return (*[16]float32)(unsafe.Pointer(acc)) }
 
-// kernels32 gives a kernel for float32 the loops of the table.
+// kernels32 gives a kernel for float32 the loops of the table; reverse may be nil.
 func kernels32[T number](k kernel[T, T], forward, reverse func(y, x, b []float32, step int)) kernel[T, T] {
 	k32, ok := any(&k).(*kernel[float32, float32])
 	if !ok {
@@ -107,7 +108,9 @@ func kernels32[T number](k kernel[T, T], forward, reverse func(y, x, b []float32
 	}
 	k32.vv = func(y, a, b []float32) { forward(y, a, b, 1) }
 	k32.vs = func(y, a []float32, b float32) { scalar32(forward, y, a, b) }
-	k32.sv = func(y []float32, a float32, b []float32) { scalar32(reverse, y, b, a) }
+	if reverse != nil {
+		k32.sv = func(y []float32, a float32, b []float32) { scalar32(reverse, y, b, a) }
+	}
 	return k
 }
 

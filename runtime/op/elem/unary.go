@@ -221,7 +221,7 @@ var unaries = map[string]unary{
 	"Sqrt":       rows(sqrtRow[float32], sqrtRow[float64]),
 	"Rsqrt":      fixed(func(x float64) float64 { return 1 / math.Sqrt(x) }),
 	"Exp":        kernel32(spec.Exp, math.Exp),
-	"Log":        two(fmath.Log, math.Log),
+	"Log":        kernel32(spec.Log, math.Log),
 	"Sin":        two(fmath.Sin, math.Sin),
 	"Cos":        two(fmath.Cos, math.Cos),
 	"Tan":        fixed(math.Tan),

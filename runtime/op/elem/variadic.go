@@ -46,11 +46,13 @@ func variadic[T number](c *op.Call) (op.Run, error) {
 	case "Max":
 		k = kernel[T, T]{f: func(a, b T) T { return max(a, b) }, vv: maxRows[T], vs: maxScalar[T],
 			sv: func(y []T, a T, b []T) { maxScalar(y, b, a) }}
+		k = kernels32(k, max32, max32)
 	case "Min":
 		k = kernel[T, T]{f: func(a, b T) T { return min(a, b) }, vv: minRows[T], vs: minScalar[T],
 			sv: func(y []T, a T, b []T) { minScalar(y, b, a) }}
+		k = kernels32(k, min32, min32)
 	default:
-		k = addKernel[T]()
+		k = kernels32(addKernel[T](), add32, add32)
 	}
 	out := c.Out[0].Shape
 	ins := make([]*view[T], len(c.In))
@@ -80,7 +82,9 @@ func variadic[T number](c *op.Call) (op.Run, error) {
 				acc = r
 			}
 		}
-		if mean {
+		if r32, ok := any(r).([]float32); ok && mean {
+			scalar32(div32, r32, r32, float32(n))
+		} else if mean {
 			for i := range r {
 				r[i] /= n
 			}
