@@ -205,7 +205,7 @@ type product[A, B operand, C accum] struct {
 	body       func(lo, hi int)
 	most       int // tiles of a block
 	parts      []part
-	room       *panelRoom
+	room       *room[[]float32]
 	need       int // elements of src from off on
 	outElement int // bytes
 	aNow       []A // of this run
@@ -405,8 +405,8 @@ func (p *product[A, B, C]) share(l *lane[A, C], r, c int) {
 	*a = spec.GemmArgs{AStride: p.step * size, OutZero: p.zero, QLo: p.qlo, QHi: p.qhi}
 	if p.room != nil {
 		slot := p.room.borrow()
-		defer slot.busy.Store(false)
-		l.panel = slot.panel
+		defer slot.giveBack()
+		l.panel = slot.of
 	}
 	base := pointer(p.aNow)
 	if p.gather != nil {

@@ -1,9 +1,6 @@
 package nn
 
 import (
-	"runtime"
-	"sync/atomic"
-
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
@@ -32,34 +29,4 @@ func storedHalf(c *op.Call, w *source[float32], m int, follow bool) (*spec.Row, 
 		return c.Select(spec.Gemm, tensor.F32, tensor.F32, tensor.F32, tensor.F32, c.Num), s
 	}
 	return nil, nil
-}
-
-// panelRoom is room for widened panels, one for each thread. The products of an instance, which run one after the other, share it.
-type panelRoom struct{ slots []panelSlot }
-
-type panelSlot struct {
-	busy  atomic.Bool
-	panel []float32
-	_     [64]byte // threads do not share a line of cache
-}
-
-// roomForPanels returns room for panels of n elements.
-func roomForPanels(c *op.Call, n int) *panelRoom {
-	r := op.Common(c, "widened panels", func() *panelRoom { return &panelRoom{make([]panelSlot, c.Par.Threads())} })
-	for i := range r.slots {
-		if s := &r.slots[i]; len(s.panel) < n {
-			s.panel = op.Make[float32](c, n)
-		}
-	}
-	return r
-}
-
-func (r *panelRoom) borrow() *panelSlot {
-	for ; ; runtime.Gosched() {
-		for i := range r.slots {
-			if s := &r.slots[i]; s.busy.CompareAndSwap(false, true) {
-				return s
-			}
-		}
-	}
 }

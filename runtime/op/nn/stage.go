@@ -67,8 +67,8 @@ func (p *product[A, B, C]) some(share int, x, y strip, p0, p1 int) {
 	*a = spec.GemmArgs{AStride: p.step * size, CStride: p.ldc, Taps: 1, K: p.k, Lo: p.lo, Hi: p.hi, OutZero: p.zero, QLo: p.qlo, QHi: p.qhi}
 	if p.room != nil {
 		slot := p.room.borrow()
-		defer slot.busy.Store(false)
-		l.panel = slot.panel
+		defer slot.giveBack()
+		l.panel = slot.of
 	}
 	mr, nr, outStep := p.row.MR, p.row.NR, p.ldc*p.outElement
 	src, dst := x.from(p0, a.AStride), y.from(p0, outStep)
@@ -117,11 +117,11 @@ type bands struct {
 	size       [2]int // of a position of what expand and deep make, in bytes
 	band       int    // positions of the last stage that are made at once
 	ring       int    // positions
-	parts      []bandPart
+	parts      *room[bandPart]
 	pays       bool // whether all threads have work
 }
 
-// bandPart is what one share keeps.
+// bandPart is what a share keeps.
 type bandPart struct{ ring, band []byte }
 
 // prepareStages prepares operator Stages: convolutions that follow each other, each the only reader of the one before.
@@ -218,10 +218,10 @@ func newBands(c *op.Call) (*bands, op.Run, error) {
 		s.makeLanes(shares)
 		c.Adopt(s.c)
 	}
-	b.parts = make([]bandPart, shares)
-	for i := range b.parts {
-		b.parts[i] = bandPart{op.Make[byte](c, b.ring*b.size[0]), op.Make[byte](c, b.band*b.size[1])}
-	}
+	b.parts = roomFor(c, "bands", func(p *bandPart) {
+		atLeast(c, &p.ring, b.ring*b.size[0])
+		atLeast(c, &p.band, b.band*b.size[1])
+	})
 	units := ceil(b.last.m, unit)
 	body := func(lo, hi int) {
 		for s := lo; s < hi; s++ {
@@ -253,7 +253,9 @@ func writesPlain(c *op.Call) bool {
 
 // share computes positions p to end-1.
 func (b *bands) share(s, p, end int) {
-	part := &b.parts[s]
+	slot := b.parts.borrow()
+	defer slot.giveBack()
+	part := &slot.of
 	done := 0 // lines of what expand makes
 	for p < end {
 		n := min(b.band, end-p)

@@ -27,7 +27,7 @@ type turned struct {
 	place                    func(r int) int
 	chain                    *elem.Chain // on the results, which have rows of n elements then
 
-	room       *panelRoom
+	room       *room[[]float32]
 	w          []float32 // [n][1+k]: the bias comes first, times one
 	start      []float32 // what sums begin with: adding to -0 changes nothing
 	lanes      []turnedLane
@@ -103,10 +103,10 @@ func (p *turned) ready(c *op.Call, w *source[float32], index func(k, j int) int)
 // share computes panels p0 to p1-1.
 func (p *turned) share(l *turnedLane, p0, p1 int) {
 	slot := p.room.borrow()
-	defer slot.busy.Store(false)
+	defer slot.giveBack()
 	gemm, turn := p.row.Func.(func(*spec.GemmArgs)), p.turn.Func.(func(*spec.RowsArgs))
 	nr, mr, depth, cols := p.row.NR, p.row.MR, 1+p.k, p.n/p.groups
-	panel := slot.panel[:depth*nr]
+	panel := slot.of[:depth*nr]
 	for i := range nr {
 		panel[i] = 1
 	}
