@@ -30,7 +30,15 @@ const (
 
 // Load is Read and New by way of the cache that o names: what passes make of the model is taken from there, or left there for the next process. The
 // signatures of an .edge file are verified each time, and the cache is asked for the model with exactly the content that they are of.
-func Load(path string, r ReadOptions, o Options) (_ *Source, _ *Model, err error) {
+func Load(path string, r ReadOptions, o Options) (*Source, *Model, error) {
+	s, m, err := load(path, r, o)
+	if m != nil {
+		m.garbage.Store(true)
+	}
+	return s, m, err
+}
+
+func load(path string, r ReadOptions, o Options) (_ *Source, _ *Model, err error) {
 	defer mem.Recover(&err, debug.SetPanicOnFault(true))
 	format, err := sniff(path)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -76,6 +77,8 @@ type Model struct {
 	store           store         // of what is computed from the graph's constants
 	consts          map[*byte]int // where the data of these begin, and their number
 	packed          *packed       // what an earlier process has computed of them, and this one will leave; nil where there is no cache
+
+	garbage atomic.Bool // whether what loading took is still to be given back to the system
 
 	idOnce sync.Once
 	id     string
@@ -216,6 +219,10 @@ func (m *Model) planned(shapes []tensor.Shape) (*planned, error) {
 		defer mem.Recover(&p.err, debug.SetPanicOnFault(true))
 		if p.plan, p.err = m.build(shapes); p.err == nil {
 			p.plan, p.err = m.choose(p.plan, shapes)
+		}
+		// What loading and planning leave behind goes before the first session takes its memory.
+		if m.garbage.Swap(false) {
+			debug.FreeOSMemory()
 		}
 	})
 	return p, p.err
