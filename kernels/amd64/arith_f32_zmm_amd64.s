@@ -11,47 +11,54 @@ TEXT ·addF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x009d8e0f; WORD $0x0000 // jle b5
+	LONG $0x00c38e0f; WORD $0x0000 // jle db
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x4875 // jne 70
+	WORD $0x5875 // jne 80
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 4b
+	WORD $0x197d // jge 4f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7a7e // jle b5
+	LONG $0x009c8e0f; WORD $0x0000 // jle db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc5eb // jmp 30
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xb3eb // jmp 30
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 8b
+	WORD $0x157d // jge 9b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3a7e // jle b5
+	WORD $0x507e // jle db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x487cf162; WORD $0xc158 // vaddps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbbeb // jmp 70
+	WORD $0xa5eb // jmp 80
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 
 // func subF32Zmm(a *spec.BinaryArgs)
 TEXT ·subF32Zmm(SB), NOSPLIT, $0-8
@@ -62,47 +69,54 @@ TEXT ·subF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x009d8e0f; WORD $0x0000 // jle 175
+	LONG $0x00c38e0f; WORD $0x0000 // jle 1db
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x4875 // jne 130
+	WORD $0x5875 // jne 180
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 10b
+	WORD $0x197d // jge 14f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7a7e // jle 175
+	LONG $0x009c8e0f; WORD $0x0000 // jle 1db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487cf162; WORD $0xc15c // vsubps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc5eb // jmp f0
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xb3eb // jmp 130
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 14b
+	WORD $0x157d // jge 19b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3a7e // jle 175
+	WORD $0x507e // jle 1db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x487cf162; WORD $0xc15c // vsubps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbbeb // jmp 130
+	WORD $0xa5eb // jmp 180
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 
 // func subfromF32Zmm(a *spec.BinaryArgs)
 TEXT ·subfromF32Zmm(SB), NOSPLIT, $0-8
@@ -113,47 +127,54 @@ TEXT ·subfromF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x009d8e0f; WORD $0x0000 // jle 235
+	LONG $0x00c38e0f; WORD $0x0000 // jle 2db
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x4875 // jne 1f0
+	WORD $0x5875 // jne 280
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 1cb
+	WORD $0x197d // jge 24f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7a7e // jle 235
+	LONG $0x009c8e0f; WORD $0x0000 // jle 2db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x4874f162; WORD $0xc05c // vsubps zmm0,zmm1,zmm0
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc5eb // jmp 1b0
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xb3eb // jmp 230
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 20b
+	WORD $0x157d // jge 29b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3a7e // jle 235
+	WORD $0x507e // jle 2db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x4874f162; WORD $0xc05c // vsubps zmm0,zmm1,zmm0
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbbeb // jmp 1f0
+	WORD $0xa5eb // jmp 280
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 
 // func mulF32Zmm(a *spec.BinaryArgs)
 TEXT ·mulF32Zmm(SB), NOSPLIT, $0-8
@@ -164,47 +185,54 @@ TEXT ·mulF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x009d8e0f; WORD $0x0000 // jle 2f5
+	LONG $0x00c38e0f; WORD $0x0000 // jle 3db
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x4875 // jne 2b0
+	WORD $0x5875 // jne 380
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 28b
+	WORD $0x197d // jge 34f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7a7e // jle 2f5
+	LONG $0x009c8e0f; WORD $0x0000 // jle 3db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487cf162; WORD $0xc159 // vmulps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc5eb // jmp 270
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xb3eb // jmp 330
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 2cb
+	WORD $0x157d // jge 39b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3a7e // jle 2f5
+	WORD $0x507e // jle 3db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x487cf162; WORD $0xc159 // vmulps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbbeb // jmp 2b0
+	WORD $0xa5eb // jmp 380
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 
 // func divF32Zmm(a *spec.BinaryArgs)
 TEXT ·divF32Zmm(SB), NOSPLIT, $0-8
@@ -215,47 +243,54 @@ TEXT ·divF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x009d8e0f; WORD $0x0000 // jle 3b5
+	LONG $0x00c38e0f; WORD $0x0000 // jle 4db
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x4875 // jne 370
+	WORD $0x5875 // jne 480
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 34b
+	WORD $0x197d // jge 44f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7a7e // jle 3b5
+	LONG $0x009c8e0f; WORD $0x0000 // jle 4db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487cf162; WORD $0xc15e // vdivps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc5eb // jmp 330
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xb3eb // jmp 430
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 38b
+	WORD $0x157d // jge 49b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3a7e // jle 3b5
+	WORD $0x507e // jle 4db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x487cf162; WORD $0xc15e // vdivps zmm0,zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbbeb // jmp 370
+	WORD $0xa5eb // jmp 480
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 
 // func divintoF32Zmm(a *spec.BinaryArgs)
 TEXT ·divintoF32Zmm(SB), NOSPLIT, $0-8
@@ -266,47 +301,54 @@ TEXT ·divintoF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x009d8e0f; WORD $0x0000 // jle 475
+	LONG $0x00c38e0f; WORD $0x0000 // jle 5db
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x4875 // jne 430
+	WORD $0x5875 // jne 580
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 40b
+	WORD $0x197d // jge 54f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x7a7e // jle 475
+	LONG $0x009c8e0f; WORD $0x0000 // jle 5db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x4874f162; WORD $0xc05e // vdivps zmm0,zmm1,zmm0
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc5eb // jmp 3f0
-	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xb3eb // jmp 530
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 44b
+	WORD $0x157d // jge 59b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x3a7e // jle 475
+	WORD $0x507e // jle 5db
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x4874f162; WORD $0xc05e // vdivps zmm0,zmm1,zmm0
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbbeb // jmp 430
+	WORD $0xa5eb // jmp 580
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	LONG $0x00801f0f; WORD $0x0000; BYTE $0x00 // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 
 // func preluF32Zmm(a *spec.BinaryArgs)
 TEXT ·preluF32Zmm(SB), NOSPLIT, $0-8
@@ -317,54 +359,56 @@ TEXT ·preluF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00ba8e0f; WORD $0x0000 // jle 552
+	LONG $0x00e08e0f; WORD $0x0000 // jle 6f8
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x5875 // jne 500
+	WORD $0x6875 // jne 690
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge 4cf
+	WORD $0x197d // jge 64f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00938e0f; WORD $0x0000 // jle 552
+	LONG $0x00b98e0f; WORD $0x0000 // jle 6f8
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x487cf162; WORD $0xd2c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm2
 	LONG $0x4a7cf162; WORD $0xc159 // vmulps zmm0{k2},zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xb4eb // jmp 4b0
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	WORD $0xa6eb // jmp 630
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 51b
+	WORD $0x157d // jge 6ab
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x477e // jle 552
+	WORD $0x5d7e // jle 6f8
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x486df162; WORD $0xd2ef // vpxord zmm2,zmm2,zmm2
 	LONG $0x487cf162; WORD $0xd2c2; BYTE $0x01 // vcmpltps k2,zmm0,zmm2
 	LONG $0x4a7cf162; WORD $0xc159 // vmulps zmm0{k2},zmm0,zmm1
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xaeeb // jmp 500
+	WORD $0x98eb // jmp 690
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 
 // func maxF32Zmm(a *spec.BinaryArgs)
 TEXT ·maxF32Zmm(SB), NOSPLIT, $0-8
@@ -375,55 +419,63 @@ TEXT ·maxF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00d18e0f; WORD $0x0000 // jle 669
+	LONG $0x00f78e0f; WORD $0x0000 // jle 80f
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x6875 // jne 610
+	WORD $0x7875 // jne 7a0
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge 5cf
+	WORD $0x197d // jge 74f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00aa8e0f; WORD $0x0000 // jle 669
+	LONG $0x00d08e0f; WORD $0x0000 // jle 80f
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
 	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
 	LONG $0x487df362; WORD $0xc150; BYTE $0x05 // vrangeps zmm0,zmm0,zmm1,0x5
 	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xadeb // jmp 5b0
+	WORD $0x9feb // jmp 730
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 62b
+	WORD $0x157d // jge 7bb
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4e7e // jle 669
+	WORD $0x647e // jle 80f
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
 	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
 	LONG $0x487df362; WORD $0xc150; BYTE $0x05 // vrangeps zmm0,zmm0,zmm1,0x5
 	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xa7eb // jmp 610
+	WORD $0x91eb // jmp 7a0
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 
 // func minF32Zmm(a *spec.BinaryArgs)
 TEXT ·minF32Zmm(SB), NOSPLIT, $0-8
@@ -434,55 +486,63 @@ TEXT ·minF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x10578b48 // mov rdx,QWORD PTR [rdi+0x10]
 	LONG $0x184f8b48 // mov rcx,QWORD PTR [rdi+0x18]
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00d18e0f; WORD $0x0000 // jle 769
+	LONG $0x00f78e0f; WORD $0x0000 // jle 94f
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x207f8348; BYTE $0x00 // cmp QWORD PTR [rdi+0x20],0x0
-	WORD $0x6875 // jne 710
+	WORD $0x7875 // jne 8e0
 	LONG $0x487dd262; WORD $0x0818 // vbroadcastss zmm1,DWORD PTR [r8]
 	WORD $0x9066 // xchg ax,ax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x197d // jge 6cf
+	WORD $0x197d // jge 88f
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	LONG $0x00aa8e0f; WORD $0x0000 // jle 769
+	LONG $0x00d08e0f; WORD $0x0000 // jle 94f
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
 	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
 	LONG $0x487df362; WORD $0xc150; BYTE $0x04 // vrangeps zmm0,zmm0,zmm1,0x4
 	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xadeb // jmp 6b0
+	WORD $0x9feb // jmp 870
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x9066 // xchg ax,ax
+	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 72b
+	WORD $0x157d // jge 8fb
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x4e7e // jle 769
+	WORD $0x647e // jle 94f
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x008e180f; WORD $0x0004; BYTE $0x00 // prefetcht0 BYTE PTR [rsi+0x400]
+	QUAD $0x0000040088180f41 // prefetcht0 BYTE PTR [r8+0x400]
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0xc97cd162; WORD $0x0810 // vmovups zmm1{k1}{z},ZMMWORD PTR [r8]
 	LONG $0x487cf162; WORD $0xd1c2; BYTE $0x03 // vcmpunordps k2,zmm0,zmm1
 	LONG $0x487cf162; WORD $0xd158 // vaddps zmm2,zmm0,zmm1
 	LONG $0x487df362; WORD $0xc150; BYTE $0x04 // vrangeps zmm0,zmm0,zmm1,0x4
 	LONG $0x4a7cf162; WORD $0xc228 // vmovaps zmm0{k2},zmm2
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x40c08349 // add r8,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xa7eb // jmp 710
+	WORD $0x91eb // jmp 8e0
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 
 // func clipF32Zmm(a *spec.MapArgs)
 TEXT ·clipF32Zmm(SB), NOSPLIT, $0-8
@@ -496,19 +556,20 @@ TEXT ·clipF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 7bd
+	WORD $0x157d // jge 9bd
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x367e // jle 7e3
+	WORD $0x3d7e // jle 9ea
 	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
 	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
 	LONG $0x486cf162; WORD $0xc05f // vmaxps zmm0,zmm2,zmm0
 	LONG $0x4864f162; WORD $0xc05d // vminps zmm0,zmm3,zmm0
+	LONG $0x008a0d0f; WORD $0x0004; BYTE $0x00 // prefetchw BYTE PTR [rdx+0x400]
 	LONG $0x497cf162; WORD $0x0211 // vmovups ZMMWORD PTR [rdx]{k1},zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x40c28348 // add rdx,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xbfeb // jmp 7a2
+	WORD $0xb8eb // jmp 9a2
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET

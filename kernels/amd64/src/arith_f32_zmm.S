@@ -1,5 +1,7 @@
 // Arithmetic on FP32 elements with AVX-512, 16 at once.
 //
+// Of what follows, lines are fetched some way ahead: chains of operators take it block by block, too short for the processor to see far.
+//
 // rdi  arguments   rsi X   rdx Y   r8 B   rcx elements left   zmm0 x   zmm1 b   zmm2-3 bounds, or scratch   k1 elements that exist
 	.altmacro
 
@@ -60,8 +62,10 @@
 	test	rcx, rcx
 	jle	9f
 	masked
-2:	vmovups	zmm0{k1}{z}, [rsi]
+2:	prefetcht0 [rsi + 1024]
+	vmovups	zmm0{k1}{z}, [rsi]
 	\function
+	prefetchw [rdx + 1024]
 	vmovups	[rdx]{k1}, zmm0
 	add	rsi, 64
 	add	rdx, 64
@@ -73,9 +77,12 @@
 	test	rcx, rcx
 	jle	9f
 	masked
-5:	vmovups	zmm0{k1}{z}, [rsi]
+5:	prefetcht0 [rsi + 1024]
+	prefetcht0 [r8 + 1024]
+	vmovups	zmm0{k1}{z}, [rsi]
 	vmovups	zmm1{k1}{z}, [r8]
 	\function
+	prefetchw [rdx + 1024]
 	vmovups	[rdx]{k1}, zmm0
 	add	rsi, 64
 	add	rdx, 64
@@ -149,6 +156,7 @@ clipF32Zmm:
 2:	vmovups	zmm0{k1}{z}, [rsi]
 	vmaxps	zmm0, zmm2, zmm0
 	vminps	zmm0, zmm3, zmm0
+	prefetchw [rdx + 1024]
 	vmovups	[rdx]{k1}, zmm0
 	add	rsi, 64
 	add	rdx, 64
