@@ -11,6 +11,18 @@ func addF32Ymm(a *spec.BinaryArgs)
 func addF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
+func argmaxrowsF32Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func argmaxrowsF32Zmm(a *spec.RowsArgs)
+
+//go:noescape
+func argminrowsF32Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func argminrowsF32Zmm(a *spec.RowsArgs)
+
+//go:noescape
 func clipF32Ymm(a *spec.MapArgs)
 
 //go:noescape
@@ -323,12 +335,6 @@ func maxF32Ymm(a *spec.BinaryArgs)
 func maxF32Zmm(a *spec.BinaryArgs)
 
 //go:noescape
-func maxlanesF32Ymm(a *spec.MapArgs)
-
-//go:noescape
-func maxlanesF32Zmm(a *spec.MapArgs)
-
-//go:noescape
 func maxpoolF32Ymm(a *spec.PoolArgs)
 
 //go:noescape
@@ -363,6 +369,12 @@ func minF32Ymm(a *spec.BinaryArgs)
 
 //go:noescape
 func minF32Zmm(a *spec.BinaryArgs)
+
+//go:noescape
+func minrowsF32Ymm(a *spec.RowsArgs)
+
+//go:noescape
+func minrowsF32Zmm(a *spec.RowsArgs)
 
 //go:noescape
 func mishF32Ymm(a *spec.MapArgs)
@@ -554,6 +566,10 @@ func winogradoutF32Zmm(a *spec.WinogradArgs)
 var functions = map[string]any{
 	"addF32Ymm":                     addF32Ymm,
 	"addF32Zmm":                     addF32Zmm,
+	"argmaxrowsF32Ymm":              argmaxrowsF32Ymm,
+	"argmaxrowsF32Zmm":              argmaxrowsF32Zmm,
+	"argminrowsF32Ymm":              argminrowsF32Ymm,
+	"argminrowsF32Zmm":              argminrowsF32Zmm,
 	"clipF32Ymm":                    clipF32Ymm,
 	"clipF32Zmm":                    clipF32Zmm,
 	"convertBF16F32Ymm":             convertBF16F32Ymm,
@@ -658,8 +674,6 @@ var functions = map[string]any{
 	"logF32Zmm":                     logF32Zmm,
 	"maxF32Ymm":                     maxF32Ymm,
 	"maxF32Zmm":                     maxF32Zmm,
-	"maxlanesF32Ymm":                maxlanesF32Ymm,
-	"maxlanesF32Zmm":                maxlanesF32Zmm,
 	"maxpoolF32Ymm":                 maxpoolF32Ymm,
 	"maxpoolF32Zmm":                 maxpoolF32Zmm,
 	"maxpoolI8Ymm":                  maxpoolI8Ymm,
@@ -672,6 +686,8 @@ var functions = map[string]any{
 	"meanpoolF32Zmm":                meanpoolF32Zmm,
 	"minF32Ymm":                     minF32Ymm,
 	"minF32Zmm":                     minF32Zmm,
+	"minrowsF32Ymm":                 minrowsF32Ymm,
+	"minrowsF32Zmm":                 minrowsF32Zmm,
 	"mishF32Ymm":                    mishF32Ymm,
 	"mishF32Zmm":                    mishF32Zmm,
 	"mixF32Ymm":                     mixF32Ymm,

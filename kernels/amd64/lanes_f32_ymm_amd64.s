@@ -11,9 +11,8 @@ TEXT ·sumlanesF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x0a10fcc5 // vmovups ymm1,YMMWORD PTR [rdx]
 	LONG $0x5210fcc5; BYTE $0x20 // vmovups ymm2,YMMWORD PTR [rdx+0x20]
-	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
-	LONG $0xe228fcc5 // vmovaps ymm4,ymm2
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	LONG $0x10f98348 // cmp rcx,0x10
 	WORD $0x1b7c // jl 41
 	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
@@ -49,9 +48,8 @@ TEXT ·squarelanesF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x0a10fcc5 // vmovups ymm1,YMMWORD PTR [rdx]
 	LONG $0x5210fcc5; BYTE $0x20 // vmovups ymm2,YMMWORD PTR [rdx+0x20]
-	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
-	LONG $0xe228fcc5 // vmovaps ymm4,ymm2
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
 	LONG $0x10f98348 // cmp rcx,0x10
 	WORD $0x237c // jl c9
 	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
@@ -80,55 +78,6 @@ TEXT ·squarelanesF32Ymm(SB), NOSPLIT, $0-8
 	RET
 	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
 
-// func maxlanesF32Ymm(a *spec.MapArgs)
-TEXT ·maxlanesF32Ymm(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
-	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
-	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
-	LONG $0x0a10fcc5 // vmovups ymm1,YMMWORD PTR [rdx]
-	LONG $0x5210fcc5; BYTE $0x20 // vmovups ymm2,YMMWORD PTR [rdx+0x20]
-	LONG $0xd928fcc5 // vmovaps ymm3,ymm1
-	LONG $0xe228fcc5 // vmovaps ymm4,ymm2
-	LONG $0x00401f0f // nop DWORD PTR [rax+0x0]
-	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x317c // jl 157
-	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
-	LONG $0xe8c2fcc5; BYTE $0x03 // vcmpunordps ymm5,ymm0,ymm0
-	LONG $0x4a65e3c4; WORD $0x50d8 // vblendvps ymm3,ymm3,ymm0,ymm5
-	LONG $0xc95ffcc5 // vmaxps ymm1,ymm0,ymm1
-	LONG $0x4610fcc5; BYTE $0x20 // vmovups ymm0,YMMWORD PTR [rsi+0x20]
-	LONG $0xe8c2fcc5; BYTE $0x03 // vcmpunordps ymm5,ymm0,ymm0
-	LONG $0x4a5de3c4; WORD $0x50e0 // vblendvps ymm4,ymm4,ymm0,ymm5
-	LONG $0xd25ffcc5 // vmaxps ymm2,ymm0,ymm2
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc9eb // jmp 120
-	LONG $0xebc2e4c5; BYTE $0x03 // vcmpunordps ymm5,ymm3,ymm3
-	LONG $0x4a75e3c4; WORD $0x50cb // vblendvps ymm1,ymm1,ymm3,ymm5
-	LONG $0xecc2dcc5; BYTE $0x03 // vcmpunordps ymm5,ymm4,ymm4
-	LONG $0x4a6de3c4; WORD $0x50d4 // vblendvps ymm2,ymm2,ymm4,ymm5
-	LONG $0x0a11fcc5 // vmovups YMMWORD PTR [rdx],ymm1
-	LONG $0x5211fcc5; BYTE $0x20 // vmovups YMMWORD PTR [rdx+0x20],ymm2
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x287e // jle 1a3
-	LONG $0x0610fac5 // vmovss xmm0,DWORD PTR [rsi]
-	LONG $0x0a10fac5 // vmovss xmm1,DWORD PTR [rdx]
-	LONG $0xe95ffac5 // vmaxss xmm5,xmm0,xmm1
-	LONG $0xd8c2fac5; BYTE $0x03 // vcmpunordss xmm3,xmm0,xmm0
-	LONG $0x4a51e3c4; WORD $0x30e8 // vblendvps xmm5,xmm5,xmm0,xmm3
-	LONG $0x2a11fac5 // vmovss DWORD PTR [rdx],xmm5
-	LONG $0x04c68348 // add rsi,0x4
-	LONG $0x04c28348 // add rdx,0x4
-	WORD $0xff48; BYTE $0xc9 // dec rcx
-	WORD $0xd3eb // jmp 176
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
-
 // func extentF32Ymm(a *spec.MapArgs)
 TEXT ·extentF32Ymm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
@@ -142,7 +91,7 @@ TEXT ·extentF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x287c41c4; BYTE $0xc8 // vmovaps ymm9,ymm8
 	LONG $0xc24c41c4; WORD $0x03d0 // vcmpunordps ymm10,ymm6,ymm8
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0x417c // jl 22c
+	WORD $0x417c // jl 16c
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x000000841f0f2e66; WORD $0x0000 // cs nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x0610fcc5 // vmovups ymm0,YMMWORD PTR [rsi]
@@ -155,9 +104,9 @@ TEXT ·extentF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0xc95f34c5 // vmaxps ymm9,ymm9,ymm1
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xd47d // jge 200
+	WORD $0xd47d // jge 140
 	LONG $0x10c18348 // add rcx,0x10
-	WORD $0x2774 // je 259
+	WORD $0x2774 // je 199
 	LONG $0x187de2c4; BYTE $0x06 // vbroadcastss ymm0,DWORD PTR [rsi]
 	LONG $0xe8c2fcc5; BYTE $0x03 // vcmpunordps ymm5,ymm0,ymm0
 	LONG $0xd5562cc5 // vorps ymm10,ymm10,ymm5
@@ -167,7 +116,7 @@ TEXT ·extentF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0xc85f34c5 // vmaxps ymm9,ymm9,ymm0
 	LONG $0x04c68348 // add rsi,0x4
 	WORD $0xff48; BYTE $0xc9 // dec rcx
-	WORD $0xd975 // jne 232
+	WORD $0xd975 // jne 172
 	LONG $0xf75dccc5 // vminps ymm6,ymm6,ymm7
 	LONG $0x5f3c41c4; BYTE $0xc1 // vmaxps ymm8,ymm8,ymm9
 	LONG $0x197de3c4; WORD $0x01f7 // vextractf128 xmm7,ymm6,0x1
@@ -184,7 +133,7 @@ TEXT ·extentF32Ymm(SB), NOSPLIT, $0-8
 	LONG $0x5f3841c4; BYTE $0xc1 // vmaxps xmm8,xmm8,xmm9
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0x177d42c4; BYTE $0xd2 // vptest ymm10,ymm10
-	WORD $0x0474 // je 2b0
+	WORD $0x0474 // je 1f0
 	LONG $0xc076f9c5 // vpcmpeqd xmm0,xmm0,xmm0
 	LONG $0xf058cac5 // vaddss xmm6,xmm6,xmm0
 	LONG $0xc0583ac5 // vaddss xmm8,xmm8,xmm0

@@ -10,9 +10,9 @@ TEXT ·sumlanesF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x487cf162; WORD $0x0a10 // vmovups zmm1,ZMMWORD PTR [rdx]
-	LONG $0x487cf162; WORD $0xd128 // vmovaps zmm2,zmm1
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x10f98348 // cmp rcx,0x10
 	WORD $0x157d // jge 3b
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
@@ -41,9 +41,9 @@ TEXT ·squarelanesF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
 	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
 	LONG $0x487cf162; WORD $0x0a10 // vmovups zmm1,ZMMWORD PTR [rdx]
-	LONG $0x487cf162; WORD $0xd128 // vmovaps zmm2,zmm1
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
 	LONG $0x10f98348 // cmp rcx,0x10
 	WORD $0x157d // jge bb
 	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
@@ -64,38 +64,6 @@ TEXT ·squarelanesF32Zmm(SB), NOSPLIT, $0-8
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	QUAD $0x00000000841f0f66; BYTE $0x00 // nop WORD PTR [rax+rax*1+0x0]
 
-// func maxlanesF32Zmm(a *spec.MapArgs)
-TEXT ·maxlanesF32Zmm(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), DI
-	PCALIGN $64
-	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
-	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
-	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
-	LONG $0x487cf162; WORD $0x0a10 // vmovups zmm1,ZMMWORD PTR [rdx]
-	LONG $0x487cf162; WORD $0xd128 // vmovaps zmm2,zmm1
-	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
-	LONG $0xc892f8c5 // kmovw k1,eax
-	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x157d // jge 13b
-	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
-	WORD $0x337e // jle 15e
-	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
-	LONG $0xf5f0e2c4; BYTE $0xc0 // bzhi rax,rax,rcx
-	LONG $0xc892f8c5 // kmovw k1,eax
-	LONG $0xc97cf162; WORD $0x0610 // vmovups zmm0{k1}{z},ZMMWORD PTR [rsi]
-	LONG $0x497cf162; WORD $0xd0c2; BYTE $0x03 // vcmpunordps k2{k1},zmm0,zmm0
-	LONG $0x4a7cf162; WORD $0xd028 // vmovaps zmm2{k2},zmm0
-	LONG $0x497cf162; WORD $0xc95f // vmaxps zmm1{k1},zmm0,zmm1
-	LONG $0x40c68348 // add rsi,0x40
-	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc2eb // jmp 120
-	LONG $0x486cf162; WORD $0xd2c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm2
-	LONG $0x4a7cf162; WORD $0xca28 // vmovaps zmm1{k2},zmm2
-	LONG $0x487cf162; WORD $0x0a11 // vmovups ZMMWORD PTR [rdx],zmm1
-	WORD $0xf8c5; BYTE $0x77 // vzeroupper
-	RET
-	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
-
 // func extentF32Zmm(a *spec.MapArgs)
 TEXT ·extentF32Zmm(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), DI
@@ -115,7 +83,7 @@ TEXT ·extentF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x00ffffb8; BYTE $0x00 // mov eax,0xffff
 	LONG $0xc892f8c5 // kmovw k1,eax
 	LONG $0x40e98348 // sub rcx,0x40
-	WORD $0x7c7c // jl 24e
+	WORD $0x7c7c // jl 1ce
 	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
 	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
 	LONG $0x487cf162; WORD $0x0610 // vmovups zmm0,ZMMWORD PTR [rsi]
@@ -136,11 +104,11 @@ TEXT ·extentF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x49247162; WORD $0xdb5f // vmaxps zmm11{k1},zmm11,zmm3
 	LONG $0x00c68148; WORD $0x0001; BYTE $0x00 // add rsi,0x100
 	LONG $0x40e98348 // sub rcx,0x40
-	WORD $0x927d // jge 1e0
+	WORD $0x927d // jge 160
 	LONG $0x40c18348 // add rcx,0x40
-	WORD $0x3b74 // je 28f
+	WORD $0x3b74 // je 20f
 	LONG $0x10f98348 // cmp rcx,0x10
-	WORD $0x0e7d // jge 268
+	WORD $0x0e7d // jge 1e8
 	LONG $0xffffffb8; BYTE $0xff // mov eax,0xffffffff
 	LONG $0xf570e2c4; BYTE $0xc0 // bzhi eax,eax,ecx
 	LONG $0xc892f8c5 // kmovw k1,eax
@@ -151,7 +119,7 @@ TEXT ·extentF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x493c7162; WORD $0xc05f // vmaxps zmm8{k1},zmm8,zmm0
 	LONG $0x40c68348 // add rsi,0x40
 	LONG $0x10e98348 // sub rcx,0x10
-	WORD $0xc57f // jg 254
+	WORD $0xc57f // jg 1d4
 	LONG $0x485cf162; WORD $0xe55d // vminps zmm4,zmm4,zmm5
 	LONG $0x483c5162; WORD $0xc15f // vmaxps zmm8,zmm8,zmm9
 	LONG $0x484cf162; WORD $0xf75d // vminps zmm6,zmm6,zmm7
@@ -176,7 +144,7 @@ TEXT ·extentF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0x5f3841c4; BYTE $0xc1 // vmaxps xmm8,xmm8,xmm9
 	LONG $0xc057f8c5 // vxorps xmm0,xmm0,xmm0
 	LONG $0xe498f8c5 // kortestw k4,k4
-	WORD $0x0474 // je 317
+	WORD $0x0474 // je 297
 	LONG $0xc076f9c5 // vpcmpeqd xmm0,xmm0,xmm0
 	LONG $0xe058dac5 // vaddss xmm4,xmm4,xmm0
 	LONG $0xc0583ac5 // vaddss xmm8,xmm8,xmm0

@@ -159,3 +159,211 @@ TEXT ·maxrowsF32Ymm(SB), NOSPLIT, $0-8
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
 	QUAD $0x0000000000000000
+
+// func minrowsF32Ymm(a *spec.RowsArgs)
+TEXT ·minrowsF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b4c // mov r9,QWORD PTR [rdi+0x18]
+	LONG $0x205f8b4c // mov r11,QWORD PTR [rdi+0x20]
+	LONG $0x02e1c149 // shl r9,0x2
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0xe383; BYTE $0x1f // and ebx,0x1f
+	LONG $0x3c058d48; WORD $0x0001; BYTE $0x00 // lea rax,[rip+0x13c] # 420
+	WORD $0x2948; BYTE $0xd8 // sub rax,rbx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	WORD $0x8949; BYTE $0xca // mov r10,rcx
+	WORD $0xc031 // xor eax,eax
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0x2948; BYTE $0xc3 // sub rbx,rax
+	LONG $0x00fd8e0f; WORD $0x0000 // jle 3f9
+	LONG $0x80fb8148; WORD $0x0000; BYTE $0x00 // cmp rbx,0x80
+	LONG $0x00a38c0f; WORD $0x0000 // jl 3ac
+	LONG $0x0410fcc5; BYTE $0x02 // vmovups ymm0,YMMWORD PTR [rdx+rax*1]
+	LONG $0x4c10fcc5; WORD $0x2002 // vmovups ymm1,YMMWORD PTR [rdx+rax*1+0x20]
+	LONG $0x5410fcc5; WORD $0x4002 // vmovups ymm2,YMMWORD PTR [rdx+rax*1+0x40]
+	LONG $0x5c10fcc5; WORD $0x6002 // vmovups ymm3,YMMWORD PTR [rdx+rax*1+0x60]
+	LONG $0xc1c27cc5; BYTE $0x03 // vcmpunordps ymm8,ymm0,ymm1
+	LONG $0xcbc26cc5; BYTE $0x03 // vcmpunordps ymm9,ymm2,ymm3
+	LONG $0x563c41c4; BYTE $0xc1 // vorps ymm8,ymm8,ymm9
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x487e // jle 383
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x107cc1c4; BYTE $0x27 // vmovups ymm4,YMMWORD PTR [r15]
+	LONG $0x107cc1c4; WORD $0x206f // vmovups ymm5,YMMWORD PTR [r15+0x20]
+	LONG $0x107cc1c4; WORD $0x4077 // vmovups ymm6,YMMWORD PTR [r15+0x40]
+	LONG $0x107cc1c4; WORD $0x607f // vmovups ymm7,YMMWORD PTR [r15+0x60]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0xcdc25cc5; BYTE $0x03 // vcmpunordps ymm9,ymm4,ymm5
+	LONG $0x563c41c4; BYTE $0xc1 // vorps ymm8,ymm8,ymm9
+	LONG $0xcfc24cc5; BYTE $0x03 // vcmpunordps ymm9,ymm6,ymm7
+	LONG $0x563c41c4; BYTE $0xc1 // vorps ymm8,ymm8,ymm9
+	LONG $0xc05ddcc5 // vminps ymm0,ymm4,ymm0
+	LONG $0xc95dd4c5 // vminps ymm1,ymm5,ymm1
+	LONG $0xd25dccc5 // vminps ymm2,ymm6,ymm2
+	LONG $0xdb5dc4c5 // vminps ymm3,ymm7,ymm3
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xbd75 // jne 340
+	LONG $0x0e7d42c4; BYTE $0xc0 // vtestps ymm8,ymm8
+	WORD $0x2275 // jne 3ac
+	LONG $0x0411fcc5; BYTE $0x02 // vmovups YMMWORD PTR [rdx+rax*1],ymm0
+	LONG $0x4c11fcc5; WORD $0x2002 // vmovups YMMWORD PTR [rdx+rax*1+0x20],ymm1
+	LONG $0x5411fcc5; WORD $0x4002 // vmovups YMMWORD PTR [rdx+rax*1+0x40],ymm2
+	LONG $0x5c11fcc5; WORD $0x6002 // vmovups YMMWORD PTR [rdx+rax*1+0x60],ymm3
+	LONG $0x00800548; WORD $0x0000 // add rax,0x80
+	LONG $0xffff44e9; BYTE $0xff // jmp 2f0
+	LONG $0x763d41c4; BYTE $0xc0 // vpcmpeqd ymm8,ymm8,ymm8
+	LONG $0x20fb8348 // cmp rbx,0x20
+	WORD $0x057d // jge 3bc
+	LONG $0x287c41c4; BYTE $0xc7 // vmovaps ymm8,ymm15
+	LONG $0x2c3de2c4; WORD $0x0204 // vmaskmovps ymm0,ymm8,YMMWORD PTR [rdx+rax*1]
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x1c7e // jle 3ea
+	LONG $0x2c3dc2c4; BYTE $0x27 // vmaskmovps ymm4,ymm8,YMMWORD PTR [r15]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0xc05ddcc5 // vminps ymm0,ymm4,ymm0
+	LONG $0xccc25cc5; BYTE $0x03 // vcmpunordps ymm9,ymm4,ymm4
+	LONG $0x4a7de3c4; WORD $0x90c4 // vblendvps ymm0,ymm0,ymm4,ymm9
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xdfeb // jmp 3c9
+	LONG $0x2e3de2c4; WORD $0x0204 // vmaskmovps YMMWORD PTR [rdx+rax*1],ymm8,ymm0
+	LONG $0x20c08348 // add rax,0x20
+	LONG $0xfffef7e9; BYTE $0xff // jmp 2f0
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	WORD $0x1f0f; BYTE $0x00 // nop DWORD PTR [rax]
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+
+// func argmaxrowsF32Ymm(a *spec.RowsArgs)
+TEXT ·argmaxrowsF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b4c // mov r9,QWORD PTR [rdi+0x18]
+	LONG $0x205f8b4c // mov r11,QWORD PTR [rdi+0x20]
+	LONG $0x02e1c149 // shl r9,0x2
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0xe383; BYTE $0x1f // and ebx,0x1f
+	LONG $0xb0058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xb0] # 514
+	WORD $0x2948; BYTE $0xd8 // sub rax,rbx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	WORD $0x8949; BYTE $0xca // mov r10,rcx
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	WORD $0x0149; BYTE $0xd0 // add r8,rdx
+	LONG $0x763d41c4; BYTE $0xc0 // vpcmpeqd ymm8,ymm8,ymm8
+	LONG $0x7265c1c4; WORD $0x1fd0 // vpsrld ymm3,ymm8,0x1f
+	WORD $0xc031 // xor eax,eax
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0x2948; BYTE $0xc3 // sub rbx,rax
+	WORD $0x667e // jle 4f0
+	LONG $0x20fb8348 // cmp rbx,0x20
+	WORD $0x057d // jge 495
+	LONG $0x287c41c4; BYTE $0xc7 // vmovaps ymm8,ymm15
+	LONG $0x2c3de2c4; WORD $0x0204 // vmaskmovps ymm0,ymm8,YMMWORD PTR [rdx+rax*1]
+	LONG $0x8c3dc2c4; WORD $0x000c // vpmaskmovd ymm1,ymm8,YMMWORD PTR [r8+rax*1]
+	LONG $0x587de2c4; WORD $0x3057 // vpbroadcastd ymm2,DWORD PTR [rdi+0x30]
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	WORD $0x9066 // xchg ax,ax
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0x2978 // js 4de
+	LONG $0x2c3dc2c4; BYTE $0x27 // vmaskmovps ymm4,ymm8,YMMWORD PTR [r15]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0xc8c27cc5; BYTE $0x07 // vcmpordps ymm9,ymm0,ymm0
+	LONG $0xe8c2dcc5; BYTE $0x16 // vcmpnle_uqps ymm5,ymm4,ymm0
+	LONG $0x5454c1c4; BYTE $0xe9 // vandps ymm5,ymm5,ymm9
+	LONG $0x4a7de3c4; WORD $0x50c4 // vblendvps ymm0,ymm0,ymm4,ymm5
+	LONG $0x4a75e3c4; WORD $0x50ca // vblendvps ymm1,ymm1,ymm2,ymm5
+	LONG $0xd3feedc5 // vpaddd ymm2,ymm2,ymm3
+	WORD $0xd2eb // jmp 4b0
+	LONG $0x2e3de2c4; WORD $0x0204 // vmaskmovps YMMWORD PTR [rdx+rax*1],ymm8,ymm0
+	LONG $0x8e3dc2c4; WORD $0x000c // vpmaskmovd YMMWORD PTR [r8+rax*1],ymm8,ymm1
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x92eb // jmp 482
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000841f0f2e6666
+	LONG $0x90000000
+
+// func argminrowsF32Ymm(a *spec.RowsArgs)
+TEXT ·argminrowsF32Ymm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b4c // mov r9,QWORD PTR [rdi+0x18]
+	LONG $0x205f8b4c // mov r11,QWORD PTR [rdi+0x20]
+	LONG $0x02e1c149 // shl r9,0x2
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0xe383; BYTE $0x1f // and ebx,0x1f
+	LONG $0xb0058d48; WORD $0x0000; BYTE $0x00 // lea rax,[rip+0xb0] # 614
+	WORD $0x2948; BYTE $0xd8 // sub rax,rbx
+	LONG $0x38107cc5 // vmovups ymm15,YMMWORD PTR [rax]
+	WORD $0x8949; BYTE $0xca // mov r10,rcx
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	WORD $0x0149; BYTE $0xd0 // add r8,rdx
+	LONG $0x763d41c4; BYTE $0xc0 // vpcmpeqd ymm8,ymm8,ymm8
+	LONG $0x7265c1c4; WORD $0x1fd0 // vpsrld ymm3,ymm8,0x1f
+	WORD $0xc031 // xor eax,eax
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0x2948; BYTE $0xc3 // sub rbx,rax
+	WORD $0x667e // jle 5f0
+	LONG $0x20fb8348 // cmp rbx,0x20
+	WORD $0x057d // jge 595
+	LONG $0x287c41c4; BYTE $0xc7 // vmovaps ymm8,ymm15
+	LONG $0x2c3de2c4; WORD $0x0204 // vmaskmovps ymm0,ymm8,YMMWORD PTR [rdx+rax*1]
+	LONG $0x8c3dc2c4; WORD $0x000c // vpmaskmovd ymm1,ymm8,YMMWORD PTR [r8+rax*1]
+	LONG $0x587de2c4; WORD $0x3057 // vpbroadcastd ymm2,DWORD PTR [rdi+0x30]
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	WORD $0x9066 // xchg ax,ax
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0x2978 // js 5de
+	LONG $0x2c3dc2c4; BYTE $0x27 // vmaskmovps ymm4,ymm8,YMMWORD PTR [r15]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0xc8c27cc5; BYTE $0x07 // vcmpordps ymm9,ymm0,ymm0
+	LONG $0xe8c2dcc5; BYTE $0x19 // vcmpnge_uqps ymm5,ymm4,ymm0
+	LONG $0x5454c1c4; BYTE $0xe9 // vandps ymm5,ymm5,ymm9
+	LONG $0x4a7de3c4; WORD $0x50c4 // vblendvps ymm0,ymm0,ymm4,ymm5
+	LONG $0x4a75e3c4; WORD $0x50ca // vblendvps ymm1,ymm1,ymm2,ymm5
+	LONG $0xd3feedc5 // vpaddd ymm2,ymm2,ymm3
+	WORD $0xd2eb // jmp 5b0
+	LONG $0x2e3de2c4; WORD $0x0204 // vmaskmovps YMMWORD PTR [rdx+rax*1],ymm8,ymm0
+	LONG $0x8e3dc2c4; WORD $0x000c // vpmaskmovd YMMWORD PTR [r8+rax*1],ymm8,ymm1
+	LONG $0x20c08348 // add rax,0x20
+	WORD $0x92eb // jmp 582
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0xffffffffffffffff
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000
+	QUAD $0x0000000000000000

@@ -147,3 +147,197 @@ TEXT ·maxrowsF32Zmm(SB), NOSPLIT, $0-8
 	LONG $0xfffec7e9; BYTE $0xff // jmp 172
 	WORD $0xf8c5; BYTE $0x77 // vzeroupper
 	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+
+// func minrowsF32Zmm(a *spec.RowsArgs)
+TEXT ·minrowsF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b4c // mov r9,QWORD PTR [rdi+0x18]
+	LONG $0x205f8b4c // mov r11,QWORD PTR [rdi+0x20]
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0xe383; BYTE $0x0f // and ebx,0xf
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5e0e2c4; BYTE $0xc0 // bzhi rax,rax,rbx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x02e1c149 // shl r9,0x2
+	WORD $0x8949; BYTE $0xca // mov r10,rcx
+	WORD $0xc031 // xor eax,eax
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0x2948; BYTE $0xc3 // sub rbx,rax
+	LONG $0x012d8e0f; WORD $0x0000 // jle 42b
+	LONG $0x00fb8148; WORD $0x0001; BYTE $0x00 // cmp rbx,0x100
+	LONG $0x00c68c0f; WORD $0x0000 // jl 3d1
+	LONG $0x487cf162; WORD $0x0410; BYTE $0x02 // vmovups zmm0,ZMMWORD PTR [rdx+rax*1]
+	QUAD $0x01024c10487cf162 // vmovups zmm1,ZMMWORD PTR [rdx+rax*1+0x40]
+	QUAD $0x02025410487cf162 // vmovups zmm2,ZMMWORD PTR [rdx+rax*1+0x80]
+	QUAD $0x03025c10487cf162 // vmovups zmm3,ZMMWORD PTR [rdx+rax*1+0xc0]
+	LONG $0x487cf162; WORD $0xd9c2; BYTE $0x03 // vcmpunordps k3,zmm0,zmm1
+	LONG $0x486cf162; WORD $0xd3c2; BYTE $0x03 // vcmpunordps k2,zmm2,zmm3
+	LONG $0xda45e4c5 // korw k3,k3,k2
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x597e // jle 3a1
+	QUAD $0x0000000000841f0f // nop DWORD PTR [rax+rax*1+0x0]
+	LONG $0x487cd162; WORD $0x2710 // vmovups zmm4,ZMMWORD PTR [r15]
+	LONG $0x487cd162; WORD $0x6f10; BYTE $0x01 // vmovups zmm5,ZMMWORD PTR [r15+0x40]
+	LONG $0x487cd162; WORD $0x7710; BYTE $0x02 // vmovups zmm6,ZMMWORD PTR [r15+0x80]
+	LONG $0x487cd162; WORD $0x7f10; BYTE $0x03 // vmovups zmm7,ZMMWORD PTR [r15+0xc0]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0x485cf162; WORD $0xd5c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm5
+	LONG $0xda45e4c5 // korw k3,k3,k2
+	LONG $0x484cf162; WORD $0xd7c2; BYTE $0x03 // vcmpunordps k2,zmm6,zmm7
+	LONG $0xda45e4c5 // korw k3,k3,k2
+	LONG $0x485cf162; WORD $0xc05d // vminps zmm0,zmm4,zmm0
+	LONG $0x4854f162; WORD $0xc95d // vminps zmm1,zmm5,zmm1
+	LONG $0x484cf162; WORD $0xd25d // vminps zmm2,zmm6,zmm2
+	LONG $0x4844f162; WORD $0xdb5d // vminps zmm3,zmm7,zmm3
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xaf75 // jne 350
+	LONG $0xdb98f8c5 // kortestw k3,k3
+	WORD $0x2a75 // jne 3d1
+	LONG $0x487cf162; WORD $0x0411; BYTE $0x02 // vmovups ZMMWORD PTR [rdx+rax*1],zmm0
+	QUAD $0x01024c11487cf162 // vmovups ZMMWORD PTR [rdx+rax*1+0x40],zmm1
+	QUAD $0x02025411487cf162 // vmovups ZMMWORD PTR [rdx+rax*1+0x80],zmm2
+	QUAD $0x03025c11487cf162 // vmovups ZMMWORD PTR [rdx+rax*1+0xc0],zmm3
+	LONG $0x01000548; WORD $0x0000 // add rax,0x100
+	LONG $0xffff21e9; BYTE $0xff // jmp 2f2
+	LONG $0xffc0c749; WORD $0xffff; BYTE $0xff // mov r8,0xffffffffffffffff
+	LONG $0x9278c1c4; BYTE $0xd8 // kmovw k3,r8d
+	LONG $0x40fb8348 // cmp rbx,0x40
+	WORD $0x047d // jge 3e7
+	LONG $0xd990f8c5 // kmovw k3,k1
+	LONG $0xcb7cf162; WORD $0x0410; BYTE $0x02 // vmovups zmm0{k3}{z},ZMMWORD PTR [rdx+rax*1]
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	WORD $0x8548; BYTE $0xc9 // test rcx,rcx
+	WORD $0x217e // jle 41b
+	LONG $0xcb7cd162; WORD $0x2710 // vmovups zmm4{k3}{z},ZMMWORD PTR [r15]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0x485cf162; WORD $0xc05d // vminps zmm0,zmm4,zmm0
+	LONG $0x485cf162; WORD $0xd4c2; BYTE $0x03 // vcmpunordps k2,zmm4,zmm4
+	LONG $0x4a7cf162; WORD $0xc428 // vmovaps zmm0{k2},zmm4
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0xdaeb // jmp 3f5
+	LONG $0x4b7cf162; WORD $0x0411; BYTE $0x02 // vmovups ZMMWORD PTR [rdx+rax*1]{k3},zmm0
+	LONG $0x40c08348 // add rax,0x40
+	LONG $0xfffec7e9; BYTE $0xff // jmp 2f2
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	LONG $0x441f0f66; WORD $0x0000 // nop WORD PTR [rax+rax*1+0x0]
+
+// func argmaxrowsF32Zmm(a *spec.RowsArgs)
+TEXT ·argmaxrowsF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b4c // mov r9,QWORD PTR [rdi+0x18]
+	LONG $0x205f8b4c // mov r11,QWORD PTR [rdi+0x20]
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0xe383; BYTE $0x0f // and ebx,0xf
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5e0e2c4; BYTE $0xc0 // bzhi rax,rax,rbx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x02e1c149 // shl r9,0x2
+	WORD $0x8949; BYTE $0xca // mov r10,rcx
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	WORD $0x0149; BYTE $0xd0 // add r8,rdx
+	LONG $0x000001b8; BYTE $0x00 // mov eax,0x1
+	LONG $0x487df262; WORD $0xd87c // vpbroadcastd zmm3,eax
+	WORD $0xc031 // xor eax,eax
+	LONG $0x00ffffbb; BYTE $0x00 // mov ebx,0xffff
+	LONG $0xdb92f8c5 // kmovw k3,ebx
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0x2948; BYTE $0xc3 // sub rbx,rax
+	WORD $0x6f7e // jle 504
+	LONG $0x40fb8348 // cmp rbx,0x40
+	WORD $0x047d // jge 49f
+	LONG $0xd990f8c5 // kmovw k3,k1
+	LONG $0xcb7cf162; WORD $0x0410; BYTE $0x02 // vmovups zmm0{k3}{z},ZMMWORD PTR [rdx+rax*1]
+	LONG $0xcb7ed162; WORD $0x0c6f; BYTE $0x00 // vmovdqu32 zmm1{k3}{z},ZMMWORD PTR [r8+rax*1]
+	LONG $0x487df262; WORD $0x5758; BYTE $0x0c // vpbroadcastd zmm2,DWORD PTR [rdi+0x30]
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0x2b78 // js 4f0
+	LONG $0xcb7cd162; WORD $0x2710 // vmovups zmm4{k3}{z},ZMMWORD PTR [r15]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0x487cf162; WORD $0xe0c2; BYTE $0x07 // vcmpordps k4,zmm0,zmm0
+	LONG $0x4c5cf162; WORD $0xd0c2; BYTE $0x16 // vcmpnle_uqps k2{k4},zmm4,zmm0
+	LONG $0x4a7cf162; WORD $0xc428 // vmovaps zmm0{k2},zmm4
+	LONG $0x4a7df162; WORD $0xca6f // vmovdqa32 zmm1{k2},zmm2
+	LONG $0x486df162; WORD $0xd3fe // vpaddd zmm2,zmm2,zmm3
+	WORD $0xd0eb // jmp 4c0
+	LONG $0x4b7cf162; WORD $0x0411; BYTE $0x02 // vmovups ZMMWORD PTR [rdx+rax*1]{k3},zmm0
+	LONG $0x4b7ed162; WORD $0x0c7f; BYTE $0x00 // vmovdqu32 ZMMWORD PTR [r8+rax*1]{k3},zmm1
+	LONG $0x40c08348 // add rax,0x40
+	WORD $0x89eb // jmp 48d
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	QUAD $0x0000841f0f2e6666; WORD $0x0000; BYTE $0x00 // data16 cs nop WORD PTR [rax+rax*1+0x0]
+	BYTE $0x90 // nop
+
+// func argminrowsF32Zmm(a *spec.RowsArgs)
+TEXT ·argminrowsF32Zmm(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), DI
+	PCALIGN $64
+	WORD $0x8b48; BYTE $0x37 // mov rsi,QWORD PTR [rdi]
+	LONG $0x08578b48 // mov rdx,QWORD PTR [rdi+0x8]
+	LONG $0x104f8b48 // mov rcx,QWORD PTR [rdi+0x10]
+	LONG $0x184f8b4c // mov r9,QWORD PTR [rdi+0x18]
+	LONG $0x205f8b4c // mov r11,QWORD PTR [rdi+0x20]
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0xe383; BYTE $0x0f // and ebx,0xf
+	LONG $0xffc0c748; WORD $0xffff; BYTE $0xff // mov rax,0xffffffffffffffff
+	LONG $0xf5e0e2c4; BYTE $0xc0 // bzhi rax,rax,rbx
+	LONG $0xc892f8c5 // kmovw k1,eax
+	LONG $0x02e1c149 // shl r9,0x2
+	WORD $0x8949; BYTE $0xca // mov r10,rcx
+	LONG $0x28478b4c // mov r8,QWORD PTR [rdi+0x28]
+	WORD $0x0149; BYTE $0xd0 // add r8,rdx
+	LONG $0x000001b8; BYTE $0x00 // mov eax,0x1
+	LONG $0x487df262; WORD $0xd87c // vpbroadcastd zmm3,eax
+	WORD $0xc031 // xor eax,eax
+	LONG $0x00ffffbb; BYTE $0x00 // mov ebx,0xffff
+	LONG $0xdb92f8c5 // kmovw k3,ebx
+	WORD $0x894c; BYTE $0xcb // mov rbx,r9
+	WORD $0x2948; BYTE $0xc3 // sub rbx,rax
+	WORD $0x6f7e // jle 604
+	LONG $0x40fb8348 // cmp rbx,0x40
+	WORD $0x047d // jge 59f
+	LONG $0xd990f8c5 // kmovw k3,k1
+	LONG $0xcb7cf162; WORD $0x0410; BYTE $0x02 // vmovups zmm0{k3}{z},ZMMWORD PTR [rdx+rax*1]
+	LONG $0xcb7ed162; WORD $0x0c6f; BYTE $0x00 // vmovdqu32 zmm1{k3}{z},ZMMWORD PTR [r8+rax*1]
+	LONG $0x487df262; WORD $0x5758; BYTE $0x0c // vpbroadcastd zmm2,DWORD PTR [rdi+0x30]
+	LONG $0x063c8d4c // lea r15,[rsi+rax*1]
+	WORD $0x894c; BYTE $0xd1 // mov rcx,r10
+	LONG $0x00441f0f; BYTE $0x00 // nop DWORD PTR [rax+rax*1+0x0]
+	WORD $0xff48; BYTE $0xc9 // dec rcx
+	WORD $0x2b78 // js 5f0
+	LONG $0xcb7cd162; WORD $0x2710 // vmovups zmm4{k3}{z},ZMMWORD PTR [r15]
+	WORD $0x014d; BYTE $0xdf // add r15,r11
+	LONG $0x487cf162; WORD $0xe0c2; BYTE $0x07 // vcmpordps k4,zmm0,zmm0
+	LONG $0x4c5cf162; WORD $0xd0c2; BYTE $0x19 // vcmpnge_uqps k2{k4},zmm4,zmm0
+	LONG $0x4a7cf162; WORD $0xc428 // vmovaps zmm0{k2},zmm4
+	LONG $0x4a7df162; WORD $0xca6f // vmovdqa32 zmm1{k2},zmm2
+	LONG $0x486df162; WORD $0xd3fe // vpaddd zmm2,zmm2,zmm3
+	WORD $0xd0eb // jmp 5c0
+	LONG $0x4b7cf162; WORD $0x0411; BYTE $0x02 // vmovups ZMMWORD PTR [rdx+rax*1]{k3},zmm0
+	LONG $0x4b7ed162; WORD $0x0c7f; BYTE $0x00 // vmovdqu32 ZMMWORD PTR [r8+rax*1]{k3},zmm1
+	LONG $0x40c08348 // add rax,0x40
+	WORD $0x89eb // jmp 58d
+	WORD $0xf8c5; BYTE $0x77 // vzeroupper
+	RET

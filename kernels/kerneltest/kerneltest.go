@@ -58,7 +58,7 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = softmaxLevels(row), softmaxCase
 		case spec.Mix:
 			levels, test = mixLevels(row), mixCase
-		case spec.SumRows, spec.MaxRows:
+		case spec.SumRows, spec.MaxRows, spec.MinRows, spec.ArgMaxRows, spec.ArgMinRows:
 			levels, test = reduceLevels(row), reduceCase
 		case spec.MaxPool, spec.MeanPool:
 			levels, test = poolLevels(row), poolCase
@@ -70,7 +70,7 @@ func Run(t T, row *spec.Row, o Options) {
 			levels, test = scaleLevels(row), scaleCase
 		case spec.Extent:
 			levels, test = lanesLevels(row), extentCase
-		case spec.SumLanes, spec.SquareLanes, spec.MaxLanes:
+		case spec.SumLanes, spec.SquareLanes:
 			levels, test = lanesLevels(row), lanesCase
 		default:
 			levels, test = mapLevels(row), mapCase

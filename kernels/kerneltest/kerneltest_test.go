@@ -92,7 +92,7 @@ func TestTable(t *testing.T) {
 				_, ok = r.Func.(func(*spec.BinaryArgs))
 			case spec.Mix:
 				_, ok = r.Func.(func(*spec.MixArgs))
-			case spec.Turn, spec.SumRows, spec.MaxRows, spec.Softmax:
+			case spec.Turn, spec.SumRows, spec.MaxRows, spec.MinRows, spec.ArgMaxRows, spec.ArgMinRows, spec.Softmax:
 				_, ok = r.Func.(func(*spec.RowsArgs))
 			default:
 				_, ok = r.Func.(func(*spec.MapArgs))

@@ -145,7 +145,6 @@ func mapCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 // reductions define the rows that reduce into lanes.
 var reductions = map[spec.Op]func(y, x float32) float32{
 	spec.SumLanes: func(y, x float32) float32 { return y + x }, spec.SquareLanes: func(y, x float32) float32 { return y + float32(x*x) },
-	spec.MaxLanes: larger,
 }
 
 // The factors of a reduction: length, elements, what the lanes hold, places of both.

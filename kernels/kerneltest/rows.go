@@ -1,6 +1,8 @@
 package kerneltest
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -15,6 +17,14 @@ import (
 // larger is x where it is above y or not a number.
 func larger(y, x float32) float32 {
 	if x > y || x != x {
+		return x
+	}
+	return y
+}
+
+// smaller is x where it is below y or not a number.
+func smaller(y, x float32) float32 {
+	if x < y || x != x {
 		return x
 	}
 	return y
@@ -77,8 +87,12 @@ func reduceCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 		rows = 40 + rng.IntN(3)
 	}
 	across, down, lanes := cols+3*c[4], cols+3*c[5], 1
-	if row.Op == spec.SumRows {
+	arg := row.Op == spec.ArgMaxRows || row.Op == spec.ArgMinRows
+	switch {
+	case row.Op == spec.SumRows:
 		lanes = 16
+	case arg:
+		lanes = 2
 	}
 	x, y := draw(rng, row.In, max(0, (rows-1)*across+cols), kind(c[2]), nil), draw(rng, row.Out, (lanes-1)*down+cols, kind(c[3]), nil)
 	xb, yb := s.input(x.bytes, 4, place(c[6])), s.output(len(y.bytes), 4, place(c[7]))
@@ -91,15 +105,31 @@ func reduceCase(t T, row *spec.Row, s *space, rng *rand.Rand, c []int) {
 	}
 	for i := range rows {
 		for j := range cols {
-			if v := x.f[i*across+j]; row.Op == spec.SumRows {
+			switch v := x.f[i*across+j]; row.Op {
+			case spec.SumRows:
 				y.f[(args.First+i)%16*down+j] += v
-			} else {
+			case spec.MaxRows:
 				y.f[j] = larger(y.f[j], v)
+			case spec.MinRows:
+				y.f[j] = smaller(y.f[j], v)
+			default:
+				m := y.f[j]
+				if row.Op == spec.ArgMaxRows && v > m || row.Op == spec.ArgMinRows && v < m || v != v && m == m {
+					y.f[j] = v
+					binary.NativeEndian.PutUint32(y.bytes[4*(down+j):], uint32(args.First+i))
+				}
 			}
 		}
 	}
 	for i, want := range y.f {
-		compare(t, row, unsafe.Pointer(&yb.data[4*i]), fmt.Sprintf("Y[%d][%d] of %dx%d", i/down, i%down, rows, cols), want, 0, &margin{})
+		if arg && i >= down {
+			if !bytes.Equal(yb.data[4*i:4*i+4], y.bytes[4*i:4*i+4]) {
+				t.Errorf("%s: the number in column %d of %dx%d is %d, want %d", row.Name, i-down, rows, cols, yb.data[4*i:4*i+4], y.bytes[4*i:4*i+4])
+				return
+			}
+			continue
+		}
+		compare(t, row, unsafe.Pointer(&yb.data[4*i]), fmt.Sprintf("Y[%d][%d] of %dx%d", i/max(1, down), i%max(1, down), rows, cols), want, 0, &margin{})
 		if t.Failed() {
 			return
 		}

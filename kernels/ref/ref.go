@@ -73,11 +73,13 @@ var Table = []spec.Row{
 	turn[uint32](tensor.U32, "turn4Ref16"),
 	lanes(spec.SumLanes, "sumlanesF32Ref", func(y, x float32) float32 { return y + x }),
 	lanes(spec.SquareLanes, "squarelanesF32Ref", func(y, x float32) float32 { return y + float32(x*x) }),
-	lanes(spec.MaxLanes, "maxlanesF32Ref", larger[float32]),
 	{Op: spec.Extent, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "extentF32Ref", Func: extent},
-	{Op: spec.SumRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "sumrowsF32Ref", Func: sumRows},
-	{Op: spec.MaxRows, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxrowsF32Ref", Func: maxRows},
-	{Op: spec.Softmax, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "softmaxF32Ref", Func: softmax},
+	rows(spec.SumRows, "sumrowsF32Ref", sumRows),
+	rows(spec.MaxRows, "maxrowsF32Ref", extremeRows(larger[float32])),
+	rows(spec.MinRows, "minrowsF32Ref", extremeRows(smaller)),
+	rows(spec.ArgMaxRows, "argmaxrowsF32Ref", argRows(func(x, y float32) bool { return x > y })),
+	rows(spec.ArgMinRows, "argminrowsF32Ref", argRows(func(x, y float32) bool { return x < y })),
+	rows(spec.Softmax, "softmaxF32Ref", softmax),
 	{Op: spec.Mix, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "mixF32Ref", Func: mix},
 	{Op: spec.MaxPool, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: "maxpoolF32Ref", Func: maxPool[float32]},
 	{Op: spec.MaxPool, In: tensor.I8, W: tensor.I8, Acc: tensor.I8, Out: tensor.I8, MR: 1, NR: 1, KR: 1, Num: spec.Exact, Name: "maxpoolI8Ref", Func: maxPool[int8]},
@@ -144,6 +146,19 @@ func turn[T uint8 | uint16 | uint32](d tensor.DType, name string) spec.Row {
 		}
 	}
 	return spec.Row{Op: spec.Turn, In: d, W: d, Acc: d, Out: d, MR: 16, NR: 1, KR: 1, Num: spec.Exact, Name: name, Func: run}
+}
+
+// rows is a row of an operation on rows.
+func rows(o spec.Op, name string, f func(*spec.RowsArgs)) spec.Row {
+	return spec.Row{Op: o, In: tensor.F32, W: tensor.F32, Acc: tensor.F32, Out: tensor.F32, MR: 1, NR: 1, KR: 1, Num: spec.Consistent, Name: name, Func: f}
+}
+
+// smaller is x where it is below y or not a number, else y.
+func smaller(y, x float32) float32 {
+	if x < y || x != x {
+		return x
+	}
+	return y
 }
 
 // lanes is a row of a reduction into 16 lanes.

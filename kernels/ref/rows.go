@@ -33,11 +33,28 @@ func sumRows(a *spec.RowsArgs) {
 	}
 }
 
-func maxRows(a *spec.RowsArgs) {
-	y := rowOf[float32](a.Y, 0, 0, a.Cols)
-	for i := range a.Rows {
-		for j, v := range rowOf[float32](a.X, i, a.XStride, a.Cols) {
-			y[j] = larger(y[j], v)
+// extremeRows keeps, column by column, what f takes of two.
+func extremeRows(f func(y, x float32) float32) func(*spec.RowsArgs) {
+	return func(a *spec.RowsArgs) {
+		y := rowOf[float32](a.Y, 0, 0, a.Cols)
+		for i := range a.Rows {
+			for j, v := range rowOf[float32](a.X, i, a.XStride, a.Cols) {
+				y[j] = f(y[j], v)
+			}
+		}
+	}
+}
+
+// argRows keeps, column by column, the first extreme element and its number.
+func argRows(better func(x, y float32) bool) func(*spec.RowsArgs) {
+	return func(a *spec.RowsArgs) {
+		best, index := rowOf[float32](a.Y, 0, 0, a.Cols), rowOf[int32](a.Y, 1, a.YStride, a.Cols)
+		for i := range a.Rows {
+			for j, v := range rowOf[float32](a.X, i, a.XStride, a.Cols) {
+				if y := best[j]; better(v, y) || v != v && y == y {
+					best[j], index[j] = v, int32(a.First+i)
+				}
+			}
 		}
 	}
 }

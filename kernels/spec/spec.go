@@ -72,7 +72,6 @@ const (
 	// Reductions into 16 lanes: for i < N: Y[i%16] = f(Y[i%16], X[i]).
 	SumLanes    // y + x
 	SquareLanes // y + x*x, the product rounded
-	MaxLanes    // larger(y, x)
 	// Extent: for i < N: Y[0] = the smaller of Y[0] and X[i], Y[1] = the larger of Y[1] and X[i]; zeros are positive, and both are NaN where an element or
 	// Y[0] is.
 	Extent
@@ -81,6 +80,10 @@ const (
 	// Reductions of rows: for i < Rows, j < Cols:
 	SumRows // Y[(First+i)%16][j] += X[i][j]
 	MaxRows // Y[0][j] = larger(Y[0][j], X[i][j])
+	MinRows // the smaller one; NaN where either is
+	// Where X[i][j] > Y[0][j], or is not a number and Y[0][j] is one: Y[0][j] = X[i][j], Y[1][j] = First+i, an int32.
+	ArgMaxRows
+	ArgMinRows // X[i][j] < Y[0][j]
 	// Softmax: for i < Rows: Y[i][j] = e**(X[i][j]-m) / s, where m is the largest of row i, or not a number where one is none, and s the pairwise sum of 16
 	// lanes: lane[j%16] += e**(X[i][j]-m), from 0 on.
 	Softmax
@@ -101,7 +104,7 @@ const Ops = int(numOps)
 func (o Op) String() string {
 	return [...]string{"gemm", "gemv", "depthwiserow", "exp", "sigmoid", "tanh", "erf", "gelu", "gelutanh", "swish", "hardswish", "log", "softplus", "mish", "elu", "leakyrelu", "hardsigmoid", "clip", "convert", "peak", "read",
 		"quantadd", "quantmul", "quantize", "dequantize", "quantizeaway", "scalesums", "add", "sub", "subfrom", "mul", "div", "divinto", "prelu", "max", "min",
-		"sumlanes", "squarelanes", "maxlanes", "extent", "turn", "sumrows", "maxrows", "softmax", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
+		"sumlanes", "squarelanes", "extent", "turn", "sumrows", "maxrows", "minrows", "argmaxrows", "argminrows", "softmax", "mix", "maxpool", "meanpool", "winogradin", "winogradout"}[o]
 }
 
 // Multiplies reports whether an operation sums products of its input and weights, which is what a step that drives it is measured by.
@@ -255,12 +258,12 @@ type ScaleArgs struct {
 }
 
 // RowsArgs describes an operation on Rows rows, whose strides are in bytes. Turn takes at most MR rows. Where columns are reduced, Y is read and
-// written; SumRows has 16 rows of it. Y of Softmax may be X.
+// written; SumRows has 16 rows of it, ArgMaxRows and ArgMinRows have two. Y of Softmax may be X.
 type RowsArgs struct {
 	X, Y             unsafe.Pointer
 	Rows, Cols       int
 	XStride, YStride int
-	First            int // SumRows: not negative
+	First            int // SumRows, ArgMaxRows, ArgMinRows: not negative
 }
 
 // WinogradArgs describes a transform of a tile with the points 0, ±a, ±b and infinity, a = 3/4 and b = 3/2, where f(x, y, z) = x*y + z rounds once:

@@ -1,6 +1,6 @@
 // Reductions of FP32 into 16 lanes with AVX-512.
 //
-// rdi  arguments   rsi X   rdx the lanes   rcx elements left   zmm0 x   zmm1 lanes   zmm2 NaN where there was one   k1 elements that exist
+// rdi  arguments   rsi X   rdx the lanes   rcx elements left   zmm0 x   zmm1 lanes   k1 elements that exist
 	.altmacro
 
 .macro sum
@@ -10,18 +10,11 @@
 	vmulps	zmm0, zmm0, zmm0
 	vaddps	zmm1{k1}, zmm1, zmm0
 .endm
-.macro largest
-	vcmpunordps k2{k1}, zmm0, zmm0
-	vmovaps	zmm2{k2}, zmm0
-	vmaxps	zmm1{k1}, zmm0, zmm1
-.endm
-
 .macro lanes function
 	mov	rsi, [rdi + MapArgs_X]
 	mov	rdx, [rdi + MapArgs_Y]
 	mov	rcx, [rdi + MapArgs_N]
 	vmovups	zmm1, [rdx]
-	vmovaps	zmm2, zmm1
 	mov	eax, 0xffff
 	kmovw	k1, eax
 	.balign 16
@@ -37,34 +30,20 @@
 	add	rsi, 64
 	sub	rcx, 16
 	jmp	1b
-3:
+3:	vmovups	[rdx], zmm1
+	vzeroupper
+	ret
 .endm
 
 // func sumlanesF32Zmm(a *spec.MapArgs)
 	.balign 64
 sumlanesF32Zmm:
 	lanes	sum
-	vmovups	[rdx], zmm1
-	vzeroupper
-	ret
 
 // func squarelanesF32Zmm(a *spec.MapArgs)
 	.balign 64
 squarelanesF32Zmm:
 	lanes	sumsquares
-	vmovups	[rdx], zmm1
-	vzeroupper
-	ret
-
-// func maxlanesF32Zmm(a *spec.MapArgs)
-	.balign 64
-maxlanesF32Zmm:
-	lanes	largest
-	vcmpunordps k2, zmm2, zmm2
-	vmovaps	zmm1{k2}, zmm2
-	vmovups	[rdx], zmm1
-	vzeroupper
-	ret
 
 // extent takes up a vector; what k1 leaves out is 0 in it.
 .macro extent x, least, most

@@ -75,10 +75,11 @@ sumrowsF32Ymm.data:
 	.fill	8, 4, -1
 	.fill	8, 4, 0
 
-// func maxrowsF32Ymm(a *spec.RowsArgs)
+// extreme makes a kernel that keeps what an instruction takes of two.
+.macro extreme name, what
 	.balign 64
-maxrowsF32Ymm:
-	begin	maxrowsF32Ymm.data
+\name:
+	begin	\name\().data
 	mov	r10, rcx
 	xor	eax, eax
 1:	mov	rbx, r9
@@ -107,10 +108,10 @@ maxrowsF32Ymm:
 	vorps	ymm8, ymm8, ymm9
 	vcmpunordps ymm9, ymm6, ymm7
 	vorps	ymm8, ymm8, ymm9
-	vmaxps	ymm0, ymm4, ymm0
-	vmaxps	ymm1, ymm5, ymm1
-	vmaxps	ymm2, ymm6, ymm2
-	vmaxps	ymm3, ymm7, ymm3
+	\what	ymm0, ymm4, ymm0
+	\what	ymm1, ymm5, ymm1
+	\what	ymm2, ymm6, ymm2
+	\what	ymm3, ymm7, ymm3
 	dec	rcx
 	jnz	3b
 4:	vtestps	ymm8, ymm8
@@ -132,7 +133,7 @@ maxrowsF32Ymm:
 	jle	8f
 	vmaskmovps ymm4, ymm8, [r15]
 	add	r15, r11
-	vmaxps	ymm0, ymm4, ymm0
+	\what	ymm0, ymm4, ymm0
 	vcmpunordps ymm9, ymm4, ymm4
 	vblendvps ymm0, ymm0, ymm4, ymm9
 	dec	rcx
@@ -143,6 +144,64 @@ maxrowsF32Ymm:
 9:	vzeroupper
 	ret
 	.balign 4
-maxrowsF32Ymm.data:
+\name\().data:
 	.fill	8, 4, -1
 	.fill	8, 4, 0
+.endm
+
+// arg makes a kernel that keeps the first extreme elements and their numbers; a comparison tells that one is not beyond the best, or no number.
+//
+// ymm0 best   ymm1 its number   ymm2 number of the row   ymm3 one   ymm4 elements   ymm5 better   ymm8 columns that exist   ymm9 where the best is a number
+.macro arg name, compare
+	.balign 64
+\name:
+	begin	\name\().data
+	mov	r10, rcx
+	mov	r8, [rdi + RowsArgs_YStride]
+	add	r8, rdx
+	vpcmpeqd ymm8, ymm8, ymm8
+	vpsrld	ymm3, ymm8, 31
+	xor	eax, eax
+1:	mov	rbx, r9
+	sub	rbx, rax
+	jle	9f
+	cmp	rbx, 32
+	jge	2f
+	vmovaps	ymm8, ymm15
+2:	vmaskmovps ymm0, ymm8, [rdx + rax]
+	vpmaskmovd ymm1, ymm8, [r8 + rax]
+	vpbroadcastd ymm2, dword ptr [rdi + RowsArgs_First]
+	lea	r15, [rsi + rax]
+	mov	rcx, r10
+	.balign 16
+3:	dec	rcx
+	js	4f
+	vmaskmovps ymm4, ymm8, [r15]
+	add	r15, r11
+	vcmpordps ymm9, ymm0, ymm0
+	vcmpps	ymm5, ymm4, ymm0, \compare
+	vandps	ymm5, ymm5, ymm9
+	vblendvps ymm0, ymm0, ymm4, ymm5
+	vblendvps ymm1, ymm1, ymm2, ymm5
+	vpaddd	ymm2, ymm2, ymm3
+	jmp	3b
+4:	vmaskmovps [rdx + rax], ymm8, ymm0
+	vpmaskmovd [r8 + rax], ymm8, ymm1
+	add	rax, 32
+	jmp	1b
+9:	vzeroupper
+	ret
+	.balign 4
+\name\().data:
+	.fill	8, 4, -1
+	.fill	8, 4, 0
+.endm
+
+// func maxrowsF32Ymm(a *spec.RowsArgs)
+	extreme	maxrowsF32Ymm, vmaxps
+// func minrowsF32Ymm(a *spec.RowsArgs)
+	extreme	minrowsF32Ymm, vminps
+// func argmaxrowsF32Ymm(a *spec.RowsArgs)
+	arg	argmaxrowsF32Ymm, 22
+// func argminrowsF32Ymm(a *spec.RowsArgs)
+	arg	argminrowsF32Ymm, 25

@@ -69,9 +69,10 @@ sumrowsF32Zmm:
 6:	vzeroupper
 	ret
 
-// func maxrowsF32Zmm(a *spec.RowsArgs)
+// extreme makes a kernel that keeps what an instruction takes of two.
+.macro extreme name, what
 	.balign 64
-maxrowsF32Zmm:
+\name:
 	begin
 	mov	r10, rcx
 	xor	eax, eax
@@ -101,10 +102,10 @@ maxrowsF32Zmm:
 	korw	k3, k3, k2
 	vcmpunordps k2, zmm6, zmm7
 	korw	k3, k3, k2
-	vmaxps	zmm0, zmm4, zmm0
-	vmaxps	zmm1, zmm5, zmm1
-	vmaxps	zmm2, zmm6, zmm2
-	vmaxps	zmm3, zmm7, zmm3
+	\what	zmm0, zmm4, zmm0
+	\what	zmm1, zmm5, zmm1
+	\what	zmm2, zmm6, zmm2
+	\what	zmm3, zmm7, zmm3
 	dec	rcx
 	jnz	3b
 4:	kortestw k3, k3
@@ -127,7 +128,7 @@ maxrowsF32Zmm:
 	jle	8f
 	vmovups	zmm4{k3}{z}, [r15]
 	add	r15, r11
-	vmaxps	zmm0, zmm4, zmm0
+	\what	zmm0, zmm4, zmm0
 	vcmpunordps k2, zmm4, zmm4
 	vmovaps	zmm0{k2}, zmm4
 	dec	rcx
@@ -137,3 +138,58 @@ maxrowsF32Zmm:
 	jmp	1b
 9:	vzeroupper
 	ret
+.endm
+
+// arg makes a kernel that keeps the first extreme elements and their numbers; a comparison tells that one is not beyond the best, or no number.
+//
+// zmm0 best   zmm1 its number   zmm2 number of the row   zmm3 one   zmm4 elements   k2 better   k3 columns that exist   k4 where the best is a number
+.macro arg name, compare
+	.balign 64
+\name:
+	begin
+	mov	r10, rcx
+	mov	r8, [rdi + RowsArgs_YStride]
+	add	r8, rdx
+	mov	eax, 1
+	vpbroadcastd zmm3, eax
+	xor	eax, eax
+	mov	ebx, 0xffff
+	kmovw	k3, ebx
+1:	mov	rbx, r9
+	sub	rbx, rax
+	jle	9f
+	cmp	rbx, 64
+	jge	2f
+	kmovw	k3, k1
+2:	vmovups	zmm0{k3}{z}, [rdx + rax]
+	vmovdqu32 zmm1{k3}{z}, [r8 + rax]
+	vpbroadcastd zmm2, dword ptr [rdi + RowsArgs_First]
+	lea	r15, [rsi + rax]
+	mov	rcx, r10
+	.balign 16
+3:	dec	rcx
+	js	4f
+	vmovups	zmm4{k3}{z}, [r15]
+	add	r15, r11
+	vcmpps	k4, zmm0, zmm0, 7
+	vcmpps	k2{k4}, zmm4, zmm0, \compare
+	vmovaps	zmm0{k2}, zmm4
+	vmovdqa32 zmm1{k2}, zmm2
+	vpaddd	zmm2, zmm2, zmm3
+	jmp	3b
+4:	vmovups	[rdx + rax]{k3}, zmm0
+	vmovdqu32 [r8 + rax]{k3}, zmm1
+	add	rax, 64
+	jmp	1b
+9:	vzeroupper
+	ret
+.endm
+
+// func maxrowsF32Zmm(a *spec.RowsArgs)
+	extreme	maxrowsF32Zmm, vmaxps
+// func minrowsF32Zmm(a *spec.RowsArgs)
+	extreme	minrowsF32Zmm, vminps
+// func argmaxrowsF32Zmm(a *spec.RowsArgs)
+	arg	argmaxrowsF32Zmm, 22
+// func argminrowsF32Zmm(a *spec.RowsArgs)
+	arg	argminrowsF32Zmm, 25

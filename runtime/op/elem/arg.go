@@ -1,7 +1,9 @@
 package elem
 
 import (
+	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -44,6 +46,9 @@ func arg[T number](c *op.Call) (op.Run, error) {
 		return nil, c.Errorf("axis %d is empty", axis)
 	}
 	last, largest := c.Attrs.Bool("select_last_index", false), c.Op == "ArgMax"
+	if _, single := any(T(0)).(float32); single && !last {
+		return arg32(c, l, largest), nil
+	}
 	x := newView[T](c, c.In[0])
 	var in []T
 	var out []int64
@@ -75,4 +80,60 @@ func arg[T number](c *op.Call) (op.Run, error) {
 		c.Par.For(l.outer*tiles, 1+grain/max(1, l.n*min(width, l.inner)), body)
 		return nil
 	}, nil
+}
+
+// arg32 is arg for float32, the first extreme element, in rows of the kernel table.
+func arg32(c *op.Call, l lines, largest bool) op.Run {
+	x := newView[float32](c, c.In[0])
+	var out []int64
+	if l.inner > 1 || l.n < besideLimit {
+		o := spec.ArgMinRows
+		if largest {
+			o = spec.ArgMaxRows
+		}
+		f := c.Select(o, tensor.F32, tensor.F32, tensor.F32, tensor.F32, num.FP32).Func.(func(*spec.RowsArgs))
+		b := newBeside(c, l, .4, func(t *Tile, _, x []float32) {
+			for j, i := range t.Arg(f, x) {
+				out[t.line+j] = int64(i)
+			}
+		})
+		b.reduces = true
+		return func() error {
+			out = tensor.Of[int64](c.Out[0])
+			b.run(c.Par, nil, x.get())
+			return nil
+		}
+	}
+	var in []float32
+	body := func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			out[i] = int64(argLine(in[i*l.n:(i+1)*l.n], largest))
+		}
+	}
+	return func() error {
+		in, out = x.get(), tensor.Of[int64](c.Out[0])
+		c.Par.For(l.count(), 1+4*grain/l.n, body)
+		return nil
+	}
+}
+
+// argLine looks through a line in blocks, and then for the element in the first block that has it.
+func argLine(x []float32, largest bool) int {
+	const block = 1 << 10
+	m, at := x[0], 0
+	for i := 0; i < len(x); i += block {
+		part, best := x[i:min(len(x), i+block)], m
+		if largest {
+			best = largest32(m, part)
+		} else {
+			best = smallest32(m, part)
+		}
+		if m == m && best != m {
+			m, at = best, i
+		}
+	}
+	for x[at] != m && (m == m || x[at] == x[at]) {
+		at++
+	}
+	return at
 }

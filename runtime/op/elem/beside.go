@@ -11,8 +11,9 @@ import (
 // along the last axis are turned into a tile and back.
 type beside struct {
 	l       lines
-	cols    int // lines of a tile
-	tiles   int // of each outer element; of all lines where these are turned
+	reduces bool // the work makes results of lines, not y, and may change lines that are turned
+	cols    int  // lines of a tile
+	tiles   int  // of each outer element; of all lines where these are turned
 	shares  []Tile
 	work    func(t *Tile, y, x []float32)
 	in, out []float32 // of this run
@@ -24,7 +25,7 @@ type Tile struct {
 	N, Cols, Step int
 	line          int       // the first line's number
 	turned        []float32 // rows of lines that have been turned
-	a, b, lanes   []float32 // two rows, and one for each of 16 lanes or as many as there are rows
+	a, b, lanes   []float32 // two rows, and one for each of 16 lanes or as many as there are rows, but at least two
 	rows          spec.RowsArgs
 	two           spec.BinaryArgs
 	one           spec.MapArgs
@@ -35,7 +36,7 @@ type Tile struct {
 // NewTile makes the buffers for at most n rows and cols columns.
 func NewTile(c *op.Call, n, cols int) Tile {
 	cols = padded(cols)
-	return Tile{a: op.Make[float32](c, cols), b: op.Make[float32](c, cols), lanes: op.Make[float32](c, min(16, n)*cols)}
+	return Tile{a: op.Make[float32](c, cols), b: op.Make[float32](c, cols), lanes: op.Make[float32](c, max(2, min(16, n))*cols)}
 }
 
 // besideLimit bounds the elements of lines that are worth turning: longer ones fill vectors by themselves.
@@ -81,18 +82,26 @@ func (b *beside) tile(t *Tile, k int) {
 	if b.l.inner > 1 {
 		t.Cols, t.Step, t.line = min(b.cols, b.l.inner-col), b.l.inner, group*b.l.inner+col
 		from, n := group*t.N*t.Step+col, (t.N-1)*t.Step+t.Cols
-		b.work(t, b.out[from:from+n], b.in[from:from+n])
+		if b.reduces {
+			b.work(t, nil, b.in[from:from+n])
+		} else {
+			b.work(t, b.out[from:from+n], b.in[from:from+n])
+		}
 		return
 	}
 	t.Cols, t.Step, t.line = min(b.cols, b.l.outer-col), b.cols, col
 	from, to := col*t.N, (col+t.Cols)*t.N
-	x, y, rows := b.in[from:to], b.out[from:to], t.turned[:(t.N-1)*t.Step+t.Cols]
-	t.Turn(rows, x, t.Cols, t.N, t.N, t.Step)
+	rows := t.turned[:(t.N-1)*t.Step+t.Cols]
+	t.Turn(rows, b.in[from:to], t.Cols, t.N, t.N, t.Step)
+	if b.reduces {
+		b.work(t, nil, rows)
+		return
+	}
 	b.work(t, rows, rows)
-	t.Turn(y, rows, t.N, t.Cols, t.Step, t.N)
+	t.Turn(b.out[from:to], rows, t.N, t.Cols, t.Step, t.N)
 }
 
-// run computes all lines of in.
+// run computes all lines of in; out is nil where the work reduces.
 func (b *beside) run(par op.Par, out, in []float32) {
 	if b.body != nil {
 		b.in, b.out = in, out
@@ -130,6 +139,23 @@ func (t *Tile) Max(x []float32) []float32 {
 	copy(m, x)
 	t.reduce(maxRowsKernel, m, x)
 	return m
+}
+
+// Min is the smallest element of each line, otherwise as Max.
+func (t *Tile) Min(x []float32) []float32 {
+	m := t.a[:t.Cols]
+	copy(m, x)
+	t.reduce(minRowsKernel, m, x)
+	return m
+}
+
+// Arg is the number of the first extreme element of each line, as a row of the kernel table tells it. The result stays until the next one.
+func (t *Tile) Arg(f func(*spec.RowsArgs), x []float32) []int32 {
+	index := unsafe.Slice((*int32)(unsafe.Pointer(&t.lane(1)[0])), t.Cols)
+	copy(t.lane(0), x)
+	clear(index)
+	t.reduce(f, t.lane(0), x)
+	return index
 }
 
 // Sum is the sum of each line, in 16 lanes and then pairwise. The result stays until the next one.
@@ -171,8 +197,9 @@ func (t *Tile) number(v float32) []float32 {
 	return t.scalar[:]
 }
 
-// Exp computes a row of y from one of x, as Tanh does.
+// Exp computes a row of y from one of x, as Log and Tanh do.
 func (t *Tile) Exp(y, x []float32)  { t.apply(expKernel, y, x) }
+func (t *Tile) Log(y, x []float32)  { t.apply(logKernel, y, x) }
 func (t *Tile) Tanh(y, x []float32) { t.apply(tanhKernel, y, x) }
 
 // SumLanes adds x in 16 lanes and then pairwise; SquareLanes does it with squares.

@@ -22,8 +22,8 @@ var (
 	exp32                   = mapRow(spec.Exp)
 	sumKernel               = row32(spec.SumLanes).Func.(func(*spec.MapArgs))
 	squareKernel            = row32(spec.SquareLanes).Func.(func(*spec.MapArgs))
-	maxKernel               = row32(spec.MaxLanes).Func.(func(*spec.MapArgs))
 	expKernel               = row32(spec.Exp).Func.(func(*spec.MapArgs))
+	logKernel               = row32(spec.Log).Func.(func(*spec.MapArgs))
 	addPairs                = row32(spec.Add).Func.(func(*spec.BinaryArgs))
 	subPairs                = row32(spec.Sub).Func.(func(*spec.BinaryArgs))
 	divPairs                = row32(spec.Div).Func.(func(*spec.BinaryArgs))
@@ -32,6 +32,7 @@ var (
 	sumRowsKernel           = row32(spec.SumRows).Func.(func(*spec.RowsArgs))
 	softmaxKernel           = row32(spec.Softmax).Func.(func(*spec.RowsArgs))
 	maxRowsKernel           = row32(spec.MaxRows).Func.(func(*spec.RowsArgs))
+	minRowsKernel           = row32(spec.MinRows).Func.(func(*spec.RowsArgs))
 	turnRow                 = kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
 	turnKernel, turnTall    = turnRow.Func.(func(*spec.RowsArgs)), turnRow.MR
 )
@@ -73,10 +74,42 @@ func mapRow(o spec.Op) func(y, x []float32) {
 	}
 }
 
-// sumLanes32 adds x to lanes, from the first one on; squareLanes32 adds its squares, maxLanes32 keeps what is larger.
+// sumLanes32 adds x to lanes, from the first one on; squareLanes32 adds its squares.
 func sumLanes32(acc *[16]float32, x []float32)    { reduceLanes(sumKernel, acc, x) }
 func squareLanes32(acc *[16]float32, x []float32) { reduceLanes(squareKernel, acc, x) }
-func maxLanes32(acc *[16]float32, x []float32)    { reduceLanes(maxKernel, acc, x) }
+
+// largest32 is the largest of first and x, and NaN where there is one; smallest32 is the smallest.
+func largest32(first float32, x []float32) float32 {
+	return extreme32(maxRowsKernel, func(v, m float32) bool { return v > m }, first, x)
+}
+func smallest32(first float32, x []float32) float32 {
+	return extreme32(minRowsKernel, func(v, m float32) bool { return v < m }, first, x)
+}
+
+// extreme32 lays a line out in rows of 16, which a row of the kernel table reduces.
+func extreme32(f func(*spec.RowsArgs), beyond func(v, m float32) bool, first float32, x []float32) float32 {
+	l := kernels.Borrow()
+	for k := range l.Lanes {
+		l.Lanes[k] = first
+	}
+	for len(x) > 0 {
+		rows, cols := min(len(x), kernelBlock)/16, 16
+		if rows == 0 {
+			rows, cols = 1, len(x)
+		}
+		l.Rows = spec.RowsArgs{X: unsafe.Pointer(&x[0]), Y: unsafe.Pointer(&l.Lanes), Rows: rows, Cols: cols, XStride: 64, YStride: 64}
+		f(&l.Rows)
+		x = x[rows*cols:]
+	}
+	m := l.Lanes[0]
+	for _, v := range l.Lanes[1:] {
+		if beyond(v, m) || v != v {
+			m = v
+		}
+	}
+	l.Return()
+	return m
+}
 
 func reduceLanes(f func(*spec.MapArgs), acc *[16]float32, x []float32) {
 	l := kernels.Borrow()

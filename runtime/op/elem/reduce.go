@@ -3,7 +3,6 @@ package elem
 import (
 	"math"
 	"slices"
-	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -241,12 +240,7 @@ func foldRun[T float](f fold, acc *[16]T, k int, x []T, n, step int, top T) {
 		}
 	case foldMax:
 		if x32, ok := as32(x); ok && step == 1 && n >= 64 {
-			var l [16]float32
-			for k := range l {
-				l[k] = *(*float32)(unsafe.Pointer(&acc[0]))
-			}
-			maxLanes32(&l, x32[:n])
-			acc[0] = T(laneMax(&l))
+			acc[0] = T(largest32(float32(acc[0]), x32[:n]))
 			break
 		}
 		m := acc[0]
@@ -257,6 +251,10 @@ func foldRun[T float](f fold, acc *[16]T, k int, x []T, n, step int, top T) {
 		}
 		acc[0] = m
 	case foldMin:
+		if x32, ok := as32(x); ok && step == 1 && n >= 64 {
+			acc[0] = T(smallest32(float32(acc[0]), x32[:n]))
+			break
+		}
 		m := acc[0]
 		for i := range n {
 			if v := x[i*step]; v < m || v != v {
@@ -361,17 +359,6 @@ func squareRun[T float](acc *[16]T, k int, x []T, n, step int) {
 	}
 }
 
-// laneMax is the largest lane, the first of equal ones; NaN where one is.
-func laneMax(l *[16]float32) float32 {
-	m := l[0]
-	for _, v := range l[1:] {
-		if v > m || v != v {
-			m = v
-		}
-	}
-	return m
-}
-
 // pairwise adds the lanes: 8+8, 4+4, 2+2, 1+1.
 func pairwise[T float](l *[16]T) T {
 	for half := 8; half > 0; half /= 2 {
@@ -414,8 +401,16 @@ func reduceFloats[T float](c *op.Call) (op.Run, error) {
 			}
 		}
 	}
-	if _, ok := any(T(0)).(float32); ok && (f == foldSum || f == foldMax) && g.cols >= 8 && g.size > 1 {
-		return reduceColumns(c, g, f), nil
+	if _, ok := any(T(0)).(float32); ok && g.size > 1 {
+		lines := g.cols == 1 && g.runs == 1 && g.step == 1
+		switch {
+		case (f == foldSum || f == foldMax) && g.cols >= 8:
+			return reduceColumns(c, g, f), nil
+		case lines && g.size < sideBySide && f != foldAbs && f != foldProd:
+			return reduceLines(c, g, f), nil
+		case lines && f == foldExp:
+			return reduceExps(c, g), nil
+		}
 	}
 	return func() error {
 		in, out = x.get(), y.room()
@@ -441,6 +436,79 @@ func reduceColumns(c *op.Call, g *groups, f fold) op.Run {
 				out[i] = finish(v, 0, g.size)
 			}
 		}
+		y.put()
+		return nil
+	}
+}
+
+// reduceLines is reduceFloats for float32 and short lines, side by side.
+func reduceLines(c *op.Call, g *groups, f fold) op.Run {
+	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
+	finish := finisher[float32](c.Op)
+	var out []float32
+	b := newBeside(c, lines{g.outputs, g.size, 1}, .4, func(t *Tile, _, x []float32) {
+		var r, top []float32
+		switch f {
+		case foldExp:
+			top = t.Max(x)
+			for i := range t.N {
+				row := t.Row(x, i)
+				t.Sub(row, row, top, 1)
+				t.Exp(row, row)
+			}
+			r = t.Sum(x)
+			t.Log(r, r)
+		case foldSum:
+			r = t.Sum(x)
+		case foldSquare:
+			for i := range t.N {
+				row := t.Row(x, i)
+				t.Mul(row, row, row, 1)
+			}
+			r = t.Sum(x)
+		case foldMax:
+			r = t.Max(x)
+		default:
+			r = t.Min(x)
+		}
+		for j, v := range r {
+			switch y := &out[t.line+j]; {
+			case f != foldExp:
+				*y = finish(v, 0, g.size)
+			case math.IsInf(float64(top[j]), 0):
+				*y = top[j]
+			default:
+				*y = top[j] + v
+			}
+		}
+	})
+	b.reduces = true
+	return func() error {
+		out = y.room()
+		b.run(c.Par, nil, x.get())
+		y.put()
+		return nil
+	}
+}
+
+// reduceExps is the sum of e**(x-top) for float32 and lines.
+func reduceExps(c *op.Call, g *groups) op.Run {
+	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
+	finish := finisher[float32](c.Op)
+	shares := op.Shares(c.Par, min(g.outputs, 4*c.Par.Threads()), g.outputs*g.size/2)
+	room := op.Make[float32](c, shares*g.size)
+	var in, out []float32
+	body := func(lo, hi int) {
+		for s := lo; s < hi; s++ {
+			for o := s * g.outputs / shares; o < (s+1)*g.outputs/shares; o++ {
+				top, sum := exponentials(room[s*g.size:(s+1)*g.size], in[o*g.size:(o+1)*g.size])
+				out[o] = finish(sum, top, g.size)
+			}
+		}
+	}
+	return func() error {
+		in, out = x.get(), y.room()
+		c.Par.For(shares, 1, body)
 		y.put()
 		return nil
 	}

@@ -155,9 +155,7 @@ func logSoftmaxTile(t *Tile, y, x []float32) {
 		t.Add(l, l, e, 1)
 	}
 	s := t.pairwise()
-	for j, v := range s {
-		s[j] = fmath.Log(v)
-	}
+	t.Log(s, s)
 	for i := range t.N {
 		r := t.Row(y, i)
 		t.Sub(r, r, s, 1)
@@ -184,15 +182,10 @@ func logSoftmaxLine(y, x []float32) {
 
 // exponentials makes e**(x-m), where m is the largest x, and their sum in 16 lanes.
 func exponentials(y, x []float32) (m, sum float32) {
-	var l [16]float32
-	for k := range l {
-		l[k] = x[0]
-	}
-	maxLanes32(&l, x)
-	m = laneMax(&l)
+	m = largest32(x[0], x)
 	scalar32(sub32, y, x, m)
 	exp32(y, y)
-	l = [16]float32{}
+	var l [16]float32
 	sumLanes32(&l, y)
 	return m, pairwise(&l)
 }
