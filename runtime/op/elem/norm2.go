@@ -94,6 +94,11 @@ func lpLine[T float](y, x []T, step, p int, least T) {
 	if norm == 0 {
 		norm = 1
 	}
+	if y32, ok := as32(y); ok && step == 1 {
+		x32, _ := as32(x)
+		scalar32(div32, y32, x32, float32(norm))
+		return
+	}
 	for i := 0; i < len(x); i += step {
 		y[i] = x[i] / norm
 	}
