@@ -135,7 +135,7 @@ func (f *fuser) read(n *model.Node) (texts []string, main int, operand *model.Va
 	if name == "Sum" && len(n.In) == 2 {
 		name = "Add"
 	}
-	unary, binary := elem.ChainStep(name)
+	unary, binary, reversible := elem.ChainStep(name)
 	switch {
 	case n.Op == "Clip":
 		lo, okLo := bound(n.Input(1), "lo")
@@ -164,7 +164,7 @@ func (f *fuser) read(n *model.Node) (texts []string, main int, operand *model.Va
 		main = -1
 		for i := range 2 {
 			// What was just made, rather than what has been waiting.
-			if fits(i) && plainFloat(n.In[1-i]) && (main < 0 || f.hosts[n.In[i]] != nil && f.x.only(n.In[i]) == n && !f.fuses(n.In[main], n)) {
+			if (i == 0 || reversible) && fits(i) && plainFloat(n.In[1-i]) && (main < 0 || f.hosts[n.In[i]] != nil && f.x.only(n.In[i]) == n && !f.fuses(n.In[main], n)) {
 				main = i
 			}
 		}

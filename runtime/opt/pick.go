@@ -98,7 +98,7 @@ func (c *Context) intoTable(n, next *model.Node) bool {
 	cols := table.Shape[1]
 	clone := *next
 	clone.In = make([]*model.Value, len(next.In))
-	unary, binary := elem.ChainStep(next.Op)
+	unary, binary, _ := elem.ChainStep(next.Op)
 	if !unary && !binary && next.Op != "Clip" {
 		return false
 	}
@@ -178,7 +178,7 @@ func replaced(list []*model.Node, old, by *model.Node) []*model.Node {
 // viewed reports whether n is an elementwise operator whose input main is a view that nobody else reads, and whose operand, if it has one, means the same
 // before that view.
 func viewed(x *index, n *model.Node) (main int, ok bool) {
-	unary, binary := elem.ChainStep(n.Op)
+	unary, binary, _ := elem.ChainStep(n.Op)
 	if !unary && !binary && n.Op != "Clip" {
 		return 0, false
 	}

@@ -15,7 +15,7 @@ import (
 
 // A node's attribute chain lists elementwise steps on FP32 that follow its own work, each as an operator's name and fields:
 //
-//	Add in=3            with input 3 of the node, broadcast to the result; so are Sub, Mul and Div
+//	Add in=3            with input 3 of the node, broadcast to the result; so are Sub, Mul, Div, Max, Min and PRelu, whose slope it is
 //	Sub in=3 rev        input 3 less the result
 //	Clip lo=0 hi=6
 //	LeakyRelu alpha=.1  any function of one element, with its attributes
@@ -23,16 +23,17 @@ import (
 // The pass fuse-chain makes it. Operator Chain does nothing else.
 const chainAttr = "chain"
 
-// ChainStep reports whether an operator can be a step: of one operand, or of two.
-func ChainStep(name string) (unary, binary bool) {
+// ChainStep reports whether an operator can be a step: of one operand, or of two, of which the second may go through it where it is reversible.
+func ChainStep(name string) (unary, binary, reversible bool) {
 	_, unary = unaryOf(name)
-	_, binary = chainPairs[name]
-	return unary, binary
+	pair, binary := chainPairs[name]
+	return unary, binary, len(pair) == 2
 }
 
-// chainPairs gives the operations of a step with another operand, as it stands and reversed.
-var chainPairs = map[string][2]spec.Op{
+// chainPairs gives the operations of a step with another operand, as it stands and, where there is one, reversed.
+var chainPairs = map[string][]spec.Op{
 	"Add": {spec.Add, spec.Add}, "Mul": {spec.Mul, spec.Mul}, "Sub": {spec.Sub, spec.SubFrom}, "Div": {spec.Div, spec.DivInto},
+	"Max": {spec.Max, spec.Max}, "Min": {spec.Min, spec.Min}, "PRelu": {spec.PRelu},
 }
 
 // Chain is a node's attribute chain, ready to run.
@@ -121,9 +122,9 @@ func newChainStep(c *op.Call, out tensor.Shape, text string) (s chainStep, err e
 		}
 		return s, nil
 	}
-	pair, ok := chainPairs[name]
-	if !ok {
-		return s, c.Errorf("chain: no step %s", name)
+	pair := chainPairs[name]
+	if reverse >= len(pair) {
+		return s, c.Errorf("chain: no step %q", text)
 	}
 	var b *tensor.Tensor
 	if in >= 0 {

@@ -47,7 +47,7 @@ func TestChain(t *testing.T) {
 				want, chain = eval(name, attr.Attrs{}, want), append(chain, name)
 				continue
 			}
-			name := []string{"Add", "Sub", "Mul", "Div"}[rng.IntN(4)]
+			name := []string{"Add", "Sub", "Mul", "Div", "Max", "Min", "PRelu"}[rng.IntN(7)]
 			s := shape[rng.IntN(len(shape)+1):]
 			b := make([]int, len(s))
 			for i := range s {
@@ -56,7 +56,7 @@ func TestChain(t *testing.T) {
 				}
 			}
 			operand, text := random(b...), fmt.Sprintf("%s in=%d", name, len(in))
-			if rng.IntN(2) == 0 {
+			if name == "PRelu" || rng.IntN(2) == 0 {
 				want = eval(name, attr.Attrs{}, want, operand)
 			} else {
 				want, text = eval(name, attr.Attrs{}, operand, want), text+" rev"
@@ -67,7 +67,7 @@ func TestChain(t *testing.T) {
 			t.Fatalf("%v %v: the bytes differ", shape, chain)
 		}
 	}
-	for _, bad := range []string{"", "Nothing", "Add", "Add in=9", "Add in=x", "Add in=1", "Tanh what", "Add in=2"} {
+	for _, bad := range []string{"", "Nothing", "Add", "Add in=9", "Add in=x", "Add in=1", "Tanh what", "Add in=2", "PRelu in=0 rev"} {
 		c := &op.Call{Name: "n", Op: "Chain", Attrs: attr.Attrs{"chain": []string{bad}}, Out: []*tensor.Tensor{{}},
 			In: []*tensor.Tensor{random(2, 3), random(4), tensor.New(tensor.I32, tensor.Shape{3})}}
 		if err := op.Eval(Ops["Chain"], c, 0); err == nil || !strings.HasPrefix(err.Error(), "n (Chain): chain: ") {
