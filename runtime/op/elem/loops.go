@@ -1,6 +1,8 @@
 package elem
 
 import (
+	"slices"
+
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -193,6 +195,9 @@ type binary[S, D number] struct {
 	a, b       []S
 	y          []D
 	rows, flat func(lo, hi int)
+	// tiled, where it is set, takes the place of a short input that repeats along the output, more often; source is that input.
+	tiled  []S
+	source *[]S
 }
 
 func newBinary[S, D number](k kernel[S, D], out, a, b tensor.Shape) *binary[S, D] {
@@ -213,15 +218,41 @@ func newBinary[S, D number](k kernel[S, D], out, a, b tensor.Shape) *binary[S, D
 			p.kernel.run(p.y[lo:min(lo+block, hi)], p.a[lo*sa:], sa, p.b[lo*sb:], sb)
 		}
 	}
+	for k, in := range []*[]S{&p.a, &p.b} {
+		whole := []tensor.Shape{b, a}[k].Len() == out.Len()
+		if whole && w.row < chainPeriod && len(w.dims) > 0 && w.step[k] == 1 && !slices.ContainsFunc(w.outer[k], func(step int) bool { return step != 0 }) {
+			p.source, p.tiled = in, make([]S, w.row*(1+chainPeriod/w.row))
+			p.flat = p.repeated
+		}
+	}
 	return p
+}
+
+// repeated computes a part of the output where an input is tiled.
+func (p *binary[S, D]) repeated(lo, hi int) {
+	for lo < hi {
+		at := lo % p.walk.row
+		n := min(len(p.tiled)-at, hi-lo)
+		if y := p.y[lo : lo+n]; p.source == &p.a {
+			p.kernel.run(y, p.tiled[at:], 1, p.b[lo:], 1)
+		} else {
+			p.kernel.run(y, p.a[lo:], 1, p.tiled[at:], 1)
+		}
+		lo += n
+	}
 }
 
 // run computes y, which may be the same memory as an input of its shape.
 func (p *binary[S, D]) run(par op.Par, y []D, a, b []S) {
 	p.y, p.a, p.b = y, a, b
-	switch rows := p.walk.rows(); rows {
-	case 0:
-	case 1:
+	switch rows := p.walk.rows(); {
+	case rows == 0:
+	case p.tiled != nil:
+		for n := copy(p.tiled, (*p.source)[:p.walk.row]); n < len(p.tiled); n *= 2 {
+			copy(p.tiled[n:], p.tiled[:n])
+		}
+		par.For(p.walk.n, grain, p.flat)
+	case rows == 1:
 		par.For(p.walk.n, grain, p.flat)
 	default:
 		par.For(rows, 1+grain/p.walk.row, p.rows)
