@@ -95,11 +95,14 @@ func softmax[T float](y, x []T, step int) {
 	}
 }
 
+// softmaxLimit is the number of elements from which on lines are worth a call of the kernel, which takes as long for fewer.
+const softmaxLimit = 24
+
 // softmax32 is Softmax or LogSoftmax in rows of the kernel table.
 func softmax32(c *op.Call, l lines) op.Run {
 	x, y := newView[float32](c, c.In[0]), newView[float32](c, c.Out[0])
 	logs := c.Op == "LogSoftmax"
-	if l.inner > 1 || logs && l.n < besideLimit {
+	if l.inner > 1 || l.n < softmaxLimit || logs && l.n < besideLimit {
 		b := newBeside(c, l, 1.5, softmaxTile)
 		if logs {
 			b = newBeside(c, l, 1.5, logSoftmaxTile)
