@@ -86,7 +86,7 @@ type Par interface {
 }
 
 // shareTime is the least work, in nanoseconds, that is worth being handed to another thread.
-const shareTime = 2500
+const shareTime = 4000
 
 // Shares is the number of parts into which Prepare should cut work that takes one thread about ns nanoseconds and has at most most parts. It is 1
 // where handing work to other threads costs more than it saves, and the same for every thread where there are enough parts.

@@ -74,11 +74,9 @@ func newFilters[T, W operand](c *op.Call, v *conv, row *spec.Row, w *source[W], 
 		f.pack = func() { pack(f.w, w.load()) }
 	}
 	rows := v.m / max(1, v.out[2])
-	rate := 12 // multiply-adds in a nanosecond
-	if row.Needs == 0 {
-		rate = 1
-	}
-	want := op.Shares(c.Par, max(1, v.m), v.m*taps*v.outC/rate)
+	// About the time, in nanoseconds: MR registers are multiplied in three, and 64 more go by for a row.
+	work := v.m*taps*ceil(v.outC, row.NR)*3/row.MR + 64*rows
+	want := op.Shares(c.Par, max(1, v.m), work)
 	f.parts = max(1, min(ceil(want, max(1, rows)), v.out[2]))
 	f.pointers = ceil(lines, row.KR) * row.KR
 	f.makeLanes(max(1, min(want, rows*f.parts)))
