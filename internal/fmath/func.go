@@ -210,3 +210,6 @@ func abs(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^
 func sign(y, x float32) float32 {
 	return math.Float32frombits(math.Float32bits(y) | math.Float32bits(x)&(1<<31))
 }
+
+// Subnormal tells whether x is not zero, yet smaller in magnitude than any normal number.
+func Subnormal(x float32) bool { return x > -0x1p-126 && x < 0x1p-126 && x != 0 }

@@ -205,13 +205,11 @@ func (m *margin) add(x, w float32) {
 	p := math.Abs(float64(x) * float64(w))
 	m.sizes += p
 	m.steps += m.sizes
-	if subnormal(x) || subnormal(w) {
+	if fmath.Subnormal(x) || fmath.Subnormal(w) {
 		m.lost += p
 	}
 	m.lost += 0x1p-126 // where a sum is subnormal
 }
-
-func subnormal(x float32) bool { return x != 0 && x > -0x1p-126 && x < 0x1p-126 }
 
 // off reports whether got is further from want than it may be.
 func (m *margin) off(row *spec.Row, got, want float32) bool {

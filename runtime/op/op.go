@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/edgerun/edgerun/internal/attr"
+	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/internal/mem"
 	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
@@ -202,14 +203,11 @@ func FlushSubnormals(f []float32) {
 
 func flush(f []float32) {
 	for i, v := range f {
-		if Subnormal(v) {
+		if fmath.Subnormal(v) {
 			f[i] = 0
 		}
 	}
 }
-
-// Subnormal tells whether v is not zero, yet smaller in magnitude than any normal number.
-func Subnormal(v float32) bool { return v > -0x1p-126 && v < 0x1p-126 && v != 0 }
 
 // Common returns make's result, which must depend on nothing but key and is only read. Nodes of an instance that ask for the same key get the same one.
 func Common[T any](c *Call, key string, make func() T) T {

@@ -10,18 +10,6 @@
 	.fill	8, 4, 0
 .endm
 
-// nan puts x where it is none.
-.macro nan
-	vcmpunordps ymm2, ymm0, ymm0
-	vblendvps ymm1, ymm1, ymm0, ymm2
-.endm
-
-.macro exp_ name
-	vmovaps	ymm1, ymm0
-	exponential \name
-	nan
-.endm
-
 // Constant 13 is the sign bit.
 .macro sigmoid name
 	vorps	ymm1, ymm0, [rip + \name + 416]

@@ -4,18 +4,6 @@
 	.altmacro
 	.include "exp_zmm.inc"
 
-// nan puts x where it is none.
-.macro nan
-	vcmpps	k2, zmm0, zmm0, 3
-	vmovaps	zmm1{k2}, zmm0
-.endm
-
-.macro exp_
-	vmovaps	zmm1, zmm0
-	exponential
-	nan
-.endm
-
 // Constants: zmm29 the sign bit.
 .macro sigmoid
 	vpord	zmm1, zmm0, zmm29

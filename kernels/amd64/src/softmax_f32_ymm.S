@@ -16,10 +16,7 @@
 // power makes e**(ymm0 - ymm7) in ymm1.
 .macro power
 	vsubps	ymm0, ymm0, ymm7
-	vmovaps	ymm1, ymm0
-	exponential softmaxF32Ymm.data
-	vcmpunordps ymm2, ymm0, ymm0
-	vblendvps ymm1, ymm1, ymm0, ymm2
+	exp_ softmaxF32Ymm.data
 .endm
 
 // halves folds the upper half of a register's lanes onto the lower one until one is left, and spreads that.

@@ -16,10 +16,7 @@
 // power makes e**(zmm0 - zmm7) in zmm1.
 .macro power
 	vsubps	zmm0, zmm0, zmm7
-	vmovaps	zmm1, zmm0
-	exponential
-	vcmpunordps k2, zmm0, zmm0
-	vmovaps	zmm1{k2}, zmm0
+	exp_
 .endm
 
 // halves folds the upper half of a register's lanes onto the lower one until one is left, and spreads that.

@@ -3,6 +3,8 @@ package elem
 import (
 	"unsafe"
 
+	"github.com/edgerun/edgerun/internal/tensor"
+	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
@@ -92,13 +94,13 @@ func (b *beside) tile(t *Tile, k int) {
 	t.Cols, t.Step, t.line = min(b.cols, b.l.outer-col), b.cols, col
 	from, to := col*t.N, (col+t.Cols)*t.N
 	rows := t.turned[:(t.N-1)*t.Step+t.Cols]
-	t.Turn(rows, b.in[from:to], t.Cols, t.N, t.N, t.Step)
+	Turn(rows, b.in[from:to], t.Cols, t.N, t.N, t.Step)
 	if b.reduces {
 		b.work(t, nil, rows)
 		return
 	}
 	b.work(t, rows, rows)
-	t.Turn(b.out[from:to], rows, t.N, t.Cols, t.Step, t.N)
+	Turn(b.out[from:to], rows, t.N, t.Cols, t.Step, t.N)
 }
 
 // run computes all lines of in; out is nil where the work reduces.
@@ -110,15 +112,8 @@ func (b *beside) run(par op.Par, out, in []float32) {
 }
 
 // Turn makes columns of rows, whose steps are in elements.
-func (t *Tile) Turn(y, x []float32, rows, cols, xstep, ystep int) {
-	if rows == 0 || cols == 0 {
-		return
-	}
-	_, _ = x[(rows-1)*xstep+cols-1], y[(cols-1)*ystep+rows-1]
-	for i := 0; i < rows; i += turnTall {
-		t.rows = spec.RowsArgs{X: unsafe.Pointer(&x[i*xstep]), Y: unsafe.Pointer(&y[i]), Rows: min(turnTall, rows-i), Cols: cols, XStride: 4 * xstep, YStride: 4 * ystep}
-		turnKernel(&t.rows)
-	}
+func Turn(y, x []float32, rows, cols, xstep, ystep int) {
+	kernels.Turn(tensor.Bytes(y), tensor.Bytes(x), rows, cols, xstep, ystep, 4)
 }
 
 // Row is row i of x.
@@ -133,19 +128,14 @@ func (t *Tile) reduce(f func(*spec.RowsArgs), y, x []float32) {
 	}
 }
 
-// Max is the largest element of each line; NaN where there is one. The result stays until the next one.
-func (t *Tile) Max(x []float32) []float32 {
-	m := t.a[:t.Cols]
-	copy(m, x)
-	t.reduce(maxRowsKernel, m, x)
-	return m
-}
+// Max is the largest element of each line, Min the smallest; NaN where there is one. The result stays until the next one.
+func (t *Tile) Max(x []float32) []float32 { return t.extreme(maxRowsKernel, x) }
+func (t *Tile) Min(x []float32) []float32 { return t.extreme(minRowsKernel, x) }
 
-// Min is the smallest element of each line, otherwise as Max.
-func (t *Tile) Min(x []float32) []float32 {
+func (t *Tile) extreme(f func(*spec.RowsArgs), x []float32) []float32 {
 	m := t.a[:t.Cols]
 	copy(m, x)
-	t.reduce(minRowsKernel, m, x)
+	t.reduce(f, m, x)
 	return m
 }
 

@@ -33,8 +33,6 @@ var (
 	softmaxKernel           = row32(spec.Softmax).Func.(func(*spec.RowsArgs))
 	maxRowsKernel           = row32(spec.MaxRows).Func.(func(*spec.RowsArgs))
 	minRowsKernel           = row32(spec.MinRows).Func.(func(*spec.RowsArgs))
-	turnRow                 = kernels.Here().Select(spec.Turn, tensor.U32, tensor.U32, tensor.U32, tensor.U32, num.FP32)
-	turnKernel, turnTall    = turnRow.Func.(func(*spec.RowsArgs)), turnRow.MR
 )
 
 // kernelBlock is the number of elements of one call, which cannot be interrupted.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/edgerun/edgerun/internal/fmath"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
 	"github.com/edgerun/edgerun/runtime/op"
@@ -56,7 +57,7 @@ func newFloats(c *op.Call, t *tensor.Tensor) *floats {
 func newBias(c *op.Call, t *tensor.Tensor) *floats {
 	f := newFloats(c, t)
 	if t != nil && t.DType == tensor.F32 && t.HasData() {
-		if b := tensor.Of[float32](t); slices.ContainsFunc(b, op.Subnormal) {
+		if b := tensor.Of[float32](t); slices.ContainsFunc(b, fmath.Subnormal) {
 			f.fixed = op.Make[float32](c, len(b))
 			copy(f.fixed, b)
 			op.FlushSubnormals(f.fixed)

@@ -241,15 +241,14 @@ func (v *conv) hybridBytes(c *op.Call, facts *weightFacts, bias *floats, lo, hi 
 		p.offset = func() []float32 { return rest(bs, at) }
 		p.out = func() []byte { return rest(v.y.Data, 4*(image*size+at)) }
 	})
-	sw := v.w.Quant.Scale
 	return func() error {
 		bs = bias.get()
 		for image = range v.batch {
 			zero = q.row(x, tensor.Of[float32](v.x), image)
 			for o := range first {
 				first[o] = -int32(zero) * int32(facts.sum[o])
-				scale[o] = q.scale[image] * sw[min(o, len(sw)-1)]
 			}
+			q.rowFactors(scale, v.w.Quant.Scale, image)
 			run()
 		}
 		return nil

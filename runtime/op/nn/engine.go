@@ -158,7 +158,7 @@ func (e *engine[A, B, C]) packPlain(dst, src []B, index func(k, j int) int, p0, 
 					copy(to[k*nr:][:cols], from[k*down:])
 				}
 			case kr == 1 && down == 1:
-				turn(bytesOf(to), bytesOf(from), cols, e.k, across, nr, int(unsafe.Sizeof(from[0])))
+				kernels.Turn(bytesOf(to), bytesOf(from), cols, e.k, across, nr, int(unsafe.Sizeof(from[0])))
 			default:
 				const most = 64 // of k that are turned at once
 				for k0 := 0; k0 < e.k; k0 += most {

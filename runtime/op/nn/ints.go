@@ -386,8 +386,15 @@ func newRange(c *op.Call, n int) func(x []float32) (lo, hi float32) {
 // factors fills scale, of as many columns for each row, with those of sums of a row and weights with scales sw: one, or one per column.
 func (d *dynamic[T]) factors(scale, sw []float32) {
 	cols := len(scale) / max(1, d.rows)
-	for i := range scale {
-		scale[i] = d.scale[i/cols] * sw[min(i%cols, len(sw)-1)]
+	for r := range d.rows {
+		d.rowFactors(scale[r*cols:][:cols], sw, r)
+	}
+}
+
+// rowFactors fills scale with those of row r.
+func (d *dynamic[T]) rowFactors(scale, sw []float32, r int) {
+	for j := range scale {
+		scale[j] = d.scale[r] * sw[min(j, len(sw)-1)]
 	}
 }
 

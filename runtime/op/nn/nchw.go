@@ -1,12 +1,8 @@
 package nn
 
 import (
-	"unsafe"
-
-	"github.com/edgerun/edgerun/internal/num"
 	"github.com/edgerun/edgerun/internal/tensor"
 	"github.com/edgerun/edgerun/kernels"
-	"github.com/edgerun/edgerun/kernels/spec"
 	"github.com/edgerun/edgerun/runtime/op"
 )
 
@@ -117,37 +113,6 @@ func toChannelsFirst(dst, src *tensor.Tensor) {
 func turnAll(dst, src []byte, n, rows, cols, size int) {
 	for b := range n {
 		at := b * rows * cols * size
-		turn(dst[at:], src[at:], rows, cols, cols, rows, size)
+		kernels.Turn(dst[at:], src[at:], rows, cols, cols, rows, size)
 	}
-}
-
-// turn makes columns of rows, whose steps are in elements of so many bytes.
-func turn(y, x []byte, rows, cols, xstep, ystep, size int) {
-	if rows == 0 || cols == 0 {
-		return
-	}
-	x, y = x[:((rows-1)*xstep+cols)*size], y[:((cols-1)*ystep+rows)*size]
-	var kind tensor.DType
-	switch size {
-	case 1:
-		kind = tensor.U8
-	case 2:
-		kind = tensor.U16
-	case 4:
-		kind = tensor.U32
-	default:
-		for i := range rows {
-			for j := range cols {
-				copy(y[(j*ystep+i)*size:][:size], x[(i*xstep+j)*size:])
-			}
-		}
-		return
-	}
-	row := kernels.Here().Select(spec.Turn, kind, kind, kind, kind, num.FP32)
-	args, kernel := kernels.Borrow(), row.Func.(func(*spec.RowsArgs))
-	for i := 0; i < rows; i += row.MR {
-		args.Rows = spec.RowsArgs{X: unsafe.Pointer(&x[i*xstep*size]), Y: unsafe.Pointer(&y[i*size]), Rows: min(row.MR, rows-i), Cols: cols, XStride: xstep * size, YStride: ystep * size}
-		kernel(&args.Rows)
-	}
-	args.Return()
 }

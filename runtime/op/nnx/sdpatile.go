@@ -104,7 +104,7 @@ func (t *sdpaTiles) tile(s *sdpaShare, b, h, block int) {
 	t.packQueries(s, b, h, first, n)
 	t.multiply(s, t.k[t.kAt.at(b, hk, 0):], t.kAt.step, keys, t.dk, s.queries, s.scores, s.Step, n)
 	t.soften(s, b, h, block)
-	s.Turn(s.turned, s.scores, keys, n, s.Step, keys)
+	elem.Turn(s.turned, s.scores, keys, n, s.Step, keys)
 	t.multiply(s, s.turned, keys, n, keys, s.values, t.y[t.yAt.at(b, h, first):], t.yAt.step, t.dv)
 }
 
@@ -115,7 +115,7 @@ func (t *sdpaTiles) packQueries(s *sdpaShare, b, h, first, n int) {
 		clear(s.queries)
 	}
 	for i := 0; i < n; i += nr {
-		s.Turn(s.queries[i*t.dk:], t.q[t.qAt.at(b, h, first+i):], min(nr, n-i), t.dk, t.qAt.step, nr)
+		elem.Turn(s.queries[i*t.dk:], t.q[t.qAt.at(b, h, first+i):], min(nr, n-i), t.dk, t.qAt.step, nr)
 	}
 }
 
